@@ -1,0 +1,170 @@
+"""Settings, each read from the environment: safe by default, loud on a wrong value."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_choice(name: str, default: str, choices: set[str]) -> str:
+    """Return the variable `name`; raise ImproperlyConfigured when it is none of `choices`."""
+    value: str = env.str(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(sorted(choices))}, not {value!r}")
+    return value
+
+
+def env_number(name: str, default: float, minimum: float) -> float:
+    """Return the number in the variable `name`; raise ImproperlyConfigured when it is below `minimum`."""
+    try:
+        value: float = env.float(name, default)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number: {error}") from error
+    if not value >= minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum:g}, not {value:g}")
+    return value
+
+
+def env_int(name: str, default: int, minimum: int) -> int:
+    """Return the whole number in the variable `name`; raise ImproperlyConfigured when it is below `minimum`."""
+    value = env_number(name, default, minimum)
+    if value != int(value):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}")
+    return int(value)
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret that is kept in `path`, readable by the owner alone; make it when there is none."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text().strip()
+
+
+# ------------------------------------------------------------------------------------- where things are
+
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
+PORT = env_int("PORT", 8774, 1)
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in {"http", "https"} or not _public.hostname:
+    raise ImproperlyConfigured(f"PUBLIC_URL must be an http or https address, not {PUBLIC_URL!r}")
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname, "localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
+if env.bool("BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    USE_X_FORWARDED_HOST = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
+# ------------------------------------------------------------------------------------------- the engine
+
+MAX_MICROVERSION = env.str("MAX_MICROVERSION", "")
+MIGRATE_MAX_RETRIES = env_int("MIGRATE_MAX_RETRIES", -1, -1)
+MAX_ATTEMPTS = env_int("MAX_ATTEMPTS", 3, 1)
+MAX_CONCURRENT_LIVE_MIGRATIONS = env_int("MAX_CONCURRENT_LIVE_MIGRATIONS", 1, 1)
+RESIZE_CONFIRM_WINDOW_S = env_int("RESIZE_CONFIRM_WINDOW", 0, 0)
+LIVE_MIGRATION_COMPLETION_TIMEOUT_S = env_int("LIVE_MIGRATION_COMPLETION_TIMEOUT", 800, 0)
+LIVE_MIGRATION_TIMEOUT_ACTION = env_choice(
+    "LIVE_MIGRATION_TIMEOUT_ACTION", "abort", {"abort", "force_complete"}
+)
+LIVE_MIGRATION_BANDWIDTH_MIB_S = env_int("LIVE_MIGRATION_BANDWIDTH", 0, 0)
+LIVE_MIGRATION_AUTO_CONVERGE = env.bool("LIVE_MIGRATION_AUTO_CONVERGE", True)
+LIVE_MIGRATION_POST_COPY = env.bool("LIVE_MIGRATION_POST_COPY", False)
+SYNC_CHECK_LIMIT_S = env_number("SYNC_CHECK_LIMIT", 20, 0.1)
+LEASE_TTL_S = env_number("LEASE_TTL", 15, 0.2)
+NO_PROGRESS_LIMIT_S = env_number("NO_PROGRESS_LIMIT", 300, 1)
+UNKNOWN_RETRY_S = env_number("UNKNOWN_RETRY", 15, 0.1)
+KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1)
+KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0)
+TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60)
+HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 1)
+RESET_NETWORK_GONE = env.bool("RESET_NETWORK_GONE", False)
+IMAGE_METADATA_LIMIT = env_int("IMAGE_METADATA_LIMIT", 128, 0)
+POLICY_FILE = env.str("POLICY_FILE", "")
+ENFORCE_NEW_DEFAULTS = env.bool("ENFORCE_NEW_DEFAULTS", True)
+SCHEDULER_FILTERS = env.list(
+    "SCHEDULER_FILTERS",
+    default=["driver", "compute", "capabilities", "image_properties", "anti_affinity", "affinity"],
+)
+SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
+IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
+WORKERS = env_int("WORKERS", 4, 1)
+
+# -------------------------------------------------------------------------------------------- Django
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_fsm",
+    "rest_framework",
+    "django_tasks",
+    "django_tasks_db",
+    "servers",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+APPEND_SLASH = False  # Nova answers 404 to a trailing slash (CONTRACT E.4)
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {
+            "transaction_mode": "IMMEDIATE",  # a reader that becomes a writer would fail at once
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    )
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "servers.User"
+LOGIN_URL = "admin:login"
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
+REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+SILENCED_SYSTEM_CHECKS = ["models.W036"]

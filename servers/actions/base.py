@@ -1,0 +1,272 @@
+"""What an action is: facts first, then steps in the order in which they run. Every door derives from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from servers.actions.kinds import Kind
+from servers.actions.task import Change, Desk, FleetFacts, Task
+from servers.errors import ActionFault, Conflict, InvalidState, WrongState
+from servers.microversions import Microversion
+from servers.policy import Rule, declare
+from servers.states import TaskState, VmState
+
+
+class Exclusivity(StrEnum):
+    """How an action gets along with others on the same server."""
+
+    EXCLUSIVE = "exclusive"
+    """One at a time; refused while another one is going on."""
+    QUEUED = "queued"
+    """One at a time; accepted in any state, waits its turn."""
+    CONTROL = "control"
+    """A request to the exclusive action that is running."""
+    IMMEDIATE = "immediate"
+    """Done before the answer."""
+
+
+class Answer(StrEnum):
+    """What the caller gets."""
+
+    ACCEPTED = "accepted"
+    NO_CONTENT = "no content"
+    IMAGE = "image"
+
+
+class Shape(StrEnum):
+    """What the value of an action's key has to be."""
+
+    ANYTHING = "anything"
+    OBJECT = "object"
+    OBJECT_OR_NULL = "object or null"
+    NULL = "null"
+
+
+@dataclass(frozen=True)
+class Body:
+    """The shape of an action's value, in a range of microversions."""
+
+    shape: Shape
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named value of an action, in a range of microversions. Two rows of one name never overlap."""
+
+    name: str
+    kind: Kind
+    help: str = ""
+    since: str | None = None
+    until: str | None = None
+    required: bool = True
+    default: Any = None
+    in_path: bool = False
+    """Whether REST takes it from the URL instead of the body."""
+
+
+class ServerState(Protocol):
+    """The part of a server that decides whether an action is possible."""
+
+    @property
+    def uuid(self) -> UUID: ...
+    @property
+    def vm_state(self) -> str: ...
+    @property
+    def task_state(self) -> str: ...
+    @property
+    def launched_at(self) -> datetime | None: ...
+
+
+@dataclass(frozen=True)
+class Transition:
+    """When an action is possible, and what the server's task state is meanwhile. None allows any state."""
+
+    allowed: frozenset[VmState] | None = None
+    task_states: frozenset[TaskState] | None = frozenset({TaskState.IDLE})
+    needs_launched: bool = True
+    edge: str | None = None
+    """The edge of `task_state` that accepting takes."""
+
+    def refuses(self, server: ServerState, verb: str) -> Conflict | None:
+        """Return the refusal for a server in the wrong state, or None. vm_state comes first, as in Nova."""
+        if self.allowed is not None and server.vm_state not in self.allowed:
+            return WrongState(verb=verb, server=server.uuid, attribute="vm_state", state=server.vm_state)
+        if self.task_states is not None and server.task_state not in self.task_states:
+            if server.task_state == TaskState.IDLE:
+                return InvalidState(verb=verb, server=server.uuid)
+            return WrongState(verb=verb, server=server.uuid, attribute="task_state", state=server.task_state)
+        if self.needs_launched and server.launched_at is None:
+            return InvalidState(verb=verb, server=server.uuid)
+        return None
+
+
+ANY_STATE = Transition(allowed=None, task_states=None, needs_launched=False)
+"""Possible always."""
+
+StepFunction = Callable[[Any, Task], None]
+
+
+@dataclass(eq=False)
+class Step:
+    """A part of an action that is recorded by name when it is done. It is idempotent, and may have an undo."""
+
+    run: StepFunction
+    in_request: str | None = None
+    """Below this microversion the step runs in the request, and its fault is the answer."""
+    touches_guest: bool = False
+    """Whether a hypervisor that does not answer leaves the outcome unknown."""
+    undo_with: StepFunction | None = None
+    name: str = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def undo(self, function: StepFunction) -> StepFunction:
+        """Use `function` to undo the step. It must bear being asked when the step was only begun."""
+        self.undo_with = function
+        return function
+
+
+def step(
+    function: StepFunction | None = None, *, in_request: str | None = None, touches_guest: bool = False
+) -> Any:
+    """Make a method a step of its action; steps run in the order in which they stand."""
+    if function is not None:
+        return Step(function)
+    return lambda f: Step(f, in_request=in_request, touches_guest=touches_guest)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an action: cleaned parameters, and the microversion in which they came."""
+
+    params: Mapping[str, Any]
+    microversion: Microversion
+    is_admin: bool = False
+    project_id: str = ""
+    user_id: str = ""
+
+
+registry: dict[str, type[Action]] = {}
+"""Every action by its slug, in the order of their names."""
+
+
+class Action:
+    """Something that can be done to a server. A subclass is its whole definition and registers itself."""
+
+    wire_name: ClassVar[str]
+    """The key in Nova's request body, or "" where the request has none."""
+    record_name: ClassVar[str]
+    """The `action` of the instance action that it leaves."""
+    slug: ClassVar[str]
+    """Its name in commands and addresses."""
+    verb: ClassVar[str] = ""
+    """What it is called in the text of a conflict; the wire name where nothing else is said."""
+    version: ClassVar[int] = 1
+    """Raised when the steps change; a worker leaves alone what it does not know."""
+
+    exclusivity: ClassVar[Exclusivity] = Exclusivity.EXCLUSIVE
+    policy: ClassVar[tuple[Rule, ...]]
+    transition: ClassVar[Transition]
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    bodies: ClassVar[tuple[Body, ...]] = (Body(Shape.OBJECT),)
+    since: ClassVar[str | None] = None
+    """The microversion that brought it."""
+    on_migration: ClassVar[bool] = False
+    """Whether it acts on one migration of the server."""
+    respects_lock: ClassVar[bool] = True
+    answer: ClassVar[Answer] = Answer.ACCEPTED
+    errors: ClassVar[tuple[type[ActionFault], ...]] = ()
+    """Faults with which it may end, besides those that any action may meet."""
+    events: ClassVar[tuple[str, ...]] = ()
+    """Names of the events that it may leave."""
+    consequence: ClassVar[str] = ""
+    """What it means for the guest, in one sentence; the docstring's first line where nothing else is said."""
+    steps: ClassVar[tuple[Step, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = cls.__name__
+        if not inspect.cleandoc(cls.__dict__.get("__doc__") or ""):
+            raise TypeError(f"action {name} has no docstring: it is the button's help and the API's text")
+        for fact in ("wire_name", "record_name", "slug", "policy", "transition"):
+            if not hasattr(cls, fact):
+                raise TypeError(f"action {name} does not say its {fact}")
+        cls.verb = cls.__dict__.get("verb", cls.wire_name)
+        cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
+        for other in registry.values():
+            if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
+                raise TypeError(f"action {name} takes a name of {other.__name__}")
+        declare(cls.policy)
+        registry[cls.slug] = cls
+
+    # ------------------------------------------------------------------------------- what doors ask
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first line of the docstring."""
+        return inspect.cleandoc(cls.__doc__ or "").splitlines()[0]
+
+    @classmethod
+    def body(cls, version: Microversion) -> Shape:
+        """Return the shape of the action's value at `version`."""
+        return next(b.shape for b in cls.bodies if version.between(b.since, b.until))
+
+    @classmethod
+    def parameters_at(cls, version: Microversion) -> tuple[Parameter, ...]:
+        """Return the parameters that `version` knows."""
+        return tuple(p for p in cls.parameters if version.between(p.since, p.until))
+
+    @classmethod
+    def rules_for(cls, params: Mapping[str, Any]) -> list[Rule]:
+        """Return the rules that must allow the action with these parameters."""
+        return [rule for rule in cls.policy if rule.when is None or rule.when(params)]
+
+    @classmethod
+    def clean(cls, params: Mapping[str, Any], version: Microversion) -> dict[str, Any]:
+        """Return the parameters in the form that steps work with; what was not given gets its default."""
+        return {
+            p.name: p.kind.clean(params[p.name]) if params.get(p.name) is not None else p.default
+            for p in cls.parameters_at(version)
+        }
+
+    # ------------------------------------------------------- what a definition adds, where it must
+
+    def check_request(self, request: Request) -> None:
+        """Raise a Refusal for a request that is wrong whatever the server's state (CONTRACT A.0, 12)."""
+
+    def check_server(self, request: Request, server: ServerState, fleet: FleetFacts) -> None:
+        """Raise a Refusal for a server that is in the right state and still cannot (CONTRACT A.0, 16)."""
+
+    def accept(self, desk: Desk) -> None:
+        """Write what accepting means besides the record and the edge; inside its transaction."""
+
+    def finished(self, task: Task) -> Change:
+        """Return what is written together with the action's success."""
+        return Change()
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        """Return what is written together with the action's failure, when all steps are undone."""
+        return Change()
+
+    def cancelled(self, task: Task) -> Change:
+        """Return what is written together with the action's cancellation, when all steps are undone."""
+        return Change()
+
+
+def by_wire_name(name: str) -> type[Action] | None:
+    """Return the action with this key in Nova's request body, on a server (not on a migration of it)."""
+    return next((a for a in registry.values() if a.wire_name == name and not a.on_migration), None)
+
+
+def known_steps(action: type[Action]) -> Iterable[str]:
+    """Return the names of the action's steps, in order."""
+    return [s.name for s in action.steps]

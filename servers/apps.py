@@ -1,0 +1,8 @@
+"""The Django application."""
+
+from django.apps import AppConfig
+
+
+class ServersConfig(AppConfig):
+    name = "servers"
+    verbose_name = "Servers"

@@ -1,0 +1,48 @@
+"""Who a person is towards the policy: made from memberships, the same for every door."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from servers.models import Membership, Project, User
+from servers.policy import Context, implied_roles
+
+LOCAL_USER_ID = "local-operator"
+
+
+def new_request_id() -> str:
+    """Return a request id in OpenStack's form."""
+    return f"req-{uuid4()}"
+
+
+def roles_of(user: User, project_id: str | None) -> frozenset[str]:
+    """Return the user's roles in the project (None: in the system), with all that they imply."""
+    found = Membership.objects.filter(user=user, project_id=project_id).values_list("role", flat=True)
+    return implied_roles(found)
+
+
+def context_of(user: User, project: Project | None, *, door: str, request_id: str | None = None) -> Context:
+    """Return the context in which `user` acts for `project`."""
+    return Context(
+        user_id=user.pk,
+        user_name=user.name,
+        project_id=project.pk if project else "",
+        project_name=project.name if project else "",
+        roles=roles_of(user, project.pk if project else None),
+        system_scope=None if project else "all",
+        request_id=request_id or new_request_id(),
+        door=door,
+    )
+
+
+def local_operator(project: Project | None = None) -> Context:
+    """Return the context of whoever has a shell on the machine: an admin, recorded as such."""
+    return Context(
+        user_id=LOCAL_USER_ID,
+        user_name=LOCAL_USER_ID,
+        project_id=project.pk if project else "",
+        project_name=project.name if project else "",
+        roles=implied_roles(["admin"]),
+        request_id=new_request_id(),
+        door="command",
+    )

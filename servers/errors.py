@@ -1,0 +1,333 @@
+"""Every fault that Gantry knows, as one tree.
+
+    Fault
+    ├── Refusal                      the request is not accepted; nothing was written
+    │   ├── Invalid                  the request itself is wrong
+    │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
+    │   │   └── MigrationMissing
+    │   ├── Unauthenticated
+    │   ├── NotPermitted             policy, or a limit of what may be stored
+    │   │   └── ImageMetadataLimit
+    │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
+    │   ├── Conflict                 InstanceLocked · WrongState · NotReady · ServiceDown · StaleRow
+    │   └── Gone
+    └── ActionFault                  an accepted action did not reach its end
+        ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
+        ├── PreCheckFault            a candidate is refused; the next one may do
+        │   └── MigrationPreCheckError · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
+        └── DriverFault              the hypervisor, or the guest behind it, said no
+            ├── GuestNotFound · GuestOnTwoHosts · MigrationAborted · MigrationFailed · BackupFailed
+            ├── AgentUnavailable · AgentNotReady · NotSupported
+            ├── HypervisorUnavailable
+            └── HypervisorTimeout    no answer: the outcome is unknown
+
+A class docstring is the default message, so each is a sentence for the person who reads it; `{name}` is
+filled from the keyword arguments. `code` is a promise: never changed, never reused. HTTP is known in `api/`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, ClassVar
+
+
+class Fault(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "fault"
+    retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" not in cls.__dict__:
+            cls.code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+
+    def __init__(self, message: str | None = None, **facts: Any) -> None:
+        self.facts = facts
+        self.message = message if message is not None else self.template().format(**facts)
+        super().__init__(self.message)
+
+    @classmethod
+    def template(cls) -> str:
+        """Return the default message, with the names of its facts in braces."""
+        return inspect.cleandoc(cls.__doc__ or "").splitlines()[0]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+
+class Refusal(Fault):
+    """The request is refused."""
+
+
+class Invalid(Refusal):
+    """The request is invalid."""
+
+
+class InvalidParameters(Invalid):
+    """{detail}"""
+
+
+class CannotForce(Invalid):
+    """Can't force to a non-provided destination"""
+
+
+class HostUnknown(Invalid):
+    """Compute host {host} could not be found."""
+
+
+class SameHost(Invalid):
+    """Cannot migrate to the host where the server exists."""
+
+
+class NotResized(Invalid):
+    """Instance has not been resized."""
+
+
+class VolumeBacked(Invalid):
+    """Backup is not supported for volume-backed instances."""
+
+
+class MigrationStatusWrong(Invalid):
+    """Migration {migration} state of instance {server} is {status}. Cannot {verb} while the migration is in this state."""
+
+
+class MigrationMissing(Invalid):
+    """Migration {migration} not found for instance {server}"""
+
+
+class Unauthenticated(Refusal):
+    """The request you have made requires authentication."""
+
+
+class NotPermitted(Refusal):
+    """Policy doesn't allow {rule} to be performed."""
+
+
+class ImageMetadataLimit(NotPermitted):
+    """Image metadata limit exceeded"""
+
+
+class Missing(Refusal):
+    """The resource could not be found."""
+
+
+class InstanceMissing(Missing):
+    """Instance {server} could not be found."""
+
+
+class MigrationNotFound(Missing):
+    """Migration {migration} not found for instance {server}"""
+
+
+class ImageMissing(Missing):
+    """Image {image} could not be found."""
+
+
+class Conflict(Refusal):
+    """The request conflicts with what is going on."""
+
+
+class InstanceLocked(Conflict):
+    """Instance {server} is locked"""
+
+
+class WrongState(Conflict):
+    """Cannot '{verb}' instance {server} while it is in {attribute} {state}"""
+
+
+class InvalidState(Conflict):
+    """Instance {server} is in an invalid state for '{verb}'"""
+
+
+class NotReady(Conflict):
+    """Instance {server} is not ready"""
+
+
+class ServiceDown(Conflict):
+    """Service is unavailable at this time."""
+
+
+class ActionUnresolved(Conflict):
+    """Instance {server} has an unresolved action '{action}' ({request_id}): the hypervisor has not yet answered what became of it."""
+
+
+class StaleRow(Conflict):
+    """{model} {pk} was changed by somebody else; nothing was written."""
+
+
+class Gone(Refusal):
+    """This resource is no longer available. No forwarding address is given."""
+
+
+# ------------------------------------------------------------------------------------------ action faults
+
+
+class ActionFault(Fault):
+    """The action failed."""
+
+    next_candidate: ClassVar[bool] = False
+    """Whether another destination may still do."""
+
+    user_error: ClassVar[bool] = False
+    """Whether Nova counts the fault as the caller's (fault code 400) rather than its own (500)."""
+
+
+class NoValidHost(ActionFault):
+    """No valid host was found. {reason}"""
+
+
+class MaxRetriesExceeded(ActionFault):
+    """Exceeded maximum number of retries. {reason}"""
+
+
+class ComputeServiceUnavailable(ActionFault):
+    """Compute service of {host} is unavailable at this time."""
+
+    user_error = True
+
+
+class ComputeHostNotFound(ActionFault):
+    """Compute host {host} could not be found."""
+
+
+class ComputeResourcesUnavailable(ActionFault):
+    """Insufficient compute resources: {reason}."""
+
+    user_error = True
+
+
+class InvalidPowerState(ActionFault):
+    """Instance {server} in power_state {state}. Cannot live migrate while the instance is in this state."""
+
+
+class InvalidLocalStorage(ActionFault):
+    """{path} is not on local storage: {reason}"""
+
+
+class InvalidSharedStorage(ActionFault):
+    """{path} is not on shared storage: {reason}"""
+
+
+class MigrationError(ActionFault):
+    """Migration error: {reason}"""
+
+
+class ResizeError(ActionFault):
+    """Resize error: {reason}"""
+
+
+class AllocationUpdateFailed(ActionFault):
+    """Failed to update allocations for consumer {consumer_uuid}. Error: {error}"""
+
+
+class Cancelled(ActionFault):
+    """The action was asked to stop."""
+
+
+class LeaseLost(ActionFault):
+    """Somebody else works on the action now."""
+
+
+class Unforeseen(ActionFault):
+    """{message}"""
+
+
+class PreCheckFault(ActionFault):
+    """The destination cannot take the guest."""
+
+    next_candidate = True
+
+
+class MigrationPreCheckError(PreCheckFault):
+    """Migration pre-check error: {reason}"""
+
+
+class SourceCheckFailed(MigrationPreCheckError):
+    """Error while check_can_live_migrate_source from {source} to host {host}: {error} {message}"""
+
+
+class InvalidHypervisorType(PreCheckFault):
+    """The supplied hypervisor type of is invalid."""
+
+    user_error = True
+
+
+class InvalidCPUInfo(PreCheckFault):
+    """Unacceptable CPU info: {reason}"""
+
+    user_error = True
+
+
+class UnableToMigrateToSelf(PreCheckFault):
+    """Unable to migrate instance ({instance_id}) to current host ({host})."""
+
+    user_error = True
+
+
+class DestinationHypervisorTooOld(PreCheckFault):
+    """The instance requires a newer hypervisor version than has been provided."""
+
+    user_error = True
+
+
+class DriverFault(ActionFault):
+    """{message}"""
+
+
+class GuestNotFound(DriverFault):
+    """Guest {guest} is not defined on host {host}."""
+
+
+class GuestOnTwoHosts(DriverFault):
+    """Guest {guest} is seen on {hosts}: nothing is started or stopped until a person has decided which one is right."""
+
+
+class MigrationAborted(DriverFault):
+    """The migration was aborted; the guest stays on {host}."""
+
+
+class MigrationFailed(DriverFault):
+    """The migration failed and the guest stays on {host}: {reason}"""
+
+
+class BackupFailed(DriverFault):
+    """The backup failed: {reason}"""
+
+
+class DiskMoveRolledBack(DriverFault):
+    """The disks were not moved, and the guest is as it was: {reason}"""
+
+
+class AgentUnavailable(DriverFault):
+    """Guest {guest} has no guest agent, so nothing can be changed inside it. Install qemu-guest-agent in the guest."""
+
+
+class AgentNotReady(DriverFault):
+    """The guest agent of {guest} does not answer yet."""
+
+    retryable = True
+
+
+class NotSupported(DriverFault):
+    """The driver of host {host} cannot {verb}."""
+
+
+class HypervisorUnavailable(DriverFault):
+    """Connection to the hypervisor is broken on host"""
+
+
+class HypervisorTimeout(DriverFault):
+    """Host {host} did not answer '{verb}' in {limit_s} s; what became of it is not known."""
+
+
+class ImageStoreFault(ActionFault):
+    """The image store refused: {reason}"""
+
+
+NOVA_NAMES = {Unforeseen: "NovaException"}
+"""Where our name for a fault is not Nova's; for texts that name Nova's class on the wire."""

@@ -1,0 +1,41 @@
+"""What is kept: identities, hosts, servers, migrations, allocations, images, actions."""
+
+from servers.models.action import ActionEvent, ActionRecord, Worker
+from servers.models.allocation import Allocation
+from servers.models.host import Aggregate, Host, StoragePool
+from servers.models.identity import (
+    ApplicationCredential,
+    Domain,
+    Membership,
+    MembershipRole,
+    Project,
+    Token,
+    User,
+)
+from servers.models.image import Image
+from servers.models.migration import Migration
+from servers.models.server import Flavor, NetworkInterface, Server, ServerDisk, ServerGroup
+
+__all__ = [
+    "ActionEvent",
+    "ActionRecord",
+    "Aggregate",
+    "Allocation",
+    "ApplicationCredential",
+    "Domain",
+    "Flavor",
+    "Host",
+    "Image",
+    "Membership",
+    "MembershipRole",
+    "Migration",
+    "NetworkInterface",
+    "Project",
+    "Server",
+    "ServerDisk",
+    "ServerGroup",
+    "StoragePool",
+    "Token",
+    "User",
+    "Worker",
+]

@@ -1,0 +1,213 @@
+"""Who may do what: the rules with Nova's names and today's defaults, asked through oslo.policy.
+
+Each action declares its own rules; the rules of what can only be read stand here. An operator changes any
+of them in `policy.yaml` (or the old `policy.json`), which is read again when it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from oslo_config import cfg
+from oslo_policy import opts
+from oslo_policy import policy as oslo
+
+from servers.errors import NotPermitted
+
+
+class Role(StrEnum):
+    """Who passes by default; the value is the oslo.policy rule that says so."""
+
+    ADMIN = "rule:context_is_admin"
+    MANAGER = "rule:project_manager_or_admin"
+    MEMBER = "rule:project_member_or_admin"
+    READER = "rule:project_reader_or_admin"
+    PROJECT_MANAGER = "rule:project_manager_api"
+    ANYBODY = "@"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named permission. `when` says for which parameters an action needs it; None means always."""
+
+    name: str
+    default: Role
+    description: str = ""
+    when: Callable[[Mapping[str, Any]], bool] | None = field(default=None, compare=False)
+
+
+def has(parameter: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return a condition that holds when `parameter` was given and is not null."""
+    return lambda params: params.get(parameter) is not None
+
+
+def lacks(parameter: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return a condition that holds when `parameter` was not given, or is null."""
+    return lambda params: params.get(parameter) is None
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who asks, for which project, through which door. Roles imply each other as in Keystone."""
+
+    user_id: str
+    project_id: str
+    roles: frozenset[str]
+    user_name: str = ""
+    project_name: str = ""
+    system_scope: str | None = None
+    request_id: str = ""
+    door: str = "rest"
+
+    def credentials(self) -> dict[str, Any]:
+        """Return what oslo.policy compares rules with."""
+        return {
+            "user_id": self.user_id,
+            "project_id": self.project_id,
+            "roles": sorted(self.roles),
+            "system_scope": self.system_scope,
+        }
+
+
+_IMPLIED = {
+    "admin": {"manager", "member", "reader"},
+    "manager": {"member", "reader"},
+    "member": {"reader"},
+}
+
+
+def implied_roles(roles: Iterable[str]) -> frozenset[str]:
+    """Return `roles` with all that they imply: admin > manager > member > reader."""
+    return frozenset(r for role in roles for r in {role, *_IMPLIED.get(role, set())})
+
+
+_BASE = [
+    oslo.RuleDefault("context_is_admin", "role:admin"),
+    oslo.RuleDefault("project_manager_api", "role:manager and project_id:%(project_id)s"),
+    oslo.RuleDefault("project_member_api", "role:member and project_id:%(project_id)s"),
+    oslo.RuleDefault("project_reader_api", "role:reader and project_id:%(project_id)s"),
+    oslo.RuleDefault("project_manager_or_admin", "rule:project_manager_api or rule:context_is_admin"),
+    oslo.RuleDefault("project_member_or_admin", "rule:project_member_api or rule:context_is_admin"),
+    oslo.RuleDefault("project_reader_or_admin", "rule:project_reader_api or rule:context_is_admin"),
+]
+
+READ_RULES = (
+    Rule("os_compute_api:servers:index", Role.READER, "list servers"),
+    Rule("os_compute_api:servers:detail", Role.READER, "list servers with details"),
+    Rule("os_compute_api:servers:index:get_all_tenants", Role.ADMIN, "list the servers of all projects"),
+    Rule("os_compute_api:servers:detail:get_all_tenants", Role.ADMIN, "list the servers of all projects"),
+    Rule("os_compute_api:servers:show", Role.READER, "show a server"),
+    Rule("os_compute_api:servers:show:host_status", Role.ADMIN, "show the state of a server's host"),
+    Rule("os_compute_api:os-extended-server-attributes", Role.ADMIN, "show a server's host and names there"),
+    Rule("os_compute_api:os-instance-actions:list", Role.READER, "list a server's actions"),
+    Rule("os_compute_api:os-instance-actions:show", Role.READER, "show an action of a server"),
+    Rule("os_compute_api:os-instance-actions:events", Role.ADMIN, "see tracebacks and hosts of events"),
+    Rule("os_compute_api:os-instance-actions:events:details", Role.ADMIN, "see the details of events"),
+    Rule("os_compute_api:os-migrations:index", Role.MANAGER, "list migrations"),
+    Rule("os_compute_api:os-migrations:index:all_projects", Role.ADMIN, "list migrations of all projects"),
+    Rule("os_compute_api:os-migrations:index:host", Role.ADMIN, "see the hosts of migrations"),
+    Rule("os_compute_api:servers:migrations:index", Role.MANAGER, "list a server's live migrations"),
+    Rule("os_compute_api:servers:migrations:index:host", Role.ADMIN, "see the hosts in that list"),
+    Rule("os_compute_api:servers:migrations:show", Role.ADMIN, "show a live migration in progress"),
+    Rule("os_compute_api:os-services:list", Role.ADMIN, "list compute services"),
+    Rule("os_compute_api:os-services:update", Role.ADMIN, "enable, disable or force down a service"),
+    Rule("os_compute_api:os-hypervisors:list", Role.ADMIN, "list hypervisors"),
+    Rule("os_compute_api:os-hypervisors:list-detail", Role.ADMIN, "list hypervisors with details"),
+    Rule("os_compute_api:os-hypervisors:show", Role.ADMIN, "show a hypervisor"),
+    Rule("os_compute_api:os-hosts:list", Role.ADMIN, "list hosts"),
+    Rule("os_compute_api:os-hosts:show", Role.ADMIN, "show a host"),
+    Rule("os_compute_api:os-aggregates:index", Role.ADMIN, "list aggregates"),
+    Rule("os_compute_api:os-flavor-extra-specs:index", Role.READER, "see a flavor's extra specs"),
+    Rule("get_images", Role.READER, "list and show images"),
+    Rule("download_image", Role.READER, "download an image"),
+    Rule("delete_image", Role.MEMBER, "delete an image"),
+    Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
+)
+"""What is no action: reading, and the few changes that Nova makes outside `POST …/action`."""
+
+
+_declared: dict[str, Rule] = {rule.name: rule for rule in READ_RULES}
+
+
+def declare(rules: Iterable[Rule]) -> None:
+    """Make rules known, before or after the policy is loaded. One name has one default."""
+    for rule in rules:
+        known = _declared.setdefault(rule.name, rule)
+        if known.default is not rule.default:
+            raise ValueError(f"policy rule {rule.name} is declared with two defaults")
+    if in_force.cache_info().currsize:
+        in_force().register(rules)
+
+
+class Policy:
+    """The rules in force: the defaults, changed by the operator's file."""
+
+    def __init__(self, policy_file: Path, *, enforce_new_defaults: bool = True) -> None:
+        conf = cfg.ConfigOpts()
+        conf([], project="gantry", default_config_files=[], default_config_dirs=[])
+        opts._register(conf)
+        conf.set_override("enforce_new_defaults", enforce_new_defaults, group="oslo_policy")
+        conf.set_override("enforce_scope", False, group="oslo_policy")
+        conf.set_override("policy_dirs", [], group="oslo_policy")
+        conf.set_override("policy_file", str(policy_file), group="oslo_policy")
+        self.rules: dict[str, Rule] = {}
+        self.path = policy_file
+        self._enforcer = oslo.Enforcer(conf, policy_file=str(policy_file), fallback_to_json_file=False)
+        self._enforcer.suppress_deprecation_warnings = True
+        self._enforcer.register_defaults(_BASE)
+        self.register(_declared.values())
+
+    def register(self, rules: Iterable[Rule]) -> None:
+        """Make `rules` known. The same name twice must mean the same rule."""
+        for rule in rules:
+            known = self.rules.get(rule.name)
+            if known is None:
+                self.rules[rule.name] = rule
+                self._enforcer.register_default(
+                    oslo.RuleDefault(rule.name, rule.default.value, rule.description or None)
+                )
+            elif known.default is not rule.default:
+                raise ValueError(f"policy rule {rule.name} is declared with two defaults")
+
+    def allows(self, context: Context, rule: str, project_id: str | None = None) -> bool:
+        """Return whether `rule` lets `context` act on what `project_id` owns (None: its own project)."""
+        target = {"project_id": project_id if project_id is not None else context.project_id}
+        return bool(self._enforcer.enforce(rule, target, context.credentials()))
+
+    def require(self, context: Context, rule: str, project_id: str | None = None) -> None:
+        """Do nothing when `rule` allows it. Raises NotPermitted, which names the rule."""
+        if not self.allows(context, rule, project_id):
+            raise NotPermitted(rule=rule)
+
+    def is_admin(self, context: Context) -> bool:
+        """Return whether `context` acts on every project: it passes every lock and sees every server."""
+        return bool(self._enforcer.enforce("context_is_admin", {}, context.credentials()))
+
+    def check_string(self, rule: str) -> str:
+        """Return the check of `rule` that is in force, as the policy file would write it."""
+        self._enforcer.load_rules()
+        return str(self._enforcer.rules[rule])
+
+
+POLICY_FILES = ("policy.yaml", "policy.json")
+"""Looked for in DATA_DIR when POLICY_FILE names none; the first one wins, the second one is deprecated."""
+
+
+@cache
+def in_force() -> Policy:
+    """Return the policy of this process; oslo.policy reads the file again when it changes."""
+    if settings.POLICY_FILE:
+        path = Path(settings.POLICY_FILE)
+        if not path.is_file():
+            raise ImproperlyConfigured(f"POLICY_FILE names {path}, which is not a file")
+    else:
+        places = [Path(settings.DATA_DIR) / name for name in POLICY_FILES]
+        path = next((place for place in places if place.is_file()), places[0])
+    return Policy(path, enforce_new_defaults=settings.ENFORCE_NEW_DEFAULTS)

@@ -1,0 +1,290 @@
+"""The words for what a server, a migration, an image and an action are doing: Nova's complete lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class VmState(StrEnum):
+    """The stable state of a server (nova/compute/vm_states.py)."""
+
+    ACTIVE = "active"
+    BUILDING = "building"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
+    STOPPED = "stopped"
+    RESCUED = "rescued"
+    RESIZED = "resized"
+    SOFT_DELETED = "soft-delete"
+    DELETED = "deleted"
+    ERROR = "error"
+    SHELVED = "shelved"
+    SHELVED_OFFLOADED = "shelved_offloaded"
+
+
+class TaskState(StrEnum):
+    """What is being done to a server at this moment (nova/compute/task_states.py).
+
+    IDLE is the empty string in the column, because django-fsm reads None as "stay", and null on the wire.
+    """
+
+    IDLE = ""
+    SCHEDULING = "scheduling"
+    BLOCK_DEVICE_MAPPING = "block_device_mapping"
+    NETWORKING = "networking"
+    SPAWNING = "spawning"
+    IMAGE_SNAPSHOT = "image_snapshot"
+    IMAGE_SNAPSHOT_PENDING = "image_snapshot_pending"
+    IMAGE_PENDING_UPLOAD = "image_pending_upload"
+    IMAGE_UPLOADING = "image_uploading"
+    IMAGE_BACKUP = "image_backup"
+    UPDATING_PASSWORD = "updating_password"
+    RESIZE_PREP = "resize_prep"
+    RESIZE_MIGRATING = "resize_migrating"
+    RESIZE_MIGRATED = "resize_migrated"
+    RESIZE_FINISH = "resize_finish"
+    RESIZE_REVERTING = "resize_reverting"
+    RESIZE_CONFIRMING = "resize_confirming"
+    REBOOTING = "rebooting"
+    REBOOT_PENDING = "reboot_pending"
+    REBOOT_STARTED = "reboot_started"
+    REBOOTING_HARD = "rebooting_hard"
+    REBOOT_PENDING_HARD = "reboot_pending_hard"
+    REBOOT_STARTED_HARD = "reboot_started_hard"
+    PAUSING = "pausing"
+    UNPAUSING = "unpausing"
+    SUSPENDING = "suspending"
+    RESUMING = "resuming"
+    POWERING_OFF = "powering-off"
+    POWERING_ON = "powering-on"
+    RESCUING = "rescuing"
+    UNRESCUING = "unrescuing"
+    REBUILDING = "rebuilding"
+    REBUILD_BLOCK_DEVICE_MAPPING = "rebuild_block_device_mapping"
+    REBUILD_SPAWNING = "rebuild_spawning"
+    MIGRATING = "migrating"
+    DELETING = "deleting"
+    SOFT_DELETING = "soft-deleting"
+    RESTORING = "restoring"
+    SHELVING = "shelving"
+    SHELVING_IMAGE_PENDING_UPLOAD = "shelving_image_pending_upload"
+    SHELVING_IMAGE_UPLOADING = "shelving_image_uploading"
+    SHELVING_OFFLOADING = "shelving_offloading"
+    UNSHELVING = "unshelving"
+
+
+class PowerState(IntEnum):
+    """What the hypervisor said of the guest when it was last asked (nova/compute/power_state.py)."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+    @property
+    def word(self) -> str:
+        """Return the word that Nova's messages use, "pending" for no state."""
+        return "pending" if self is PowerState.NOSTATE else self.name.lower()
+
+
+class MigrationType(StrEnum):
+    LIVE = "live-migration"
+    COLD = "migration"
+    RESIZE = "resize"
+    EVACUATION = "evacuation"
+
+
+class MigrationStatus(StrEnum):
+    """Statuses of a migration record, in the order in which they come (CONTRACT B.2)."""
+
+    ACCEPTED = "accepted"
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRE_MIGRATING = "pre-migrating"
+    MIGRATING = "migrating"
+    POST_MIGRATING = "post-migrating"
+    FINISHED = "finished"
+    CONFIRMING = "confirming"
+    CONFIRMED = "confirmed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
+    DONE = "done"
+    FAILED = "failed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class ImageStatus(StrEnum):
+    QUEUED = "queued"
+    SAVING = "saving"
+    ACTIVE = "active"
+    KILLED = "killed"
+    DELETED = "deleted"
+
+
+class ActionStatus(StrEnum):
+    """The life of an accepted action. UNKNOWN: a hypervisor did not answer; it will be asked again."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One permitted transition of one field: `name` is the method that the machine gets for it."""
+
+    name: str
+    sources: frozenset[str]
+    target: str
+
+
+def _edge(name: str, sources: Iterable[str], target: str) -> Edge:
+    return Edge(name, frozenset(sources), target)
+
+
+ANY_VM_STATE = list(VmState)
+ANY_TASK_STATE = list(TaskState)
+
+VM_EDGES = (
+    _edge("await_confirmation", [VmState.ACTIVE, VmState.STOPPED], VmState.RESIZED),
+    _edge("resume_active", [VmState.RESIZED], VmState.ACTIVE),
+    _edge("resume_stopped", [VmState.RESIZED, VmState.ACTIVE], VmState.STOPPED),
+    _edge("reset_active", ANY_VM_STATE, VmState.ACTIVE),
+    _edge("set_error", ANY_VM_STATE, VmState.ERROR),
+)
+
+TASK_EDGES = (
+    _edge("begin_migrating", [TaskState.IDLE], TaskState.MIGRATING),
+    _edge("begin_resize_prep", [TaskState.IDLE], TaskState.RESIZE_PREP),
+    _edge("begin_resize_migrating", [TaskState.RESIZE_PREP], TaskState.RESIZE_MIGRATING),
+    _edge("begin_resize_migrated", [TaskState.RESIZE_MIGRATING], TaskState.RESIZE_MIGRATED),
+    _edge("begin_resize_finish", [TaskState.RESIZE_MIGRATED], TaskState.RESIZE_FINISH),
+    _edge("begin_reverting", [TaskState.IDLE], TaskState.RESIZE_REVERTING),
+    _edge("begin_powering_off", [TaskState.RESIZE_REVERTING], TaskState.POWERING_OFF),
+    _edge("begin_backup", [TaskState.IDLE], TaskState.IMAGE_BACKUP),
+    _edge("begin_pending_upload", [TaskState.IMAGE_BACKUP], TaskState.IMAGE_PENDING_UPLOAD),
+    _edge("begin_uploading", [TaskState.IMAGE_PENDING_UPLOAD], TaskState.IMAGE_UPLOADING),
+    _edge("begin_updating_password", [TaskState.IDLE], TaskState.UPDATING_PASSWORD),
+    _edge("end_task", ANY_TASK_STATE, TaskState.IDLE),
+)
+
+_M = MigrationStatus
+_BEFORE_MOVE = [_M.ACCEPTED, _M.QUEUED, _M.PREPARING, _M.PRE_MIGRATING]
+_MOVING = [_M.RUNNING, _M.MIGRATING, _M.POST_MIGRATING, _M.CONFIRMING, _M.REVERTING]
+
+MIGRATION_EDGES = (
+    _edge("queue", [_M.ACCEPTED], _M.QUEUED),
+    _edge("prepare", [_M.QUEUED], _M.PREPARING),
+    _edge("run", [_M.PREPARING], _M.RUNNING),
+    _edge("complete", [_M.RUNNING], _M.COMPLETED),
+    _edge("migrate", [_M.PRE_MIGRATING], _M.MIGRATING),
+    _edge("post_migrate", [_M.MIGRATING], _M.POST_MIGRATING),
+    _edge("finish", [_M.POST_MIGRATING], _M.FINISHED),
+    _edge("confirm", [_M.FINISHED], _M.CONFIRMING),
+    _edge("confirmed", [_M.CONFIRMING], _M.CONFIRMED),
+    _edge("revert", [_M.FINISHED], _M.REVERTING),
+    _edge("reverted", [_M.REVERTING], _M.REVERTED),
+    _edge("fail", [_M.QUEUED, _M.PREPARING, _M.RUNNING], _M.FAILED),
+    _edge("cancel", [*_BEFORE_MOVE, *_MOVING], _M.CANCELLED),
+    _edge("set_error", [*_BEFORE_MOVE, *_MOVING, _M.FINISHED], _M.ERROR),
+)
+
+_I = ImageStatus
+IMAGE_EDGES = (
+    _edge("save_data", [_I.QUEUED], _I.SAVING),
+    _edge("activate", [_I.SAVING], _I.ACTIVE),
+    _edge("kill", [_I.QUEUED, _I.SAVING], _I.KILLED),
+    _edge("delete_image", [_I.QUEUED, _I.SAVING, _I.ACTIVE, _I.KILLED], _I.DELETED),
+)
+
+_A = ActionStatus
+ACTION_EDGES = (
+    _edge("claim", [_A.QUEUED, _A.RUNNING, _A.UNKNOWN], _A.RUNNING),
+    _edge("put_back", [_A.RUNNING, _A.UNKNOWN], _A.QUEUED),
+    _edge("lose_sight", [_A.RUNNING], _A.UNKNOWN),
+    _edge("succeed", [_A.RUNNING, _A.QUEUED], _A.SUCCEEDED),
+    _edge("fail", [_A.RUNNING, _A.QUEUED], _A.FAILED),
+    _edge("cancel", [_A.RUNNING, _A.QUEUED], _A.CANCELLED),
+)
+
+OPEN_ACTION_STATUSES = frozenset({_A.QUEUED, _A.RUNNING, _A.UNKNOWN})
+"""An action in one of these is not over: somebody has it, or will have it."""
+
+HELD_ACTION_STATUSES = frozenset({_A.RUNNING, _A.UNKNOWN})
+"""At most one exclusive action of a server is in one of these; from an unknown one nothing may be started."""
+
+IN_PROGRESS_LIVE = frozenset({_M.QUEUED, _M.PREPARING, _M.RUNNING, _M.POST_MIGRATING})
+"""What `GET /servers/{id}/migrations` shows; `accepted` is not in progress (CONTRACT A.4)."""
+
+MIGRATION_OVER = frozenset(
+    {_M.COMPLETED, _M.CONFIRMED, _M.REVERTED, _M.DONE, _M.FAILED, _M.ERROR, _M.CANCELLED}
+)
+"""Terminal statuses; `finished` is not one of them, because the server waits in VERIFY_RESIZE."""
+
+_RESIZING = dict.fromkeys(
+    (TaskState.RESIZE_PREP, TaskState.RESIZE_MIGRATING, TaskState.RESIZE_MIGRATED, TaskState.RESIZE_FINISH),
+    "RESIZE",
+)
+_REBUILDING = dict.fromkeys(
+    (TaskState.REBUILDING, TaskState.REBUILD_BLOCK_DEVICE_MAPPING, TaskState.REBUILD_SPAWNING), "REBUILD"
+)
+_SOFT_REBOOT = dict.fromkeys(
+    (TaskState.REBOOTING, TaskState.REBOOT_PENDING, TaskState.REBOOT_STARTED), "REBOOT"
+)
+_HARD_REBOOT = dict.fromkeys(
+    (TaskState.REBOOTING_HARD, TaskState.REBOOT_PENDING_HARD, TaskState.REBOOT_STARTED_HARD), "HARD_REBOOT"
+)
+
+_STATUS: dict[VmState, tuple[str, dict[TaskState, str]]] = {  # nova/api/openstack/common.py _STATE_MAP
+    VmState.ACTIVE: (
+        "ACTIVE",
+        {
+            TaskState.MIGRATING: "MIGRATING",
+            TaskState.UPDATING_PASSWORD: "PASSWORD",
+            **_RESIZING,
+            **_REBUILDING,
+            **_SOFT_REBOOT,
+            **_HARD_REBOOT,
+        },
+    ),
+    VmState.BUILDING: ("BUILD", {}),
+    VmState.STOPPED: ("SHUTOFF", {**_RESIZING, **_REBUILDING}),
+    VmState.RESIZED: ("VERIFY_RESIZE", {TaskState.RESIZE_REVERTING: "REVERT_RESIZE"}),
+    VmState.PAUSED: ("PAUSED", {TaskState.MIGRATING: "MIGRATING"}),
+    VmState.SUSPENDED: ("SUSPENDED", {}),
+    VmState.RESCUED: ("RESCUE", {}),
+    VmState.ERROR: ("ERROR", _REBUILDING),
+    VmState.DELETED: ("DELETED", {}),
+    VmState.SOFT_DELETED: ("SOFT_DELETED", {}),
+    VmState.SHELVED: ("SHELVED", {}),
+    VmState.SHELVED_OFFLOADED: ("SHELVED_OFFLOADED", {}),
+}
+
+SERVER_STATUSES = tuple(dict.fromkeys(s for name, tasks in _STATUS.values() for s in (name, *tasks.values())))
+"""Every `status` word that a server can show."""
+
+
+def server_status(vm_state: VmState, task_state: TaskState) -> str:
+    """Return the `status` that Nova derives from both states (CONTRACT B.1)."""
+    default, by_task = _STATUS[vm_state]
+    return by_task.get(task_state, default)
+
+
+def states_for_status(status: str) -> list[tuple[VmState, frozenset[TaskState]]]:
+    """Return every vm_state that can show `status`, each with the task states that make it do so."""
+    found = []
+    for vm_state, (default, by_task) in _STATUS.items():
+        tasks = frozenset(t for t in TaskState if by_task.get(t, default) == status)
+        if tasks:
+            found.append((vm_state, tasks))
+    return found
