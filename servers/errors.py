@@ -1,6 +1,7 @@
 """Every fault that Gantry knows, as one tree.
 
     Fault
+    ├── LeaseLost · Cancelled · Later   what the engine tells itself
     ├── Refusal                      the request is not accepted; nothing was written
     │   ├── Invalid                  the request itself is wrong
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
@@ -55,6 +56,18 @@ class Fault(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class LeaseLost(Fault):
+    """Somebody else works on the action now; nothing more may be written."""
+
+
+class Cancelled(Fault):
+    """The action was asked to stop."""
+
+
+class Later(Fault):
+    """Not now: {reason}"""
 
 
 # ---------------------------------------------------------------------------------------------- refusals
@@ -223,14 +236,6 @@ class ResizeError(ActionFault):
 
 class AllocationUpdateFailed(ActionFault):
     """Failed to update allocations for consumer {consumer_uuid}. Error: {error}"""
-
-
-class Cancelled(ActionFault):
-    """The action was asked to stop."""
-
-
-class LeaseLost(ActionFault):
-    """Somebody else works on the action now."""
 
 
 class Unforeseen(ActionFault):

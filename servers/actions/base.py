@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, overload
 from uuid import UUID
 
 from servers.actions.kinds import Kind
-from servers.actions.task import Change, Desk, FleetFacts, Task
+from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
 from servers.errors import ActionFault, Conflict, InvalidState, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
@@ -123,6 +123,8 @@ class Step:
     """Below this microversion the step runs in the request, and its fault is the answer."""
     touches_guest: bool = False
     """Whether a hypervisor that does not answer leaves the outcome unknown."""
+    forward_only: bool = False
+    """Whether the switch has happened: nothing is undone any more, nobody can cancel."""
     undo_with: StepFunction | None = None
     name: str = ""
 
@@ -135,13 +137,23 @@ class Step:
         return function
 
 
+@overload
+def step(function: StepFunction) -> Step: ...
+@overload
 def step(
-    function: StepFunction | None = None, *, in_request: str | None = None, touches_guest: bool = False
-) -> Any:
+    *, in_request: str | None = None, touches_guest: bool = False, forward_only: bool = False
+) -> Callable[[StepFunction], Step]: ...
+def step(
+    function: StepFunction | None = None,
+    *,
+    in_request: str | None = None,
+    touches_guest: bool = False,
+    forward_only: bool = False,
+) -> Step | Callable[[StepFunction], Step]:
     """Make a method a step of its action; steps run in the order in which they stand."""
     if function is not None:
         return Step(function)
-    return lambda f: Step(f, in_request=in_request, touches_guest=touches_guest)
+    return lambda f: Step(f, in_request, touches_guest, forward_only)
 
 
 @dataclass(frozen=True)
@@ -150,9 +162,7 @@ class Request:
 
     params: Mapping[str, Any]
     microversion: Microversion
-    is_admin: bool = False
-    project_id: str = ""
-    user_id: str = ""
+    image_metadata_limit: int = 128
 
 
 registry: dict[str, type[Action]] = {}
@@ -240,10 +250,13 @@ class Action:
 
     # ------------------------------------------------------- what a definition adds, where it must
 
+    def check_route(self, fleet: FleetFacts) -> None:
+        """Raise a Refusal where the deployment does not have the action at all; asked before everything else."""
+
     def check_request(self, request: Request) -> None:
         """Raise a Refusal for a request that is wrong whatever the server's state (CONTRACT A.0, 12)."""
 
-    def check_server(self, request: Request, server: ServerState, fleet: FleetFacts) -> None:
+    def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
         """Raise a Refusal for a server that is in the right state and still cannot (CONTRACT A.0, 16)."""
 
     def accept(self, desk: Desk) -> None:

@@ -5,7 +5,7 @@ Definitions see these promises alone, so that they can be read, and tested, with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,10 +32,13 @@ class Charge(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What is written in one transaction. Edges are named; one whose target is reached already is passed over."""
+    """What is written in one transaction. Edges are named; one whose target is reached already is passed over.
+
+    Every edge of `server` is taken; of `migration` the first that starts at its status.
+    """
 
     server: tuple[str, ...] = ()
-    migration: str | None = None
+    migration: tuple[str, ...] = ()
     image: str | None = None
     host: str | None = None
     destination: str | None = None
@@ -54,7 +57,6 @@ class Limits:
 
     migrate_max_retries: int
     max_attempts: int
-    image_metadata: int
     move: MoveOptions
 
 
@@ -105,10 +107,6 @@ class FleetFacts(Protocol):
 
     def reset_network_gone(self) -> bool:
         """Return whether resetNetwork is answered as by Nova since 23.0.0."""
-        ...
-
-    def image_metadata_limit(self) -> int:
-        """Return how many properties an image may be given below 2.39."""
         ...
 
 
@@ -178,6 +176,14 @@ class Task(Protocol):
 
     @property
     def migration(self) -> MigrationFacts: ...
+    @property
+    def begun(self) -> Sequence[str]:
+        """The names of the steps that were begun."""
+        ...
+
+    def is_up(self, host: str) -> bool:
+        """Return whether the host was heard of lately."""
+        ...
 
     def host(self, name: str) -> HostRef: ...
     def driver(self, host: str) -> Driver: ...

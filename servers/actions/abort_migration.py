@@ -1,0 +1,52 @@
+"""DELETE …/migrations/{id}: abort a live migration."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
+from servers.actions.kinds import MigrationId
+from servers.actions.task import Desk, Task
+from servers.errors import MigrationNotFound, MigrationStatusWrong
+from servers.microversions import Microversion
+from servers.policy import Role, Rule
+from servers.states import MigrationStatus, TaskState
+
+EVENT = "compute_live_migration_abort"
+QUEUED_TOO = Microversion.parse("2.65")
+RUNNING = frozenset({MigrationStatus.RUNNING})
+WAITING = frozenset({MigrationStatus.QUEUED, MigrationStatus.PREPARING})
+
+
+class AbortMigration(Action):
+    """Abort a live migration that waits or runs; the guest stays where it is."""
+
+    wire_name = ""
+    record_name = "live_migration_cancel"
+    slug = "abort-migration"
+    verb = "abort live migration"
+    exclusivity = Exclusivity.CONTROL
+    since = "2.24"
+    on_migration = True
+    policy = (Rule("os_compute_api:servers:migrations:delete", Role.MANAGER, "abort a live migration"),)
+    parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
+    transition = Transition(task_states=frozenset({TaskState.MIGRATING}), needs_launched=False)
+    events = (EVENT,)
+    consequence = "The guest stays on its host and runs on; what was copied is thrown away."
+
+    def accept(self, desk: Desk) -> None:
+        number = desk.params["migration"]
+        migration = desk.migration(number)
+        if migration is None:
+            raise MigrationNotFound(migration=number, server=desk.server.uuid)
+        abortable = RUNNING | WAITING if desk.microversion >= QUEUED_TOO else RUNNING
+        if migration.status not in abortable:
+            raise MigrationStatusWrong(
+                migration=number, server=desk.server.uuid, status=migration.status.value, verb=self.verb
+            )
+        desk.ask_running(number, cancel=True)
+
+    @step
+    def abort(self, task: Task) -> None:
+        with task.event(EVENT, task.migration.source):
+            live = task.driver(task.migration.source).live_migration
+            if live is not None and task.migration.status in RUNNING:
+                live.abort(task.guest)

@@ -1,0 +1,44 @@
+"""changePassword: set the password of the guest's administrator."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
+from servers.actions.kinds import Secret
+from servers.actions.task import Change, Task
+from servers.errors import ActionFault, AgentNotReady, AgentUnavailable, NotSupported
+from servers.policy import Role, Rule
+from servers.states import VmState
+
+EVENT = "compute_set_admin_password"
+
+
+class ChangePassword(Action):
+    """Set the password of the guest's administrator, through the guest agent."""
+
+    wire_name = "changePassword"
+    record_name = "changePassword"
+    slug = "change-password"
+    exclusivity = Exclusivity.EXCLUSIVE
+    policy = (Rule("os_compute_api:os-admin-password", Role.MEMBER, "change a guest's password"),)
+    parameters = (Parameter("adminPass", Secret(), "the new password"),)
+    transition = Transition(allowed=frozenset({VmState.ACTIVE}), edge="begin_updating_password")
+    errors = (AgentUnavailable, AgentNotReady)
+    events = (EVENT,)
+    consequence = "The old password of the guest's administrator stops working."
+
+    @step(touches_guest=True)
+    def set_password(self, task: Task) -> None:
+        with task.event(EVENT, task.source):
+            agent = task.driver(task.source).agent
+            if agent is None:
+                raise NotSupported(host=task.source, verb="speak to a guest agent")
+            agent.set_admin_password(task.guest, task.secret("adminPass"))
+
+    def finished(self, task: Task) -> Change:
+        return Change(server=("end_task",))
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        return Change(server=("end_task",), fault=fault)
+
+    def cancelled(self, task: Task) -> Change:
+        return Change(server=("end_task",))

@@ -1,0 +1,56 @@
+"""confirmResize: a cold migration is good; its source is cleaned up."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Answer, Body, Exclusivity, Request, Shape, Transition, step
+from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
+from servers.errors import ActionFault, GuestNotFound, NotResized, NotSupported, ServiceDown
+from servers.policy import Role, Rule
+from servers.states import PowerState, VmState
+
+EVENT = "compute_confirm_resize"
+
+
+class ConfirmResize(Action):
+    """Confirm a cold migration: the server stays on its new host, the copy on the old one is deleted."""
+
+    wire_name = "confirmResize"
+    record_name = "confirmResize"
+    slug = "confirm-resize"
+    exclusivity = Exclusivity.EXCLUSIVE
+    answer = Answer.NO_CONTENT
+    policy = (Rule("os_compute_api:servers:confirm_resize", Role.MEMBER, "confirm a cold migration"),)
+    bodies = (Body(Shape.ANYTHING),)
+    transition = Transition(allowed=frozenset({VmState.RESIZED}))
+    errors = (GuestNotFound,)
+    events = (EVENT,)
+    consequence = "The copy on the old host is deleted; the move can no longer be reverted."
+
+    def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
+        source = fleet.migration_source(server.uuid)
+        if source is None:
+            raise NotResized
+        if not fleet.is_up(source):
+            raise ServiceDown
+
+    def accept(self, desk: Desk) -> None:
+        desk.take_finished_migration("confirm", NotResized())
+
+    @step(touches_guest=True, forward_only=True)
+    def clean_source(self, task: Task) -> None:
+        move = task.migration
+        with task.event(EVENT, move.source):
+            cold = task.driver(move.source).cold_migration
+            if cold is None:
+                raise NotSupported(host=move.source, verb="move a guest")
+            if task.driver(move.destination).find_guest(task.guest.uuid) is None:
+                raise GuestNotFound(guest=task.guest.name, host=move.destination)
+            cold.confirm(task.guest)
+
+    def finished(self, task: Task) -> Change:
+        stopped = task.server.power_state is PowerState.SHUTDOWN
+        resume = "resume_stopped" if stopped else "resume_active"
+        return Change(server=(resume, "end_task"), migration=("confirmed",), charge=Charge.MOVE)
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        return Change(server=("set_error", "end_task"), migration=("set_error",), fault=fault)

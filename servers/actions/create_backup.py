@@ -1,0 +1,99 @@
+"""createBackup: an image of a server, typed, with rotation."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Answer, Exclusivity, Parameter, Request, Transition, step
+from servers.actions.kinds import Count, KeyValues, Name, Text
+from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
+from servers.errors import (
+    ActionFault,
+    BackupFailed,
+    ImageMetadataLimit,
+    ImageStoreFault,
+    NotSupported,
+    VolumeBacked,
+)
+from servers.microversions import Microversion
+from servers.policy import Role, Rule
+from servers.states import VmState
+
+EVENT = "compute_backup_instance"
+UNLIMITED_METADATA = Microversion.parse("2.39")
+
+
+class CreateBackup(Action):
+    """Save an image of the server, and keep only the newest ones of its type.
+
+    The guest runs on. The new image is complete and verified before an old one goes; with rotation 0 nothing
+    is uploaded and every backup of the type is deleted.
+    """
+
+    wire_name = "createBackup"
+    record_name = "createBackup"
+    slug = "create-backup"
+    exclusivity = Exclusivity.EXCLUSIVE
+    respects_lock = False  # a lock protects against loss, not against copying (CONTRACT A.3)
+    answer = Answer.IMAGE
+    policy = (Rule("os_compute_api:os-create-backup", Role.MEMBER, "back a server up"),)
+    parameters = (
+        Parameter("name", Name(), "name of the image"),
+        Parameter("backup_type", Text(), "daily, weekly, or any word: rotation counts by it"),
+        Parameter("rotation", Count(), "how many backups of this type to keep; 0 deletes them all"),
+        Parameter("metadata", KeyValues(), "properties of the image", required=False),
+    )
+    transition = Transition(
+        allowed=frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
+        edge="begin_backup",
+    )
+    errors = (BackupFailed, ImageStoreFault)
+    events = (EVENT,)
+    consequence = "The guest runs on; its disk is copied, and older backups of this type may be deleted."
+
+    def check_request(self, request: Request) -> None:
+        limited = request.microversion < UNLIMITED_METADATA
+        if limited and len(request.params["metadata"] or {}) > request.image_metadata_limit:
+            raise ImageMetadataLimit
+
+    def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
+        if server.volume_backed:
+            raise VolumeBacked
+
+    def accept(self, desk: Desk) -> None:
+        desk.create_image(
+            name=desk.params["name"],
+            backup_type=desk.params["backup_type"],
+            metadata=desk.params["metadata"] or {},
+            uploaded=desk.params["rotation"] > 0,
+        )
+
+    @step
+    def begin(self, task: Task) -> None:
+        task.open_event(EVENT, task.source)
+        task.record(Change(server=("begin_pending_upload",), image="save_data"))
+
+    @begin.undo
+    def drop_image(self, task: Task) -> None:
+        task.drop_image()
+
+    @step(touches_guest=True)
+    def copy_disk(self, task: Task) -> None:
+        if task.params["rotation"] > 0:
+            backup = task.driver(task.source).backup
+            if backup is None:
+                raise NotSupported(host=task.source, verb="back a guest up")
+            snapshot = backup.snapshot(task.guest, str(task.image_target()), task.report)
+            task.keep_image(snapshot)
+        task.record(Change(server=("begin_uploading",)))
+
+    @step
+    def rotate(self, task: Task) -> None:
+        task.rotate_images(task.params["backup_type"], task.params["rotation"])
+
+    def finished(self, task: Task) -> Change:
+        return Change(server=("end_task",), progress=0)
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        return Change(server=("end_task",), progress=0, fault=fault)
+
+    def cancelled(self, task: Task) -> Change:
+        return Change(server=("end_task",), progress=0)

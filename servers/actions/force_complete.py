@@ -1,0 +1,54 @@
+"""force_complete: make a live migration end soon."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Body, Exclusivity, Parameter, Shape, Transition, step
+from servers.actions.kinds import MigrationId
+from servers.actions.task import Desk, Task
+from servers.errors import MigrationMissing, MigrationStatusWrong
+from servers.policy import Role, Rule
+from servers.states import MigrationStatus, TaskState, VmState
+
+EVENT = "compute_live_migration_force_complete"
+
+
+class ForceComplete(Action):
+    """Make a running live migration end soon, by pausing the guest for the rest of the copy, or by post-copy."""
+
+    wire_name = "force_complete"
+    record_name = "live_migration_force_complete"
+    slug = "force-complete"
+    exclusivity = Exclusivity.CONTROL
+    since = "2.22"
+    on_migration = True
+    policy = (
+        Rule(
+            "os_compute_api:servers:migrations:force_complete", Role.MANAGER, "force a migration to complete"
+        ),
+    )
+    bodies = (Body(Shape.NULL),)
+    parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
+    transition = Transition(allowed=frozenset({VmState.ACTIVE}), task_states=frozenset({TaskState.MIGRATING}))
+    events = (EVENT,)
+    consequence = "The guest stands still until the rest of its memory is copied."
+
+    def accept(self, desk: Desk) -> None:
+        number = desk.params["migration"]
+        migration = desk.migration(number)
+        if migration is None:
+            raise MigrationMissing(migration=number, server=desk.server.uuid)
+        if migration.status is not MigrationStatus.RUNNING:
+            raise MigrationStatusWrong(
+                migration=number,
+                server=desk.server.uuid,
+                status=migration.status.value,
+                verb="force complete",
+            )
+        desk.ask_running(number, cancel=False)
+
+    @step
+    def force(self, task: Task) -> None:
+        with task.event(EVENT, task.migration.source):
+            live = task.driver(task.migration.source).live_migration
+            if live is not None:
+                live.force_complete(task.guest)

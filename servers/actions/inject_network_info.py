@@ -1,0 +1,41 @@
+"""injectNetworkInfo: give the guest its network information again."""
+
+from __future__ import annotations
+
+from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
+from servers.actions.task import Task
+from servers.errors import AgentNotReady, AgentUnavailable, NotSupported
+from servers.policy import Role, Rule
+
+EVENT = "compute_inject_network_info"
+
+
+class InjectNetworkInfo(Action):
+    """Give the guest its network information again: addresses, gateway, routes and name servers.
+
+    It takes effect at once and outlasts a reboot. The guest has to run a guest agent.
+    """
+
+    wire_name = "injectNetworkInfo"
+    record_name = "injectNetworkInfo"
+    slug = "inject-network-info"
+    exclusivity = Exclusivity.QUEUED
+    policy = (
+        Rule("os_compute_api:os-admin-actions:inject_network_info", Role.ADMIN, "inject network information"),
+    )
+    bodies = (Body(Shape.ANYTHING),)
+    transition = ANY_STATE
+    errors = (AgentUnavailable, AgentNotReady)
+    events = (EVENT,)
+    consequence = "The guest's interfaces are configured anew; connections may be interrupted for a moment."
+
+    @step(touches_guest=True)
+    def inject(self, task: Task) -> None:
+        host = task.server.host
+        if host is None:
+            raise AgentUnavailable(guest=task.server.name)
+        with task.event(EVENT, host):
+            agent = task.driver(host).agent
+            if agent is None:
+                raise NotSupported(host=host, verb="speak to a guest agent")
+            task.answer(**agent.inject_network_info(task.guest))

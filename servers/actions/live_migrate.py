@@ -1,0 +1,310 @@
+"""os-migrateLive: move a running server to another host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
+from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
+from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
+from servers.drivers.base import LiveMigration, MoveOptions
+from servers.errors import (
+    ActionFault,
+    CannotForce,
+    ComputeHostNotFound,
+    ComputeResourcesUnavailable,
+    ComputeServiceUnavailable,
+    DriverFault,
+    GuestNotFound,
+    HostUnknown,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+    InvalidLocalStorage,
+    InvalidPowerState,
+    InvalidSharedStorage,
+    MaxRetriesExceeded,
+    MigrationError,
+    MigrationPreCheckError,
+    NoValidHost,
+    PreCheckFault,
+    SourceCheckFailed,
+)
+from servers.microversions import Microversion
+from servers.policy import Role, Rule, has, lacks
+from servers.states import MigrationType, PowerState, VmState
+
+CHECKED_HOST = Microversion.parse("2.30")
+ASYNCHRONOUS = "2.34"
+
+CHECK_DESTINATION = "compute_check_can_live_migrate_destination"
+CHECK_SOURCE = "compute_check_can_live_migrate_source"
+MOVE = "compute_live_migration"
+PREPARE = "compute_pre_live_migration"
+ARRIVE = "compute_post_live_migration_at_destination"
+
+CHECK_FAULTS = (
+    NoValidHost,
+    MaxRetriesExceeded,
+    ComputeServiceUnavailable,
+    ComputeHostNotFound,
+    PreCheckFault,
+    InvalidLocalStorage,
+    InvalidSharedStorage,
+    HypervisorUnavailable,
+    InvalidPowerState,
+)
+"""With these the checks may end; anything else is an unforeseen error (CONTRACT A.2)."""
+
+
+def choice_event(task: Task) -> str:
+    """Return the event of the choice: Nova's name depends on whether the caller waits for it."""
+    waits = task.microversion < Microversion.parse(ASYNCHRONOUS)
+    return "conductor_migrate_server" if waits else "conductor_live_migrate_instance"
+
+
+def is_forced(task: Task) -> bool:
+    """Return whether the scheduler is passed by (CONTRACT B.7)."""
+    given = task.params["host"] is not None
+    return given and (task.microversion < CHECKED_HOST or bool(task.params.get("force")))
+
+
+def live(task: Task, host: str) -> LiveMigration:
+    """Return the ability of `host` to move running guests. Raises MigrationPreCheckError where it has none."""
+    ability = task.driver(host).live_migration
+    if ability is None:
+        raise MigrationPreCheckError(reason=f"host {host} cannot move a running guest")
+    return ability
+
+
+def options(task: Task) -> MoveOptions:
+    """Return how to move: the deployment's settings with what the request says."""
+    return replace(
+        task.limits.move,
+        block_migration=task.params.get("block_migration"),
+        disk_over_commit=task.params.get("disk_over_commit"),
+    )
+
+
+class LiveMigrate(Action):
+    """Move a running server to another host without stopping it.
+
+    The scheduler chooses the host unless one is given; a host that refuses is followed by the next one. Until
+    the guest has arrived it runs on where it is.
+    """
+
+    wire_name = "os-migrateLive"
+    record_name = "live-migration"
+    slug = "live-migration"
+    exclusivity = Exclusivity.EXCLUSIVE
+    policy = (
+        Rule(
+            "os_compute_api:os-migrate-server:migrate_live",
+            Role.MANAGER,
+            "migrate a server live",
+            lacks("host"),
+        ),
+        Rule(
+            "os_compute_api:os-migrate-server:migrate_live:host",
+            Role.ADMIN,
+            "migrate a server live to a host of one's choice",
+            has("host"),
+        ),
+    )
+    parameters = (
+        Parameter("host", HostName(), "destination; the scheduler chooses when it is null"),
+        Parameter("block_migration", Boolean(), "copy the disks as well", until="2.24"),
+        Parameter(
+            "block_migration",
+            BooleanOrAuto(),
+            "copy the disks as well; auto: when the hosts share no storage",
+            since="2.25",
+        ),
+        Parameter(
+            "disk_over_commit",
+            Boolean(),
+            "compare the space that the disks use, not the space that they may use",
+            until="2.24",
+        ),
+        Parameter(
+            "force",
+            Boolean(),
+            "go to host without asking the scheduler",
+            since="2.30",
+            until="2.67",
+            required=False,
+            default=False,
+        ),
+    )
+    transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.PAUSED}), edge="begin_migrating")
+    errors = (*CHECK_FAULTS, MigrationError)
+    events = (
+        "conductor_migrate_server",
+        "conductor_live_migrate_instance",
+        CHECK_DESTINATION,
+        CHECK_SOURCE,
+        MOVE,
+        PREPARE,
+        ARRIVE,
+    )
+    consequence = (
+        "The guest runs on and changes its host; it stands still for a fraction of a second at the end."
+    )
+
+    def check_request(self, request: Request) -> None:
+        if request.params.get("force") and request.params["host"] is None:
+            raise CannotForce
+
+    def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
+        host = request.params["host"]
+        if host is not None and not fleet.knows(host):
+            raise HostUnknown(host=host)
+
+    @step(in_request=ASYNCHRONOUS)
+    def open_move(self, task: Task) -> None:
+        task.open_event(choice_event(task))
+        task.open_migration(MigrationType.LIVE, task.params["host"] if is_forced(task) else "")
+        power = task.server.power_state
+        if power not in {PowerState.RUNNING, PowerState.PAUSED}:
+            raise InvalidPowerState(server=task.server.uuid, state=power.word)
+        if not task.is_up(task.source):
+            raise ComputeServiceUnavailable(host=task.source)
+
+    @step(in_request=ASYNCHRONOUS)
+    def choose_destination(self, task: Task) -> None:
+        """Try hosts until one takes the guest; each refusal is kept with its reason."""
+        attempted = list(task.memo.get("attempted", [task.source]))
+        while True:
+            task.checkpoint()
+            task.release()
+            host = self.next_candidate(task, attempted)
+            try:
+                block = self.check_candidate(task, host)
+                break
+            except ActionFault as fault:
+                if is_forced(task) or not fault.next_candidate:
+                    raise
+            attempted.append(host)
+            task.remember(attempted=attempted)
+        task.remember(block_migration=block)
+        task.record(Change(destination=host))
+        task.close_event(choice_event(task))
+
+    def next_candidate(self, task: Task, attempted: list[str]) -> str:
+        """Return the next host with room claimed on it. Raises NoValidHost, MaxRetriesExceeded."""
+        retries, limit = len(attempted) - 1, task.limits.migrate_max_retries
+        if limit != -1 and retries > limit:
+            reason = f"Exceeded max scheduling retries {retries} for instance {task.server.uuid} during live migration"
+            raise MaxRetriesExceeded(reason=reason)
+        requested = task.params["host"]
+        if is_forced(task):
+            task.check_forced(requested)
+            task.claim(requested)
+            return str(requested)
+        try:
+            hosts = task.select(choice_event(task), requested=requested, ignore=attempted)
+        except CHECK_FAULTS:
+            raise
+        except (ActionFault, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise MigrationError(reason=str(error)) from error  # the guest is untouched: CONTRACT F24
+        for host in hosts:
+            try:
+                task.claim(host)
+                return host
+            except ComputeResourcesUnavailable as fault:
+                task.note(choice_event(task), lost_race={host: str(fault)})
+        raise NoValidHost(reason="There are not enough hosts available.")
+
+    def check_candidate(self, task: Task, host: str) -> bool:
+        """Ask the destination, and then the source, whether the guest can go; return whether disks are copied."""
+        source = task.source
+        with task.event(CHECK_DESTINATION, host):
+            offer = live(task, host).check_destination(task.guest, task.host(source), options(task))
+            try:
+                with task.event(CHECK_SOURCE, source):
+                    return live(task, source).check_source(task.guest, offer, options(task))
+            except ActionFault as fault:
+                name = type(fault).__name__
+                raise SourceCheckFailed(source=source, host=host, error=name, message=str(fault)) from fault
+
+    @step
+    def queue(self, task: Task) -> None:
+        task.open_event(MOVE, task.source)
+        task.record(Change(migration=("queue",)))
+
+    @step
+    def wait_for_slot(self, task: Task) -> None:
+        task.take_slot("prepare")
+
+    @step
+    def prepare_destination(self, task: Task) -> None:
+        host = task.migration.destination
+        with task.event(PREPARE, host):
+            live(task, host).prepare(
+                task.guest, task.host(task.source), block_migration=task.memo["block_migration"]
+            )
+        task.record(Change(migration=("run",)))
+
+    @prepare_destination.undo
+    def discard_destination(self, task: Task) -> None:
+        live(task, task.migration.destination).discard(task.guest)
+
+    @step(touches_guest=True)
+    def move_guest(self, task: Task) -> None:
+        """Move the guest, or find that an earlier attempt has done so."""
+        source, destination = task.source, task.migration.destination
+        if task.guest_host(source, destination) == destination:
+            return
+        try:
+            moved = live(task, source).move(
+                task.guest,
+                task.host(destination),
+                options(task),
+                task.report,
+                block_migration=task.memo["block_migration"],
+            )
+            task.remember(downtime_ms=moved.downtime_ms)
+        except HypervisorTimeout:
+            raise
+        except DriverFault:
+            where = task.guest_host(source, destination)
+            if where is None:
+                raise GuestNotFound(guest=task.guest.name, host=f"{source} or {destination}") from None
+            if where != destination:
+                raise
+
+    @step(forward_only=True)
+    def arrive(self, task: Task) -> None:
+        """The switch: one durable record, behind which there is no way back."""
+        destination = task.migration.destination
+        with task.event(ARRIVE, destination):
+            task.record(
+                Change(
+                    host=destination,
+                    power_state=task.former_power_state,
+                    downtime_ms=task.memo.get("downtime_ms"),
+                )
+            )
+
+    @step(forward_only=True)
+    def clean_source(self, task: Task) -> None:
+        """Tidy up; what cannot be removed now is left for the reconciler, the guest is well."""
+        try:
+            live(task, task.source).clean_source(task.guest)
+        except DriverFault as fault:
+            task.answer(left_behind=f"{task.source}: {fault}")
+
+    def finished(self, task: Task) -> Change:
+        return Change(server=("end_task",), migration=("complete",), charge=Charge.MOVE, progress=0)
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        lost = ("set_error",) if isinstance(fault, GuestNotFound) else ()
+        return Change(
+            server=(*lost, "end_task"),
+            migration=("fail", "set_error"),
+            charge=Charge.RETURN,
+            progress=0,
+            fault=fault,
+        )
+
+    def cancelled(self, task: Task) -> Change:
+        return Change(server=("end_task",), migration=("cancel",), charge=Charge.RETURN, progress=0)

@@ -1,0 +1,43 @@
+"""resetNetwork: reset networking in the guest."""
+
+from __future__ import annotations
+
+from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
+from servers.actions.task import FleetFacts, Task
+from servers.errors import AgentNotReady, AgentUnavailable, Gone, NotSupported
+from servers.policy import Role, Rule
+
+EVENT = "compute_reset_network"
+
+
+class ResetNetwork(Action):
+    """Reset networking in the guest: its interfaces go down and up again.
+
+    Nova has answered 410 since 23.0.0; the setting RESET_NETWORK_GONE does the same.
+    """
+
+    wire_name = "resetNetwork"
+    record_name = "resetNetwork"
+    slug = "reset-network"
+    exclusivity = Exclusivity.QUEUED
+    policy = (Rule("os_compute_api:os-admin-actions:reset_network", Role.ADMIN, "reset a guest's network"),)
+    bodies = (Body(Shape.ANYTHING),)
+    transition = ANY_STATE
+    errors = (AgentUnavailable, AgentNotReady)
+    events = (EVENT,)
+    consequence = "The guest's interfaces go down and up; connections are interrupted for some seconds."
+
+    def check_route(self, fleet: FleetFacts) -> None:
+        if fleet.reset_network_gone():
+            raise Gone
+
+    @step(touches_guest=True)
+    def reset(self, task: Task) -> None:
+        host = task.server.host
+        if host is None:
+            raise AgentUnavailable(guest=task.server.name)
+        with task.event(EVENT, host):
+            agent = task.driver(host).agent
+            if agent is None:
+                raise NotSupported(host=host, verb="speak to a guest agent")
+            task.answer(**agent.reset_network(task.guest))

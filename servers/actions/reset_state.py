@@ -1,0 +1,31 @@
+"""os-resetState: set a server's state to active or error."""
+
+from __future__ import annotations
+
+from servers.actions.base import ANY_STATE, Action, Exclusivity, Parameter
+from servers.actions.kinds import Choice
+from servers.actions.task import Desk
+from servers.policy import Role, Rule
+
+EDGES = {"active": "reset_active", "error": "set_error"}
+
+
+class ResetState(Action):
+    """Set the server's state to active or error, whatever it is, and end its task.
+
+    The guest is not touched. An exclusive action that is running is taken over: what it began is stopped or
+    completed, whichever keeps the guest whole, and its room on the hosts is put right.
+    """
+
+    wire_name = "os-resetState"
+    record_name = "resetState"
+    slug = "reset-state"
+    exclusivity = Exclusivity.IMMEDIATE
+    respects_lock = False
+    policy = (Rule("os_compute_api:os-admin-actions:reset_state", Role.ADMIN, "reset a server's state"),)
+    parameters = (Parameter("state", Choice(tuple(EDGES)), "the state to set"),)
+    transition = ANY_STATE
+    consequence = "Only the record changes; the guest is not touched, and running work is taken over."
+
+    def accept(self, desk: Desk) -> None:
+        desk.reset(EDGES[desk.params["state"]])

@@ -1,0 +1,76 @@
+"""revertResize: a cold migration is taken back."""
+
+from __future__ import annotations
+
+from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
+from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
+from servers.drivers.base import ColdMigration
+from servers.errors import ActionFault, NotResized, NotSupported
+from servers.policy import Role, Rule
+from servers.states import VmState
+
+REVERT, FINISH, STOP = "compute_revert_resize", "compute_finish_revert_resize", "compute_stop_instance"
+
+
+def cold_driver(task: Task, host: str) -> ColdMigration:
+    """Return the ability to move a guest at `host`. Raises NotSupported."""
+    cold = task.driver(host).cold_migration
+    if cold is None:
+        raise NotSupported(host=host, verb="move a guest")
+    return cold
+
+
+class RevertResize(Action):
+    """Revert a cold migration: the server goes back to its old host, as it was there."""
+
+    wire_name = "revertResize"
+    record_name = "revertResize"
+    slug = "revert-resize"
+    exclusivity = Exclusivity.EXCLUSIVE
+    policy = (Rule("os_compute_api:servers:revert_resize", Role.MEMBER, "revert a cold migration"),)
+    bodies = (Body(Shape.ANYTHING),)
+    transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")
+    events = (REVERT, FINISH, STOP)
+    consequence = "The guest on the new host is destroyed with all that was written since the move."
+
+    def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
+        if fleet.migration_source(server.uuid) is None:
+            raise NotResized
+
+    def accept(self, desk: Desk) -> None:
+        desk.take_finished_migration("revert", NotResized())
+
+    @step(touches_guest=True, forward_only=True)
+    def destroy_at_destination(self, task: Task) -> None:
+        """Stop the newer copy first: the guest never runs twice."""
+        move = task.migration
+        with task.event(REVERT, move.destination):
+            source = task.driver(move.source)
+            if source.find_guest(task.guest.uuid) is None:
+                raise NotSupported(host=move.source, verb="take back a guest of which it has no disks")
+            cold_driver(task, move.destination).discard(task.guest)
+
+    @step(touches_guest=True, forward_only=True)
+    def start_at_source(self, task: Task) -> None:
+        move = task.migration
+        was_stopped = move.old_vm_state == VmState.STOPPED
+        task.open_event(FINISH, move.source)
+        power = cold_driver(task, move.source).finish_revert(task.guest, power_on=not was_stopped)
+        task.record(Change(host=move.source, power_state=power))
+
+    @step(touches_guest=True, forward_only=True)
+    def stop_again(self, task: Task) -> None:
+        if task.migration.old_vm_state != VmState.STOPPED:
+            return
+        task.record(Change(server=("begin_powering_off",)))
+        with task.event(STOP, task.migration.source):
+            power = cold_driver(task, task.migration.source).power_off(task.guest)
+            task.record(Change(power_state=power))
+
+    def finished(self, task: Task) -> Change:
+        stopped = task.migration.old_vm_state == VmState.STOPPED
+        resume = "resume_stopped" if stopped else "resume_active"
+        return Change(server=(resume, "end_task"), migration=("reverted",), charge=Charge.RETURN)
+
+    def failed(self, task: Task, fault: ActionFault) -> Change:
+        return Change(server=("set_error", "end_task"), migration=("set_error",), fault=fault)

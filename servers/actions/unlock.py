@@ -1,0 +1,38 @@
+"""unlock: take a server's lock away."""
+
+from __future__ import annotations
+
+from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape
+from servers.actions.task import Desk
+from servers.policy import Role, Rule
+
+OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+
+
+def _never(params: object) -> bool:
+    return False
+
+
+class Unlock(Action):
+    """Unlock the server. An owner may not take an admin's lock away."""
+
+    wire_name = "unlock"
+    record_name = "unlock"
+    slug = "unlock"
+    exclusivity = Exclusivity.IMMEDIATE
+    respects_lock = False
+    policy = (
+        Rule("os_compute_api:os-lock-server:unlock", Role.MEMBER, "unlock a server"),
+        Rule(
+            OVERRIDE, Role.ADMIN, "unlock a server that an admin has locked", when=_never
+        ),  # asked at the desk
+    )
+    bodies = (Body(Shape.ANYTHING),)
+    transition = ANY_STATE
+    consequence = "Everybody whom the policy permits can change the server again."
+
+    def accept(self, desk: Desk) -> None:
+        owner = desk.server.project_id == desk.context.project_id
+        if owner and desk.server.locked_by == "admin":
+            desk.require(OVERRIDE)
+        desk.set_lock("", "")

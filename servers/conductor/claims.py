@@ -1,0 +1,90 @@
+"""Room on hosts: who holds it, and how it changes hands (CONTRACT C.5, C.7).
+
+A claim is a conditional write on the host's generation, so two claims for the last place cannot both succeed,
+on whatever database and in whatever isolation.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Sum
+
+from servers.actions.task import Charge
+from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable
+from servers.models import Allocation, Host, Migration, Server
+
+RESOURCES = ("vcpus", "memory_mb", "disk_gb")
+UNITS = {"vcpus": "vCPU", "memory_mb": "MiB of memory", "disk_gb": "GiB of disk"}
+RETRIES = 5
+
+
+def used(host: Host) -> tuple[int, int, int]:
+    """Return the vCPUs, MiB and GiB that are allocated on `host`."""
+    sums = Allocation.objects.filter(host=host).aggregate(**{r: Sum(r, default=0) for r in RESOURCES})
+    return (sums["vcpus"], sums["memory_mb"], sums["disk_gb"])
+
+
+def needs(server: Server) -> tuple[int, int, int]:
+    """Return the vCPUs, MiB and GiB that `server` needs on a host; a volume-backed one needs no root disk there."""
+    root_gb = 0 if server.volume_backed else server.root_gb
+    return (server.vcpus, server.memory_mb, root_gb + server.ephemeral_gb + server.swap_mb // 1024)
+
+
+def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
+    """Return what `host` lacks for `wanted`, or None."""
+    for resource, room, taken, need in zip(RESOURCES, host.room(), used(host), wanted, strict=True):
+        if need and taken + need > room:
+            return f"{need} {UNITS[resource]} wanted, {max(room - taken, 0)} of {room} free on {host.name}"
+    return None
+
+
+def claim(server_id: UUID, host_name: str) -> None:
+    """Charge `host_name` to the server. Does nothing when it is charged there already.
+
+    Raises ComputeResourcesUnavailable when there is no room, AllocationUpdateFailed when the host was
+    changed too often at the same time.
+    """
+    for _ in range(RETRIES):
+        with transaction.atomic():
+            server = Server.objects.select_for_update().get(pk=server_id)
+            host = Host.objects.get(name=host_name)
+            if Allocation.objects.filter(server=server, host=host).exists():
+                return
+            lack = refuses(host, needs(server))
+            if lack is not None:
+                raise ComputeResourcesUnavailable(reason=lack)
+            if bump(host):
+                vcpus, memory_mb, disk_gb = needs(server)
+                Allocation.objects.create(
+                    server=server, host=host, vcpus=vcpus, memory_mb=memory_mb, disk_gb=disk_gb
+                )
+                return
+    raise AllocationUpdateFailed(consumer_uuid=server_id, error=f"host {host_name} changes too often")
+
+
+def bump(host: Host) -> bool:
+    """Raise the host's generation if it is still as it was read; return whether it was."""
+    rows = Host.objects.filter(pk=host.pk, generation=host.generation).update(generation=F("generation") + 1)
+    return rows == 1
+
+
+def charge_migration(server_id: UUID, migration: Migration) -> None:
+    """Let the migration hold what the server holds on its source. Does nothing when it does already."""
+    Allocation.objects.filter(server_id=server_id).update(server=None, migration=migration)
+
+
+def release(server_id: UUID, migration_id: int) -> None:
+    """Give back what the server holds on a destination, as long as the migration holds the source."""
+    if Allocation.objects.filter(migration_id=migration_id).exists():
+        Allocation.objects.filter(server_id=server_id).delete()
+
+
+def settle(server_id: UUID, migration_id: int, charge: Charge) -> None:
+    """End a move's double charge: MOVE frees the source, RETURN the destination. Twice is as good as once."""
+    if charge is Charge.RETURN:
+        release(server_id, migration_id)
+        Allocation.objects.filter(migration_id=migration_id).update(server_id=server_id, migration=None)
+    else:
+        Allocation.objects.filter(migration_id=migration_id).delete()

@@ -1,0 +1,53 @@
+"""Events of an action: each attempt is a row of its own, ended by its own id (CONTRACT F1)."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from servers import clock
+from servers.errors import Fault
+from servers.models import ActionEvent, ActionRecord
+
+
+def open_event(action: ActionRecord, name: str, host: str) -> ActionEvent:
+    """Return the open event of this name and host; begin one where there is none."""
+    event = newest_open(action, name, host)
+    if event is None:
+        event = ActionEvent.objects.create(
+            action=action, name=name, host=host, attempt=action.attempt, started_at=clock.now()
+        )
+    return event
+
+
+def newest_open(action: ActionRecord, name: str, host: str | None = None) -> ActionEvent | None:
+    """Return the newest event of this name that has not ended."""
+    events = ActionEvent.objects.filter(action=action, name=name, finished_at=None)
+    if host is not None:
+        events = events.filter(host=host)
+    return events.order_by("-pk").first()
+
+
+def close_event(event: ActionEvent, fault: BaseException | None) -> None:
+    """End an event with Success, or with Error and what went wrong."""
+    event.finished_at = clock.now()
+    event.result = "Error" if fault else "Success"
+    if fault is not None:
+        event.details = str(fault) or type(fault).__name__
+        event.code = fault.code if isinstance(fault, Fault) else type(fault).__name__
+        event.traceback = "".join(traceback.format_exception(fault))
+    event.save(update_fields=["finished_at", "result", "details", "code", "traceback"])
+
+
+def close_all(action: ActionRecord, fault: BaseException | None) -> None:
+    """End whatever is open, with the action's own outcome."""
+    for event in ActionEvent.objects.filter(action=action, finished_at=None):
+        close_event(event, fault)
+
+
+def note(action: ActionRecord, name: str, evidence: dict[str, Any]) -> None:
+    """Keep evidence with the newest event of this name."""
+    event = ActionEvent.objects.filter(action=action, name=name).order_by("-pk").first()
+    if event is not None:
+        event.evidence = {**event.evidence, **evidence}
+        event.save(update_fields=["evidence"])

@@ -1,0 +1,27 @@
+"""Secret parameters on their way from the door to the worker: encrypted, and erased when the action ends."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+
+
+def _key() -> Fernet:
+    digest = hashlib.sha256(b"gantry sealed parameters" + settings.SECRET_KEY.encode()).digest()
+    return Fernet(base64.urlsafe_b64encode(digest))
+
+
+def seal(secrets: Mapping[str, str]) -> str:
+    """Return `secrets` encrypted, "" when there are none."""
+    return _key().encrypt(json.dumps(dict(secrets)).encode()).decode() if secrets else ""
+
+
+def unseal(sealed: str) -> dict[str, str]:
+    """Return what was sealed."""
+    found: dict[str, str] = json.loads(_key().decrypt(sealed.encode())) if sealed else {}
+    return found

@@ -1,0 +1,406 @@
+"""An action at work: the promises of `servers.actions.task.Task`, kept with models, drivers and the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from servers import clock
+from servers.actions import registry
+from servers.actions.base import Action
+from servers.actions.task import Change, Limits, MigrationFacts, ServerFacts
+from servers.conductor import changes, choice, claims, events, images, sealing
+from servers.conductor.choice import select_hosts
+from servers.conductor.facts import migration_facts, server_facts
+from servers.conductor.fleet import KnownFleet, driver_of, guest_of, ref
+from servers.conductor.lease import Heartbeat, Lease, fenced, renew
+from servers.drivers.base import Driver, FoundGuest, Guest, HostRef, MoveOptions, Progress, Snapshot
+from servers.errors import (
+    ActionFault,
+    Cancelled,
+    ComputeHostNotFound,
+    Fault,
+    GuestOnTwoHosts,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+    Later,
+    LeaseLost,
+)
+from servers.microversions import Microversion
+from servers.models import ActionRecord, Host, Migration, Server
+from servers.states import (
+    MigrationStatus,
+    MigrationType,
+    PowerState,
+)
+
+ALIVE = frozenset({PowerState.RUNNING, PowerState.PAUSED})
+SLOT_RETRY_S = 2.0
+
+
+class WorkingTask:
+    """One attempt at an action. What steps leave is written at once, so that the next attempt finds it."""
+
+    def __init__(
+        self, lease: Lease, heartbeat: Heartbeat | None = None, deadline_s: float | None = None
+    ) -> None:
+        self.lease = lease
+        self.heartbeat = heartbeat
+        self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
+        self.row = ActionRecord.objects.get(pk=lease.action)
+        self.definition: Action = registry[self.row.slug]()
+        self.params: Mapping[str, Any] = self.row.params
+        self.microversion = Microversion.parse(self.row.microversion)
+        self.limits = Limits(
+            migrate_max_retries=settings.MIGRATE_MAX_RETRIES,
+            max_attempts=settings.MAX_ATTEMPTS,
+            move=MoveOptions(
+                bandwidth_mib_s=settings.LIVE_MIGRATION_BANDWIDTH_MIB_S,
+                auto_converge=settings.LIVE_MIGRATION_AUTO_CONVERGE,
+                post_copy=settings.LIVE_MIGRATION_POST_COPY,
+                completion_timeout_s=settings.LIVE_MIGRATION_COMPLETION_TIMEOUT_S,
+                timeout_action=settings.LIVE_MIGRATION_TIMEOUT_ACTION,
+            ),
+        )
+
+    # ------------------------------------------------------------------------------------------ facts
+
+    def _server(self) -> Server:
+        return Server.objects.select_related("host").get(pk=self.row.server_id)
+
+    @property
+    def server(self) -> ServerFacts:
+        return server_facts(self._server())
+
+    @property
+    def guest(self) -> Guest:
+        return guest_of(self._server())
+
+    @property
+    def former_vm_state(self) -> str:
+        return self.row.former_vm_state
+
+    @property
+    def former_power_state(self) -> PowerState:
+        return PowerState(self.row.former_power_state)
+
+    @property
+    def source(self) -> str:
+        return self.row.source_host
+
+    @property
+    def migration(self) -> MigrationFacts:
+        return migration_facts(Migration.objects.get(pk=self.row.migration_id))
+
+    @property
+    def memo(self) -> Mapping[str, Any]:
+        memo: Mapping[str, Any] = self.row.memo
+        return memo
+
+    @property
+    def begun(self) -> Sequence[str]:
+        begun: Sequence[str] = self.row.begun
+        return begun
+
+    def is_up(self, host: str) -> bool:
+        return KnownFleet().is_up(host)
+
+    def host(self, name: str) -> HostRef:
+        found = Host.objects.filter(name=name).first()
+        if found is None:
+            raise ComputeHostNotFound(host=name)
+        return ref(found)
+
+    def driver(self, host: str) -> Driver:
+        return driver_of(self.host(host))
+
+    def secret(self, name: str) -> str:
+        return sealing.unseal(self.row.sealed)[name]
+
+    # --------------------------------------------------------------------------------------- the record
+
+    def write(self, **values: Any) -> None:
+        """Write fields of the action's record."""
+        with fenced(self.lease):
+            self._save(**values)
+
+    def _save(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self.row, name, value)
+        self.row.updated_at = clock.now()
+        self.row.save(update_fields=[*values, "updated_at"])
+
+    def begin_step(self, name: str) -> None:
+        """Write down that a step begins, before it has any effect."""
+        self.beat()
+        begun = self.row.begun if name in self.row.begun else [*self.row.begun, name]
+        self.write(begun=begun, step=name)
+
+    def finish_step(self, name: str) -> None:
+        """Write down that a step is done."""
+        self.write(done=[*self.row.done, name])
+
+    def remember(self, **facts: Any) -> None:
+        self.write(memo={**self.row.memo, **facts})
+
+    def answer(self, **facts: Any) -> None:
+        self.write(result={**self.row.result, **facts})
+
+    def record(self, change: Change) -> None:
+        with fenced(self.lease):
+            changes.apply(self.row, change)
+
+    def beat(self) -> None:
+        """Tell the heartbeat that the work goes on."""
+        if self.heartbeat is not None:
+            self.heartbeat.beat()
+
+    def is_cancelled(self) -> bool:
+        """Return whether somebody has asked the action to stop."""
+        asked = ActionRecord.objects.filter(pk=self.row.pk).exclude(cancel_requested_at=None)
+        return asked.exists()
+
+    def checkpoint(self) -> None:
+        if self.is_cancelled():
+            raise Cancelled
+        if self.deadline is not None and clock.now() > self.deadline:
+            raise Later(reason="the request has waited long enough", delay_s=0)
+
+    # ------------------------------------------------------------------------------------------- events
+
+    @contextmanager
+    def event(self, name: str, host: str = "") -> Iterator[None]:
+        self.open_event(name, host)
+        try:
+            yield
+        except (LeaseLost, Later, HypervisorTimeout):
+            raise  # the event is not over: whoever comes next goes on with it
+        except Fault as fault:
+            self._close(name, host, fault)
+            raise
+        except Exception as error:
+            self._close(name, host, error)
+            raise
+        self._close(name, host, None)
+
+    def _close(self, name: str, host: str | None, fault: BaseException | None) -> None:
+        with fenced(self.lease):
+            event = events.newest_open(self.row, name, host)
+            if event is not None:
+                events.close_event(event, None if isinstance(fault, Cancelled) else fault)
+
+    def open_event(self, name: str, host: str = "") -> None:
+        with fenced(self.lease):
+            events.open_event(self.row, name, host)
+
+    def close_event(self, name: str, fault: ActionFault | None = None) -> None:
+        self._close(name, None, fault)
+
+    def note(self, name: str, **evidence: Any) -> None:
+        with fenced(self.lease):
+            events.note(self.row, name, evidence)
+
+    # ------------------------------------------------------------------------------------- destinations
+
+    def open_migration(self, kind: MigrationType, destination: str = "") -> None:
+        if self.row.migration_id is not None:
+            return
+        server = self._server()
+        source = Host.objects.get(name=self.source)
+        with fenced(self.lease):
+            first = MigrationStatus.ACCEPTED if kind is MigrationType.LIVE else MigrationStatus.PRE_MIGRATING
+            self.row.migration = Migration.objects.create(
+                server=server,
+                migration_type=kind,
+                status=first,
+                statuses=[first.value],
+                user_id=self.row.user_id,
+                project_id=self.row.project_id,
+                source_compute=source.name,
+                source_node=source.hypervisor_hostname,
+                dest_compute=destination,
+                old_vm_state=self.row.former_vm_state,
+                old_flavor=server.flavor_id,
+                new_flavor=server.flavor_id,
+            )
+            self._save(migration=self.row.migration)
+            claims.charge_migration(server.pk, self.row.migration)
+
+    def select(
+        self, event: str, *, requested: str | None = None, ignore: Iterable[str] = (), at_most: int = 0
+    ) -> tuple[str, ...]:
+        try:
+            decision = select_hosts(self._server(), requested=requested, ignore=ignore, at_most=at_most)
+        except Fault as fault:
+            self.note(event, verdicts=choice.verdicts_of(fault))
+            raise
+        self.note(event, verdicts=choice.as_data(decision.verdicts))
+        return decision.hosts
+
+    def check_forced(self, host: str) -> None:
+        choice.check_forced(self._server(), host)
+
+    def claim(self, host: str) -> None:
+        with fenced(self.lease):
+            claims.claim(self.row.server_id, host)
+
+    def release(self) -> None:
+        if self.row.migration_id is not None:
+            with fenced(self.lease):
+                claims.release(self.row.server_id, self.row.migration_id)
+
+    def take_slot(self, edge: str) -> None:
+        """Count the source's running moves under the lock of its row (CONTRACT B.6, 8)."""
+        busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
+        with fenced(self.lease):
+            Host.objects.select_for_update().get(name=self.source)
+            mine = Migration.objects.filter(pk=self.row.migration_id).filter(busy).exists()
+            moving = Migration.objects.filter(busy, source_compute=self.source).aggregate(n=Count("pk"))["n"]
+            if not mine and moving >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
+                raise Later(reason=f"{moving} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
+            changes.apply(self.row, Change(migration=(edge,)))
+
+    def guest_host(self, *hosts: str) -> str | None:
+        found: dict[str, FoundGuest] = {}
+        silent: HypervisorUnavailable | HypervisorTimeout | None = None
+        for name in hosts:
+            try:
+                guest = self.driver(name).find_guest(self.row.server_id)
+            except (HypervisorUnavailable, HypervisorTimeout) as fault:
+                silent = fault
+                continue
+            if guest is not None and not guest.prepared_only:
+                found[name] = guest
+        alive = [name for name, guest in found.items() if guest.power_state in ALIVE]
+        if len(alive) > 1:
+            raise GuestOnTwoHosts(guest=self.guest.name, hosts=" and ".join(alive))
+        if alive:
+            return alive[0]
+        if silent is not None:
+            raise silent
+        return next(iter(found), None)
+
+    # --------------------------------------------------------------------------------------- progress
+
+    def report(self, progress: Progress) -> None:
+        self.beat()
+        if not renew(self.lease):
+            raise LeaseLost
+        percent = percent_done(progress)
+        with fenced(self.lease) as fresh:
+            self._save(progress_percent=max(self.row.progress_percent, percent))
+            Server.objects.filter(pk=self.row.server_id).update(progress=self.row.progress_percent)
+            if self.row.migration_id is not None:
+                self._report_move(progress, percent)
+        self._hand_over_requests(fresh)
+
+    def _report_move(self, progress: Progress, percent: int) -> None:
+        move = Migration.objects.select_for_update().get(pk=self.row.migration_id)
+        counters = {
+            name: getattr(progress, name)
+            for name in (
+                "memory_total_bytes",
+                "memory_processed_bytes",
+                "memory_remaining_bytes",
+                "disk_total_bytes",
+                "disk_processed_bytes",
+                "disk_remaining_bytes",
+                "iteration",
+                "rate_bytes_s",
+                "dirty_rate_bytes_s",
+                "throttle_percent",
+            )
+        }
+        for name, value in counters.items():
+            setattr(move, name, value)
+        move.progress_percent = max(move.progress_percent, percent)
+        move.store(*counters, "progress_percent")
+
+    def _hand_over_requests(self, fresh: ActionRecord) -> None:
+        """Tell the hypervisor, once, what was asked of the running move while the control action did not reach it."""
+        if self.row.migration_id is None or self.definition.slug != "live-migration":
+            return
+        live = self.driver(self.source).live_migration
+        if live is None:
+            return
+        if fresh.cancel_requested_at and not self.memo.get("abort_sent"):
+            live.abort(self.guest)
+            self.remember(abort_sent=True)
+        elif fresh.force_requested_at and not self.memo.get("force_sent"):
+            live.force_complete(self.guest)
+            self.remember(force_sent=True)
+
+    # ----------------------------------------------------------------------------------------- images
+
+    def _image_id(self) -> UUID:
+        if self.row.image_id is None:
+            raise LookupError(f"action {self.row.pk} makes no image")
+        return self.row.image_id
+
+    def image_target(self) -> Path:
+        return images.store().place(self._image_id())
+
+    def keep_image(self, snapshot: Snapshot) -> None:
+        size = images.commit(self._image_id(), snapshot)
+        with fenced(self.lease):
+            images.activate(self._image_id(), snapshot, size)
+
+    def drop_image(self) -> None:
+        with fenced(self.lease):
+            images.mark_deleted(self._image_id())
+        images.store().discard(self._image_id())
+
+    def rotate_images(self, backup_type: str, keep: int) -> None:
+        with fenced(self.lease):
+            gone = images.rotate(self.row.server_id, backup_type, keep, newest=self._image_id())
+        for image in gone:
+            images.store().discard(image)
+        self.answer(rotated_out=[str(image) for image in gone])
+
+    # -------------------------------------------------------------------------------------------- ends
+
+    def put_back(self, delay_s: float, *, tries: int | None = None) -> None:
+        """Let the action wait; it comes to its turn again when it is due."""
+        with fenced(self.lease):
+            self.row.take("put_back")
+            self._save(
+                status=self.row.status,
+                lease_until=None,
+                due_at=clock.now() + timedelta(seconds=delay_s),
+                tries=self.row.tries if tries is None else tries,
+            )
+
+    def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
+        """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
+
+        A cancellation that came too late is not one: whoever writes first has decided.
+        """
+        with fenced(self.lease):
+            changes.apply(self.row, change)
+            events.close_all(self.row, fault if edge == "fail" else None)
+            self.row.take(edge)
+            self._save(
+                status=self.row.status,
+                message="Error" if edge == "fail" else "",
+                error_code=fault.code if fault else "",
+                error_text=str(fault) if fault else "",
+                sealed="",
+                step="",
+                lease_until=None,
+                finished_at=clock.now(),
+                progress_percent=100 if edge == "succeed" else self.row.progress_percent,
+            )
+
+
+def percent_done(progress: Progress) -> int:
+    """Return how much of a job is done: Nova's 100 - remaining %, over memory and disks together."""
+    total = progress.memory_total_bytes + progress.disk_total_bytes
+    remaining = progress.memory_remaining_bytes + progress.disk_remaining_bytes
+    return max(0, min(100, 100 - round(100 * remaining / total))) if total else 0
