@@ -154,12 +154,11 @@ class Policy:
         conf([], project="gantry", default_config_files=[], default_config_dirs=[])
         opts._register(conf)
         conf.set_override("enforce_new_defaults", enforce_new_defaults, group="oslo_policy")
-        conf.set_override("enforce_scope", False, group="oslo_policy")
         conf.set_override("policy_dirs", [], group="oslo_policy")
         conf.set_override("policy_file", str(policy_file), group="oslo_policy")
         self.rules: dict[str, Rule] = {}
         self.path = policy_file
-        self._enforcer = oslo.Enforcer(conf, policy_file=str(policy_file), fallback_to_json_file=False)
+        self._enforcer = oslo.Enforcer(conf, policy_file=str(policy_file))
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.register_defaults(_BASE)
         self.register(_declared.values())

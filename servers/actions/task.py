@@ -158,8 +158,11 @@ class Task(Protocol):
     params: Mapping[str, Any]
     microversion: Microversion
     limits: Limits
-    memo: Mapping[str, Any]
-    """What earlier steps have left; kept across a crash."""
+
+    @property
+    def memo(self) -> Mapping[str, Any]:
+        """What earlier steps have left; kept across a crash."""
+        ...
 
     @property
     def server(self) -> ServerFacts: ...

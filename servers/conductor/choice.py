@@ -91,8 +91,8 @@ def host_states(server: Server) -> list[HostState]:
     hosts = Host.objects.prefetch_related("aggregates").annotate(
         **{f"used_{name}": Sum(f"allocations__{name}", default=0) for name in RESOURCES}
     )
-    counts = {
-        row["pk"]: row
+    counts: dict[int, dict[str, Any]] = {
+        row["pk"]: dict(row)
         for row in Host.objects.values("pk").annotate(
             instances=Count("servers", filter=Q(servers__deleted_at=None)),
             busy=Count("servers", filter=Q(servers__task_state__in=BUSY_TASKS)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -23,7 +24,7 @@ CHUNK_BYTES = 1024 * 1024
 
 def store() -> ImageStore:
     """Return where images lie."""
-    return LocalImageStore(settings.IMAGE_DIR)
+    return LocalImageStore(Path(settings.IMAGE_DIR))
 
 
 def commit(image: UUID, snapshot: Snapshot) -> int:

@@ -95,9 +95,15 @@ class WorkingTask:
     def source(self) -> str:
         return self.row.source_host
 
+    def _migration(self, *, lock: bool = False) -> Migration:
+        if self.row.migration_id is None:
+            raise LookupError(f"action {self.row.pk} has no migration")
+        rows = Migration.objects.select_for_update() if lock else Migration.objects.all()
+        return rows.get(pk=self.row.migration_id)
+
     @property
     def migration(self) -> MigrationFacts:
-        return migration_facts(Migration.objects.get(pk=self.row.migration_id))
+        return migration_facts(self._migration())
 
     @property
     def memo(self) -> Mapping[str, Any]:
@@ -261,7 +267,7 @@ class WorkingTask:
         busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
         with fenced(self.lease):
             Host.objects.select_for_update().get(name=self.source)
-            mine = Migration.objects.filter(pk=self.row.migration_id).filter(busy).exists()
+            mine = self._migration().status in {MigrationStatus.PREPARING, MigrationStatus.RUNNING}
             moving = Migration.objects.filter(busy, source_compute=self.source).aggregate(n=Count("pk"))["n"]
             if not mine and moving >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
                 raise Later(reason=f"{moving} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
@@ -302,7 +308,7 @@ class WorkingTask:
         self._hand_over_requests(fresh)
 
     def _report_move(self, progress: Progress, percent: int) -> None:
-        move = Migration.objects.select_for_update().get(pk=self.row.migration_id)
+        move = self._migration(lock=True)
         counters = {
             name: getattr(progress, name)
             for name in (
@@ -368,34 +374,41 @@ class WorkingTask:
 
     def put_back(self, delay_s: float, *, tries: int | None = None) -> None:
         """Let the action wait; it comes to its turn again when it is due."""
-        with fenced(self.lease):
-            self.row.take("put_back")
-            self._save(
-                status=self.row.status,
-                lease_until=None,
-                due_at=clock.now() + timedelta(seconds=delay_s),
-                tries=self.row.tries if tries is None else tries,
-            )
+        with fenced(self.lease) as row:
+            row.take("put_back")
+            row.lease_until = None
+            row.due_at = clock.now() + timedelta(seconds=delay_s)
+            row.tries = row.tries if tries is None else tries
+            row.save(update_fields=["status", "lease_until", "due_at", "tries"])
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
         """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
 
         A cancellation that came too late is not one: whoever writes first has decided.
         """
-        with fenced(self.lease):
-            changes.apply(self.row, change)
-            events.close_all(self.row, fault if edge == "fail" else None)
-            self.row.take(edge)
-            self._save(
-                status=self.row.status,
-                message="Error" if edge == "fail" else "",
-                error_code=fault.code if fault else "",
-                error_text=str(fault) if fault else "",
-                sealed="",
-                step="",
-                lease_until=None,
-                finished_at=clock.now(),
-                progress_percent=100 if edge == "succeed" else self.row.progress_percent,
+        with fenced(self.lease) as row:
+            changes.apply(row, change)
+            events.close_all(row, fault if edge == "fail" else None)
+            row.take(edge)
+            row.message = "Error" if edge == "fail" else ""
+            row.error_code, row.error_text = (fault.code, str(fault)) if fault else ("", "")
+            row.sealed = row.step = ""
+            row.lease_until = None
+            row.finished_at = row.updated_at = clock.now()
+            row.progress_percent = 100 if edge == "succeed" else row.progress_percent
+            row.save(
+                update_fields=[
+                    "status",
+                    "message",
+                    "error_code",
+                    "error_text",
+                    "sealed",
+                    "step",
+                    "lease_until",
+                    "finished_at",
+                    "updated_at",
+                    "progress_percent",
+                ]
             )
 
 

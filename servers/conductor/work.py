@@ -12,7 +12,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django_tasks import task
 
 from servers import clock
@@ -43,7 +43,7 @@ def ring(record: ActionRecord) -> None:
     run_action.enqueue(str(record.pk))
 
 
-def due():  # type: ignore[no-untyped-def]
+def due() -> QuerySet[ActionRecord]:
     """Return the actions that somebody could claim at this moment."""
     return ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn()).order_by(
         "created_at"

@@ -36,6 +36,23 @@ class Machine(models.Model):
         """Change the state in memory by `edge`; raises django_fsm.TransitionNotAllowed where it does not start."""
         getattr(self, edge)()
 
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet[Any] | None = None,
+    ) -> None:
+        """Read the row again, protected fields as well.
+
+        django-fsm's own mixin lifts the protection of the whole class for that moment; here the old value of
+        this one instance is forgotten, which the protection permits.
+        """
+        wanted = None if fields is None else set(fields)
+        for field in self._meta.concrete_fields:
+            if isinstance(field, FSMField) and (wanted is None or field.name in wanted):
+                self.__dict__.pop(field.attname, None)
+        super().refresh_from_db(using, fields, from_queryset)
+
 
 class Revised(Machine):
     """A row that nobody overwrites with an old copy: every write names its fields and its revision."""

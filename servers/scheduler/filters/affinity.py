@@ -1,0 +1,24 @@
+"""affinity: the members of a group stay together."""
+
+from __future__ import annotations
+
+from servers.scheduler.filters.base import FILTERS, Filter
+from servers.scheduler.request import HostState, MoveRequest
+
+
+@FILTERS.add
+class AffinityFilter(Filter):
+    """Others of the server's group are on the host, or the server is alone in it (CONTRACT F22)."""
+
+    name = "affinity"
+    nova_name = "ServerGroupAffinityFilter"
+    policy = "affinity"
+
+    def refuses(self, host: HostState, request: MoveRequest) -> str | None:
+        group = request.group
+        if group is None or group.policy != self.policy:
+            return None
+        hosts = sorted(name for name, members in group.hosts.items() if members)
+        if not hosts or host.name in hosts:
+            return None
+        return f"its affinity group is on {', '.join(hosts)}"

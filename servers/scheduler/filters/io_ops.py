@@ -1,0 +1,23 @@
+"""io_ops: a host whose disks are busy already gets no more work. Not enabled by default."""
+
+from __future__ import annotations
+
+from servers.scheduler.filters.base import FILTERS, Filter
+from servers.scheduler.request import HostState, MoveRequest
+
+MOST = 8  # [filter_scheduler]max_io_ops_per_host
+
+
+@FILTERS.add
+class IoOpsFilter(Filter):
+    """Fewer servers than the most allowed are in a task that keeps the host's disks busy."""
+
+    name = "io_ops"
+    nova_name = "IoOpsFilter"
+
+    def refuses(self, host: HostState, request: MoveRequest) -> str | None:
+        return (
+            f"{host.io_ops} servers busy with its disks, at most {MOST} may be"
+            if host.io_ops >= MOST
+            else None
+        )
