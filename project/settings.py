@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
@@ -40,6 +42,14 @@ def env_int(name: str, default: int, minimum: int) -> int:
     return int(value)
 
 
+def env_flag(name: str, default: bool) -> bool:
+    """Return whether the variable `name` says yes; raise ImproperlyConfigured when it says neither yes nor no."""
+    word = env.str(name, str(default)).lower()
+    if word not in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+        raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}")
+    return word in {"true", "yes", "on", "1"}
+
+
 def kept_secret(path: Path) -> str:
     """Return the secret that is kept in `path`, readable by the owner alone; make it when there is none."""
     if not path.exists():
@@ -51,18 +61,18 @@ def kept_secret(path: Path) -> str:
 
 # ------------------------------------------------------------------------------------- where things are
 
-DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
+DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "data").resolve()
 PORT = env_int("PORT", 8774, 1)
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname:
     raise ImproperlyConfigured(f"PUBLIC_URL must be an http or https address, not {PUBLIC_URL!r}")
 
-DEBUG = env.bool("DEBUG", False)
+DEBUG = env_flag("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
-if env.bool("BEHIND_PROXY", False):
+if env_flag("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
@@ -82,8 +92,8 @@ LIVE_MIGRATION_TIMEOUT_ACTION = env_choice(
     "LIVE_MIGRATION_TIMEOUT_ACTION", "abort", {"abort", "force_complete"}
 )
 LIVE_MIGRATION_BANDWIDTH_MIB_S = env_int("LIVE_MIGRATION_BANDWIDTH", 0, 0)
-LIVE_MIGRATION_AUTO_CONVERGE = env.bool("LIVE_MIGRATION_AUTO_CONVERGE", True)
-LIVE_MIGRATION_POST_COPY = env.bool("LIVE_MIGRATION_POST_COPY", False)
+LIVE_MIGRATION_AUTO_CONVERGE = env_flag("LIVE_MIGRATION_AUTO_CONVERGE", True)
+LIVE_MIGRATION_POST_COPY = env_flag("LIVE_MIGRATION_POST_COPY", False)
 SYNC_CHECK_LIMIT_S = env_number("SYNC_CHECK_LIMIT", 20, 0.1)
 LEASE_TTL_S = env_number("LEASE_TTL", 15, 0.2)
 NO_PROGRESS_LIMIT_S = env_number("NO_PROGRESS_LIMIT", 300, 1)
@@ -92,10 +102,10 @@ KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1)
 KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0)
 TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60)
 HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 1)
-RESET_NETWORK_GONE = env.bool("RESET_NETWORK_GONE", False)
+RESET_NETWORK_GONE = env_flag("RESET_NETWORK_GONE", False)
 IMAGE_METADATA_LIMIT = env_int("IMAGE_METADATA_LIMIT", 128, 0)
 POLICY_FILE = env.str("POLICY_FILE", "")
-ENFORCE_NEW_DEFAULTS = env.bool("ENFORCE_NEW_DEFAULTS", True)
+ENFORCE_NEW_DEFAULTS = env_flag("ENFORCE_NEW_DEFAULTS", True)
 SCHEDULER_FILTERS = env.list(
     "SCHEDULER_FILTERS",
     default=["driver", "compute", "capabilities", "image_properties", "anti_affinity", "affinity"],
@@ -103,6 +113,7 @@ SCHEDULER_FILTERS = env.list(
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)
+ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
 
@@ -167,4 +178,25 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
-SILENCED_SYSTEM_CHECKS = ["models.W036"]
+SILENCED_SYSTEM_CHECKS = ["models.W036", "models.W047"]
+
+# ------------------------------------------------------------------------------------------- logging
+
+LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"})
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+}
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
+    ],
+    wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVEL),
+    logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = [path("admin/", admin.site.urls)]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    # identity: path("identity", include("servers.api.identity.urls")),
+    # image: path("image", include("servers.api.image.urls")),
+    path("", include("servers.api.compute.urls")),  # last: it answers what is nobody's
+]

@@ -253,7 +253,7 @@ class MigrationPreCheckError(PreCheckFault):
 
 
 class SourceCheckFailed(MigrationPreCheckError):
-    """Error while check_can_live_migrate_source from {source} to host {host}: {error} {message}"""
+    """Error while check_can_live_migrate_source from {source} to host {host}: {error} {text}"""
 
 
 class InvalidHypervisorType(PreCheckFault):

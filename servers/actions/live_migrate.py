@@ -224,7 +224,7 @@ class LiveMigrate(Action):
                     return live(task, source).check_source(task.guest, offer, options(task))
             except ActionFault as fault:
                 name = type(fault).__name__
-                raise SourceCheckFailed(source=source, host=host, error=name, message=str(fault)) from fault
+                raise SourceCheckFailed(source=source, host=host, error=name, text=str(fault)) from fault
 
     @step
     def queue(self, task: Task) -> None:
@@ -252,8 +252,11 @@ class LiveMigrate(Action):
     def move_guest(self, task: Task) -> None:
         """Move the guest, or find that an earlier attempt has done so."""
         source, destination = task.source, task.migration.destination
+        if task.is_cancelled():
+            live(task, source).abort(task.guest)
         if task.guest_host(source, destination) == destination:
             return
+        task.checkpoint()
         try:
             moved = live(task, source).move(
                 task.guest,

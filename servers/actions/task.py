@@ -195,6 +195,10 @@ class Task(Protocol):
         """Keep `facts` in the memo."""
         ...
 
+    def is_cancelled(self) -> bool:
+        """Return whether somebody has asked the action to stop."""
+        ...
+
     def checkpoint(self) -> None:
         """Raise Cancelled when somebody has asked the action to stop."""
         ...

@@ -112,8 +112,10 @@ def _state(host: Any, counts: dict[str, Any]) -> HostState:
         disabled_reason=host.disabled_reason,
         up=host.is_up,
         maintenance=host.maintenance,
+        forced_down=host.forced_down,
         availability_zone=host.availability_zone,
         capabilities=host.capabilities,
+        supported=tuple(tuple(s) for s in host.capabilities.get("supported_instances", [])),
         aggregates=tuple(a.metadata for a in host.aggregates.all()),
         total=Resources(host.vcpus, host.memory_mb, host.disk_gb),
         reserved=Resources(host.reserved_vcpus, host.reserved_memory_mb, host.reserved_disk_gb),
@@ -127,7 +129,8 @@ def _state(host: Any, counts: dict[str, Any]) -> HostState:
 def as_data(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """Return verdicts in the form in which they are kept with an event."""
     return [
-        {"host": v.host, "accepted": v.accepted, "reason": v.reason, "weight": v.weight} for v in verdicts
+        {"host": v.host, "accepted": v.accepted, "reason": v.reason, "code": v.code, "weight": v.weight}
+        for v in verdicts
     ]
 
 

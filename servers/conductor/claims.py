@@ -35,6 +35,8 @@ def needs(server: Server) -> tuple[int, int, int]:
 def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
     """Return what `host` lacks for `wanted`, or None."""
     for resource, room, taken, need in zip(RESOURCES, host.room(), used(host), wanted, strict=True):
+        if need > getattr(host, resource):  # placement's max_unit: a ratio makes no machine larger
+            return f"{need} {UNITS[resource]} wanted, {host.name} has {getattr(host, resource)}"
         if need and taken + need > room:
             return f"{need} {UNITS[resource]} wanted, {max(room - taken, 0)} of {room} free on {host.name}"
     return None

@@ -54,6 +54,7 @@ class WorkingTask:
         self.lease = lease
         self.heartbeat = heartbeat
         self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
+        self.force_sent = False
         self.row = ActionRecord.objects.get(pk=lease.action)
         self.definition: Action = registry[self.row.slug]()
         self.params: Mapping[str, Any] = self.row.params
@@ -330,18 +331,17 @@ class WorkingTask:
         move.store(*counters, "progress_percent")
 
     def _hand_over_requests(self, fresh: ActionRecord) -> None:
-        """Tell the hypervisor, once, what was asked of the running move while the control action did not reach it."""
+        """Tell the hypervisor what was asked of the running move while the control action did not reach it."""
         if self.row.migration_id is None or self.definition.slug != "live-migration":
             return
         live = self.driver(self.source).live_migration
         if live is None:
             return
-        if fresh.cancel_requested_at and not self.memo.get("abort_sent"):
+        if fresh.cancel_requested_at:
             live.abort(self.guest)
-            self.remember(abort_sent=True)
-        elif fresh.force_requested_at and not self.memo.get("force_sent"):
+        elif fresh.force_requested_at and not self.force_sent:
             live.force_complete(self.guest)
-            self.remember(force_sent=True)
+            self.force_sent = True
 
     # ----------------------------------------------------------------------------------------- images
 

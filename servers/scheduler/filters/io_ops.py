@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.scheduler.filters.base import FILTERS, Filter
 from servers.scheduler.request import HostState, MoveRequest
 
-MOST = 8  # [filter_scheduler]max_io_ops_per_host
+LIMIT = 8  # [filter_scheduler]max_io_ops_per_host
 
 
 @FILTERS.add
@@ -17,7 +17,7 @@ class IoOpsFilter(Filter):
 
     def refuses(self, host: HostState, request: MoveRequest) -> str | None:
         return (
-            f"{host.io_ops} servers busy with its disks, at most {MOST} may be"
-            if host.io_ops >= MOST
+            f"{host.io_ops} servers busy with its disks, and it has to be fewer than {LIMIT}"
+            if host.io_ops >= LIMIT
             else None
         )

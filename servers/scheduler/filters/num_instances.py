@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.scheduler.filters.base import FILTERS, Filter
 from servers.scheduler.request import HostState, MoveRequest
 
-MOST = 50  # [filter_scheduler]max_instances_per_host
+LIMIT = 50  # [filter_scheduler]max_instances_per_host
 
 
 @FILTERS.add
@@ -16,4 +16,8 @@ class NumInstancesFilter(Filter):
     nova_name = "NumInstancesFilter"
 
     def refuses(self, host: HostState, request: MoveRequest) -> str | None:
-        return f"{host.num_instances} servers, at most {MOST} may be" if host.num_instances >= MOST else None
+        return (
+            f"{host.num_instances} servers, and it has to be fewer than {LIMIT}"
+            if host.num_instances >= LIMIT
+            else None
+        )

@@ -1,0 +1,48 @@
+# Gantry: everything starts here. Needs Python 3.11 or newer (with venv) and make, nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEWEST := for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done
+PYTHON ?= $(shell $(NEWEST))
+PIP := -m pip --disable-pip-version-check --quiet --quiet install
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check docs constraints clean
+
+help: ## Show this help
+	@echo "Gantry: move, save and mend virtual machines."
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PORT=8774 and DATA_DIR=data choose the port and the data folder: make up PORT=9000"
+
+setup: ## Make the virtual environment in .venv, unless it is there already
+	@cmp -s constraints.txt $(VENV)/installed.txt || { \
+		test -n "$(PYTHON)" || { echo "Gantry needs Python 3.11 or newer with venv. Say where it is: make $(MAKECMDGOALS) PYTHON=…"; exit 1; }; \
+		echo "Installing into $(VENV) (once; about a minute) …"; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python $(PIP) -r constraints.txt && cp constraints.txt $(VENV)/installed.txt; }
+
+up: setup ## Start everything: database, demo fleet, web server and worker; Ctrl-C stops it
+	@exec $(BIN)/python manage.py up
+
+test: setup ## Run the tests
+	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto
+
+check: setup ## Run ruff, mypy, import-linter and the check for missing migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@DATA_DIR=.data/test $(BIN)/python manage.py makemigrations --check --dry-run
+
+docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
+	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states
+
+constraints: ## Resolve the dependencies of pyproject.toml afresh into constraints.txt
+	@dir=$$(mktemp -d) && $(PYTHON) -m venv $$dir && $$dir/bin/python $(PIP) '.[dev]' && \
+		{ head -1 constraints.txt; $$dir/bin/pip freeze --exclude gantry; } > $$dir/new && \
+		mv $$dir/new constraints.txt && rm -rf $$dir build *.egg-info
+
+clean: ## Remove the virtual environment and what tools have left; data stays
+	@rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

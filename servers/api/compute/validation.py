@@ -1,0 +1,129 @@
+"""Whether a body or a query keeps to its schema, and what Nova says when it does not (CONTRACT E.2)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import QueryDict
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+
+from servers.api.faults import Malformed
+from servers.errors import InvalidParameters
+from servers.microversions import Microversion
+
+NAME_TEXT = (
+    "An invalid 'name' value was provided. The name must be: printable characters. "
+    "Can not start or end with whitespace."
+)
+
+
+class InvalidName(ValueError):
+    """A name that has its own text."""
+
+
+formats = FormatChecker(formats=())
+trimming_formats = FormatChecker(formats=())
+"""For `/v2`, where white space around a name is taken away."""
+
+
+def _is_printable(name: str) -> bool:
+    categories = (unicodedata.category(character) for character in name)
+    return all(c == "Zs" or c[0] not in "CZ" for c in categories)
+
+
+@formats.checks("name", raises=InvalidName)
+def _is_name(value: object) -> bool:
+    if isinstance(value, str) and (value != value.strip() or not _is_printable(value)):
+        raise InvalidName(NAME_TEXT)
+    return True
+
+
+@trimming_formats.checks("name", raises=InvalidName)
+def _is_trimmed_name(value: object) -> bool:
+    if isinstance(value, str) and (not value.strip() or not _is_printable(value.strip())):
+        raise InvalidName(NAME_TEXT)
+    return True
+
+
+@formats.checks("date-time", raises=(ValueError, OverflowError))
+def _is_date_time(value: object) -> bool:
+    return not isinstance(value, str) or bool(moment(value))
+
+
+def moment(text: str) -> datetime:
+    """Return the time that `text` names, in UTC when it does not say. Raises ValueError or OverflowError."""
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def check_body(body: Any, schema: Mapping[str, Any], *, trims: bool = False) -> None:
+    """Do nothing for a body that keeps to its schema. Raises InvalidParameters with Nova's text."""
+    error = _first_error(body, schema, trimming_formats if trims else formats)
+    if error is None:
+        return
+    if isinstance(error.cause, InvalidName):
+        raise InvalidParameters(str(error.cause))
+    raise InvalidParameters(_text(error, "field/attribute", error.path[-1] if error.path else None))
+
+
+def _first_error(value: Any, schema: Mapping[str, Any], checker: FormatChecker) -> ValidationError | None:
+    try:
+        return next(Draft202012Validator(schema, format_checker=checker).iter_errors(value), None)
+    except RecursionError as error:
+        raise Malformed from error
+
+
+def _text(error: ValidationError, what: str, name: Any) -> str:
+    message = error.message.replace("$(?!\\\\n)", "$")  # a pattern is shown as Nova writes it
+    if name is None:
+        return message
+    return f"Invalid input for {what} {name}. Value: {error.instance}. {message}"
+
+
+TEXT = {"type": "string"}
+NUMBER = {"type": "string", "pattern": r"^[0-9]*$(?!\n)", "minLength": 1}
+DATE_TIME = {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """A key that a query may have, in a range of microversions."""
+
+    name: str
+    schema: Mapping[str, Any]
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the query of an address may say; another key is refused from the microversion `strict` on."""
+
+    terms: tuple[Term, ...] = ()
+    strict: str = "2.102"
+
+    def read(self, given: QueryDict, version: Microversion) -> dict[str, list[str]]:
+        """Return the values by key, without the keys that mean nothing here. Raises InvalidParameters."""
+        schemas = {t.name: t.schema for t in self.terms if version.between(t.since, t.until)}
+        schema = {
+            "type": "object",
+            "properties": {name: {"type": "array", "items": s} for name, s in schemas.items()},
+            "additionalProperties": not version.between(self.strict, None),
+        }
+        values = dict(given.lists())
+        error = _first_error(values, schema, formats)
+        if error is not None:
+            name = error.path[0] if error.path else None
+            raise InvalidParameters(_text(error, "query parameters", name))
+        known = {name: found for name, found in values.items() if name in schemas and found}
+        for name, found in known.items():
+            if any("\0" in value for value in found):
+                raise InvalidParameters(f"Invalid input for query parameters {name}.")
+        return known
+
+
+PAGING = (Term("limit", NUMBER), Term("marker", TEXT))

@@ -1,0 +1,96 @@
+"""What has happened in the demo during the last week: done by the engine itself, on a clock that runs ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from servers.actions import registry
+from servers.clock import VirtualClock
+from servers.conductor.context import context_of
+from servers.conductor.fleet import refresh_host
+from servers.conductor.submit import submit
+from servers.conductor.work import run_until_idle
+from servers.demo.identifiers import uuid_of
+from servers.demo.roster import SERVERS
+from servers.drivers.simulated import Fleet
+from servers.models import Host, Project, User
+
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Somebody did something to a server, so many hours after the week began."""
+
+    hour: float
+    server: str
+    slug: str
+    user: str = "admin"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Fleet], None] | None = None
+    """What goes wrong just then."""
+
+
+def backup(hour: float, server: str, kind: str, keep: int, user: str = "admin") -> Deed:
+    """Return a backup with rotation."""
+    params = {
+        "name": f"{server} {kind}",
+        "backup_type": kind,
+        "rotation": keep,
+        "metadata": {"kept_by": "rotation"},
+    }
+    return Deed(hour, server, "create-backup", user, params)
+
+
+LIVE = {"host": None, "block_migration": "auto"}
+
+
+def disk_breaks(fleet: Fleet) -> None:
+    """Let the next cold move away from rack1-b fail."""
+    facts = {"message": "The disk image could not be read: Input/output error"}
+    fleet.set_fault("migrate_disk_and_power_off", "rack1-b", args=facts, times=1)
+
+
+DEEDS = (
+    *(backup(24 * day + 26, "web-1", "daily", 4) for day in range(5)),
+    *(backup(24 * day + 75, "db-1", "daily", 3, "martin") for day in range(3)),
+    backup(4, "db-1", "weekly", 2, "martin"),
+    backup(5, "worker-3", "weekly", 4),
+    backup(76, "web-3", "before-upgrade", 1),
+    Deed(30, "web-4", "live-migration", params=LIVE),
+    Deed(31, "web-4", "live-migration", params=LIVE),
+    Deed(40, "db-2", "live-migration", "mandy", LIVE),
+    Deed(52, "worker-3", "migrate"),
+    Deed(53, "worker-3", "confirm-resize"),
+    Deed(60, "grid-2", "migrate"),
+    Deed(61, "grid-2", "revert-resize"),
+    Deed(80, "web-2", "inject-network-info"),
+    Deed(81, "appliance-1", "inject-network-info"),
+    Deed(90, "web-1", "reset-network"),
+    Deed(120, "broken-1", "migrate", prepare=disk_breaks),
+    Deed(150, "worker-2", "migrate"),
+)
+
+
+def relive(fleet: Fleet, clock: VirtualClock) -> None:
+    """Do all of it, one after the other, each at its time by `clock`."""
+    began_at = clock.now()
+    assert {deed.server for deed in DEEDS} <= {server.name for server in SERVERS}
+    for deed in sorted(DEEDS, key=lambda deed: deed.hour):
+        clock.time = max(clock.time, began_at + timedelta(hours=deed.hour))
+        for host in Host.objects.all():
+            refresh_host(host)
+        if deed.prepare is not None:
+            deed.prepare(fleet)
+        do(deed)
+
+
+def do(deed: Deed) -> None:
+    """Hand one request in, and carry it out."""
+    user = User.objects.get(name=deed.user)
+    context = context_of(user, Project.objects.get(pk=user.default_project_id), door="rest")
+    submit(registry[deed.slug], str(uuid_of("server", deed.server)), deed.params, context)
+    run_until_idle()

@@ -1,0 +1,56 @@
+"""The driver of one simulated host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
+from servers.drivers.simulated import disks, guests, outages
+from servers.drivers.simulated.agent import SimulatedGuestAgent
+from servers.drivers.simulated.backup import SimulatedBackup
+from servers.drivers.simulated.cold import SimulatedColdMigration
+from servers.drivers.simulated.live import SimulatedLiveMigration
+from servers.drivers.simulated.seat import Seat
+from servers.drivers.simulated.store import seconds
+
+
+class SimulatedDriver(Driver):
+    """A host of the fleet in the store at `path`. It holds no state, so any number of them may speak at once."""
+
+    live_migration: SimulatedLiveMigration
+    cold_migration: SimulatedColdMigration
+    backup: SimulatedBackup
+    agent: SimulatedGuestAgent
+
+    def __init__(self, host: HostRef, path: Path) -> None:
+        super().__init__(host)
+        self.seat = Seat(path, host)
+        self.live_migration = SimulatedLiveMigration(path, host)
+        self.cold_migration = SimulatedColdMigration(path, host)
+        self.backup = SimulatedBackup(path, host)
+        self.agent = SimulatedGuestAgent(path, host)
+
+    def describe(self) -> HostInfo:
+        with self.seat.asked("describe"), self.seat.truth() as db:
+            host = outages.row(db, self.seat.name)
+            return HostInfo(
+                hypervisor_type=host["hypervisor_type"],
+                hypervisor_version=host["version"],
+                hostname=host["name"],
+                vcpus=host["vcpus"],
+                memory_mb=host["memory_mb"],
+                disk_gb=host["disk_gb"],
+                cpu_model=host["cpu_model"],
+                pools=disks.pools(db, self.seat.name),
+            )
+
+    def find_guest(self, guest: UUID) -> FoundGuest | None:
+        with self.seat.asked("find_guest"), self.seat.truth() as db:
+            found = guests.row(db, self.seat.name, guest)
+            return None if found is None else guests.describe(db, found, seconds())
+
+    def list_guests(self) -> list[FoundGuest]:
+        with self.seat.asked("list_guests"), self.seat.truth() as db:
+            found = db.execute("SELECT * FROM guest WHERE host = ? ORDER BY name", (self.seat.name,))
+            return [guests.describe(db, r, seconds()) for r in found.fetchall()]

@@ -1,0 +1,38 @@
+"""manage.py demo: make the demo fleet; done once, it does nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from servers.demo.people import PEOPLE
+from servers.demo.seed import is_seeded, seed
+from servers.management.accounts import ensure_admin
+from servers.management.private_files import new_password, write_private
+
+
+class Command(BaseCommand):
+    requires_system_checks = []
+    help = "Make the demo fleet: four simulated hosts, two dozen servers, users of every role."
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        if is_seeded():
+            if given["verbosity"]:
+                self.stdout.write("The demo fleet is there already.")
+            return
+        ensure_admin()
+        passwords = {person.name: new_password() for person in PEOPLE}
+        path = Path(settings.DATA_DIR) / "demo_users"
+        write_private(path, listing(passwords))
+        seed(passwords)
+        if given["verbosity"]:
+            self.stdout.write(f"The demo fleet is there. Names and passwords of its users: {path}")
+
+
+def listing(passwords: dict[str, str]) -> str:
+    """Return a line for each user."""
+    lines = [f"{p.name} {passwords[p.name]} {p.role} of {p.project}\n" for p in PEOPLE]
+    return "".join(["# name, password, role\n", *lines])

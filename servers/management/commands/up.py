@@ -1,0 +1,178 @@
+"""manage.py up: everything that Gantry needs, in one command; Ctrl-C stops it all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from servers.demo.seed import is_seeded
+from servers.management.accounts import ensure_admin, write_openrc
+from servers.management.children import MANAGE, Child, Stopping, stop
+from servers.management.greeting import IDENTITY, greeting
+
+READY_IN_S = 60.0
+TEND_S = 0.5
+WORKER_GRACE_S = 5.0
+GRACE_S = 8.0
+LOG_LIMIT_BYTES = 5_000_000
+
+
+class Command(BaseCommand):
+    requires_system_checks = []
+    help = "Start everything: database, demo fleet, web server and worker. PORT and DATA_DIR say where."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        parser.add_argument("--empty", action="store_true", help="do without the demo fleet")
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        os.umask(0o077)  # what is kept is nobody else's
+        stopping = Stopping().listen()
+        data, logs = Path(settings.DATA_DIR), Path(settings.DATA_DIR) / "log"
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+        lock = take_data(data)
+        check_port(given["bind"], settings.PORT)
+        migrate()
+        if not given["empty"]:
+            self.make_demo(logs)
+        web = web_server(given["bind"], logs)
+        children = [web, worker(logs)]
+        try:
+            web.start()
+            admin = ensure_admin()  # while the web server starts
+            openrc = write_openrc(admin, f"{settings.PUBLIC_URL}{IDENTITY}")
+            text = greeting(admin, openrc, logs)
+            connections.close_all()
+            wait_until_ready(web, given["bind"], stopping)
+            if not stopping.is_set():
+                self.stdout.write(text)
+                self.stdout.flush()
+            self.tend(children, stopping)
+        finally:
+            stop(children, GRACE_S)
+            lock.close()
+        self.stdout.write("Stopped.")
+
+    def make_demo(self, logs: Path) -> None:
+        """Make the demo fleet at the first start. Raises CommandError."""
+        if is_seeded():
+            return
+        self.stdout.write("Making the demo fleet (once) …")
+        self.stdout.flush()
+        with log_file(logs, "demo") as output:
+            result = subprocess.run([*MANAGE, "demo"], stdout=output, stderr=output, check=False)
+        if result.returncode:
+            raise CommandError(f"The demo fleet could not be made. Why stands at the end of {output.name}")
+
+    def tend(self, children: list[Child], stopping: Stopping) -> None:
+        """Keep the children running until somebody asks to end; start those that do not run yet."""
+        while not stopping.is_set():
+            for child in children:
+                happened = child.tend()
+                if happened:
+                    self.stderr.write(happened)
+            stopping.wait(TEND_S)
+
+
+def migrate() -> None:
+    """Bring the database up to date, where it is not."""
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def take_data(data: Path) -> IO[str]:
+    """Return the lock on the data folder, held as long as it is open. Raises CommandError when it is taken."""
+    lock = (data / "up.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise CommandError(
+            f"Gantry runs already on the data in {data}. Stop it, or choose another folder: make up DATA_DIR=…"
+        ) from error
+    return lock
+
+
+def check_port(address: str, port: int) -> None:
+    """Do nothing when the port is free. Raises CommandError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except (OSError, OverflowError) as error:
+            raise CommandError(
+                f"Port {port} of {address} cannot be used: {getattr(error, 'strerror', error)}. "
+                f"Choose another one: make up PORT={port + 1}"
+            ) from error
+
+
+def log_file(logs: Path, name: str) -> IO[bytes]:
+    """Return the log of one child, opened to add to it; a long one is put aside first."""
+    logs.mkdir(exist_ok=True)
+    path = logs / f"{name}.log"
+    if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
+        path.replace(logs / f"{name}.log.1")
+    return path.open("ab")
+
+
+def web_server(address: str, logs: Path) -> Child:
+    """Return the web server."""
+    where = f"[{address}]" if ":" in address else address
+    options = {
+        "--config": "python:servers.management.web",
+        "--pythonpath": str(settings.BASE_DIR),
+        "--bind": f"{where}:{settings.PORT}",
+        "--worker-class": "gthread",
+        "--workers": "1",
+        "--threads": "16",
+        "--graceful-timeout": "3",
+        "--log-level": "warning",
+    }
+    flat = [word for pair in options.items() for word in pair]
+    command = [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", "project.wsgi:application"]
+    return Child("the web server", command, output=log_file(logs, "web"))
+
+
+def worker(logs: Path) -> Child:
+    """Return the supervisor of the worker processes."""
+    command = [*MANAGE, "work", "--grace", str(WORKER_GRACE_S), "--parent", str(os.getpid())]
+    return Child("the worker", command, output=log_file(logs, "worker"))
+
+
+def wait_until_ready(web: Child, address: str, stopping: Stopping) -> None:
+    """Wait until the web server answers, or somebody asks to end. Raises CommandError when it does not come up."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    limit = time.monotonic() + READY_IN_S
+    while not stopping.is_set() and not answers(host):
+        if not web.is_alive() or time.monotonic() > limit:
+            name = getattr(web.output, "name", "its log")
+            raise CommandError(f"The web server does not come up. Why stands at the end of {name}")
+        stopping.wait(0.1)
+
+
+def answers(address: str) -> bool:
+    """Return whether a web server answers at `address`, whatever it says; proxies are not asked."""
+    connection = HTTPConnection(address, settings.PORT, timeout=5)
+    try:
+        connection.request("GET", "/", headers={"Host": "localhost"})
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

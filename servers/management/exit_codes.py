@@ -1,0 +1,68 @@
+"""What a command's exit code says: the same for every action, so that scripts can go by it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from servers.errors import ActionFault, Conflict, Fault, Missing, NotPermitted, Unauthenticated
+from servers.states import ActionStatus
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    NOT_PERMITTED = 3
+    NOT_FOUND = 4
+    CONFLICT = 5
+    FAILED = 6
+    CANCELLED = 7
+    TIMED_OUT = 8
+    UNKNOWN = 9
+
+
+MEANING = {
+    ExitCode.DONE: "accepted; with --wait: succeeded",
+    ExitCode.REFUSED: "refused: the request itself is wrong",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.NOT_PERMITTED: "not permitted by the policy",
+    ExitCode.NOT_FOUND: "no such server, migration or user",
+    ExitCode.CONFLICT: "refused: the server is locked, or in a state in which it is not possible",
+    ExitCode.FAILED: "the action failed",
+    ExitCode.CANCELLED: "the action was cancelled",
+    ExitCode.TIMED_OUT: "--timeout ran out; the action goes on",
+    ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
+}
+
+_OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
+    (NotPermitted, ExitCode.NOT_PERMITTED),
+    (Unauthenticated, ExitCode.NOT_PERMITTED),
+    (Missing, ExitCode.NOT_FOUND),
+    (Conflict, ExitCode.CONFLICT),
+    (ActionFault, ExitCode.FAILED),
+    (Fault, ExitCode.REFUSED),
+)
+
+_OF_STATUSES = {
+    ActionStatus.SUCCEEDED: ExitCode.DONE,
+    ActionStatus.FAILED: ExitCode.FAILED,
+    ActionStatus.CANCELLED: ExitCode.CANCELLED,
+    ActionStatus.UNKNOWN: ExitCode.UNKNOWN,
+}
+
+
+def of_fault(fault: Fault) -> ExitCode:
+    """Return the code for a request that ended with `fault`."""
+    return next(code for kind, code in _OF_FAULTS if isinstance(fault, kind))
+
+
+def of_status(status: str) -> ExitCode:
+    """Return the code for an action that was left in `status`."""
+    return _OF_STATUSES.get(ActionStatus(status), ExitCode.DONE)
+
+
+def table() -> str:
+    """Return all codes with their meaning, for --help."""
+    return "\n".join(f"  {code.value}  {text}" for code, text in MEANING.items())

@@ -1,0 +1,116 @@
+"""What the supervisor of workers does itself, again and again: quick things that keep the rest honest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.core.management import call_command
+from django.db import DatabaseError, close_old_connections, connections
+
+from servers import clock
+from servers.conductor.fleet import refresh_host
+from servers.conductor.periodic import confirm_overdue
+from servers.conductor.retention import prune
+from servers.conductor.work import sweep
+from servers.errors import Fault
+from servers.models import Host, Worker
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+HEARTBEAT_S = 10.0
+PRESENCE_S = 5.0
+CONFIRM_S = 10.0
+PRUNE_S = 3600.0
+FORGET_WORKERS = timedelta(days=1)
+KEEP_BELLS_DAYS = 1
+
+
+def worker_name() -> str:
+    """Return the name of this supervisor: the machine's and the process's."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}"
+
+
+@dataclass
+class Duty:
+    """Something to do every so many seconds. A database that is busy or away is met again at the next round."""
+
+    every_s: float
+    do: Callable[[], object]
+    due_at: float = 0.0
+
+    def do_when_due(self) -> None:
+        if time.monotonic() < self.due_at:
+            return
+        self.due_at = time.monotonic() + self.every_s
+        try:
+            self.do()
+        except DatabaseError as error:
+            log.warning("%s: %s", getattr(self.do, "__name__", self.do), error)
+
+
+@dataclass
+class Rounds:
+    """All duties of one supervisor."""
+
+    name: str
+    processes: int
+    asking: dict[int, threading.Thread] = field(default_factory=dict)
+    duties: list[Duty] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.duties = [
+            Duty(PRESENCE_S, self.show_presence),
+            Duty(SWEEP_S, sweep),
+            Duty(HEARTBEAT_S, self.ask_hosts),
+            Duty(CONFIRM_S, confirm_overdue),
+            Duty(PRUNE_S, tidy_up),
+        ]
+
+    def go_round(self) -> None:
+        """Do what is due."""
+        close_old_connections()
+        for duty in self.duties:
+            duty.do_when_due()
+
+    def show_presence(self) -> None:
+        """Write down that this supervisor is there."""
+        Worker.objects.update_or_create(
+            name=self.name, defaults={"processes": self.processes, "seen_at": clock.now()}
+        )
+
+    def leave(self) -> None:
+        """Write down that this supervisor is gone."""
+        Worker.objects.filter(name=self.name).delete()
+
+    def ask_hosts(self) -> None:
+        """Ask each host how it is, each in a thread of its own: one that hangs keeps nobody else waiting."""
+        for host in Host.objects.all():
+            thread = self.asking.get(host.pk)
+            if thread is None or not thread.is_alive():
+                self.asking[host.pk] = threading.Thread(target=ask_host, args=(host,), daemon=True)
+                self.asking[host.pk].start()
+
+
+def ask_host(host: Host) -> None:
+    """Ask one host; a host that does not answer shows by its old heartbeat."""
+    try:
+        refresh_host(host)
+    except (Fault, DatabaseError) as error:
+        log.info("host %s: %s", host.name, error)
+    finally:
+        connections.close_all()
+
+
+def tidy_up() -> None:
+    """Delete what has been kept for long enough."""
+    prune()
+    Worker.objects.filter(seen_at__lt=clock.now() - FORGET_WORKERS).delete()
+    call_command("prune_db_task_results", min_age_days=KEEP_BELLS_DAYS, verbosity=0)

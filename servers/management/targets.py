@@ -1,0 +1,67 @@
+"""Who acts from the shell, and on which server and migration."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from servers import policy
+from servers.actions import Action
+from servers.conductor.context import context_of, local_operator
+from servers.conductor.submit import explain, find_server
+from servers.errors import InstanceMissing, Invalid, Missing, Refusal
+from servers.models import Project, Server, User
+from servers.policy import Context
+from servers.states import IN_PROGRESS_LIVE, MigrationType
+
+DOOR = "command"
+
+
+def find_context(user_name: str | None, project_name: str | None) -> Context:
+    """Return the context of the named user, or of the local operator. Raises Refusal."""
+    project = find_project(project_name) if project_name else None
+    if user_name is None:
+        return local_operator(project)
+    user = User.objects.filter(name=user_name, is_active=True).select_related("default_project").first()
+    if user is None:
+        raise Missing(f"There is no active user {user_name}.")
+    project = project or user.default_project
+    if project is None:
+        raise Invalid(f"User {user_name} has no default project: say which one with --project.")
+    return context_of(user, project, door=DOOR)
+
+
+def find_project(name: str) -> Project:
+    """Return the project with this name or id. Raises Missing."""
+    project = Project.objects.filter(name=name).first() or Project.objects.filter(pk=name).first()
+    if project is None:
+        raise Missing(f"There is no project {name}.")
+    return project
+
+
+def server_id(text: str, context: Context) -> str:
+    """Return the id of the server with this UUID or name. Raises InstanceMissing, Invalid."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        named = Server.objects.filter(name=text, deleted_at=None)
+    if not policy.in_force().is_admin(context):
+        named = named.filter(project_id=context.project_id)
+    found = [str(uuid) for uuid in named.values_list("uuid", flat=True)]
+    if not found:
+        raise InstanceMissing(server=text)
+    if len(found) > 1:
+        raise Invalid(
+            f"{len(found)} servers are called {text}. Say which one by its UUID: {', '.join(found)}"
+        )
+    return found[0]
+
+
+def running_migration(action: type[Action], server: str, context: Context) -> int:
+    """Return the number of the server's live migration that is going on. Raises the Refusal that fits."""
+    row = find_server(server, context)
+    going_on = row.migrations.filter(migration_type=MigrationType.LIVE, status__in=IN_PROGRESS_LIVE)
+    newest = going_on.order_by("-pk").first()
+    if newest is None:
+        refusal: Refusal | None = explain(action, row, context, {})
+        raise refusal or Missing(f"Server {row.uuid} has no live migration that is going on.")
+    return newest.pk

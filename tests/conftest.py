@@ -1,0 +1,91 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from servers.models import Project
+from tests.factories import make_project, make_token, make_user
+
+NO_BODY = object()
+HTTP = Client(raise_request_exception=False)
+"""One for all: a new one would load every middleware again."""
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: Any, tmp_path: Path) -> None:
+    """Keep what a test writes away from everybody else's data."""
+    settings.DATA_DIR = tmp_path
+    settings.IMAGE_DIR = tmp_path / "images"
+    settings.SIMULATED_FLEET = tmp_path / "fleet.sqlite3"
+
+
+class Caller:
+    """Somebody who speaks HTTP to the doors, with a token of their own."""
+
+    def __init__(self, project: Project, *roles: str) -> None:
+        self.project = project
+        self.user = make_user()
+        self.secret = make_token(self.user, project, list(roles))
+        self.client = HTTP
+
+    def request(
+        self, method: str, path: str, body: Any = NO_BODY, version: str | None = None, **headers: str
+    ) -> HttpResponse:
+        """Return the answer to a request. `body` is JSON, or bytes as they are; `version` a microversion."""
+        sent = {"X-Auth-Token": self.secret, **{k.replace("_", "-"): v for k, v in headers.items()}}
+        if version is not None:
+            sent["OpenStack-API-Version"] = f"compute {version}"
+        data = b"" if body is NO_BODY else body if isinstance(body, bytes) else json.dumps(body).encode()
+        media_type = sent.pop("Content-Type", "application/json")
+        return self.client.generic(method, path, data, content_type=media_type, headers=sent)  # type: ignore[return-value]
+
+    def get(self, path: str, version: str | None = None, **headers: str) -> HttpResponse:
+        return self.request("GET", path, version=version, **headers)
+
+    def post(self, path: str, body: Any, version: str | None = None, **headers: str) -> HttpResponse:
+        return self.request("POST", path, body, version, **headers)
+
+    def put(self, path: str, body: Any, version: str | None = None, **headers: str) -> HttpResponse:
+        return self.request("PUT", path, body, version, **headers)
+
+    def delete(self, path: str, version: str | None = None, **headers: str) -> HttpResponse:
+        return self.request("DELETE", path, version=version, **headers)
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    """Return the project that owns what the test is about."""
+    return make_project(name="owner")
+
+
+@pytest.fixture
+def admin(project: Project) -> Caller:
+    return Caller(project, "admin")
+
+
+@pytest.fixture
+def manager(project: Project) -> Caller:
+    return Caller(project, "manager")
+
+
+@pytest.fixture
+def member(project: Project) -> Caller:
+    return Caller(project, "member")
+
+
+@pytest.fixture
+def reader(project: Project) -> Caller:
+    return Caller(project, "reader")
+
+
+@pytest.fixture
+def stranger(db: None) -> Caller:
+    """Return a manager of another project."""
+    return Caller(make_project(name="other"), "manager")

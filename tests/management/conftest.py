@@ -1,0 +1,64 @@
+"""A small fleet in virtual time, on which work goes on whenever somebody waits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from servers import clock
+from servers.clock import VirtualClock
+from servers.conductor.work import run_until_idle
+from servers.management.commands.server_action import Command
+from servers.microversions import Microversion
+from tests.small_fleet import SmallFleet
+
+
+@pytest.fixture
+def busy_clock() -> Iterator[VirtualClock]:
+    """Let a worker do what is due whenever somebody sleeps."""
+    with clock.use(VirtualClock(on_sleep=lambda: run_until_idle(wait=False))) as virtual:
+        assert isinstance(virtual, VirtualClock)
+        yield virtual
+
+
+@pytest.fixture
+def fleet(db: None, busy_clock: VirtualClock) -> SmallFleet:
+    return SmallFleet()
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command has said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def server_action(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs `manage.py server_action` with these words."""
+
+    def run(*words: str, version: str | None = None, typed: str = "") -> Said:
+        out, err = StringIO(), StringIO()
+        command: Any = Command(stdout=out, stderr=err, no_color=True)
+        if version is not None:
+            command.version = Microversion.parse(version)
+        monkeypatch.setattr(sys, "stdin", StringIO(typed))
+        code = 0
+        try:
+            call_command(command, *words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    return run

@@ -1,0 +1,63 @@
+"""A wrong value in the environment ends the start, and the message names the variable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = "import project.settings"
+WRONG = [
+    ("PORT", "seven"),
+    ("PORT", "0"),
+    ("WORKERS", "0"),
+    ("WORKERS", "1.5"),
+    ("MAX_ATTEMPTS", "0"),
+    ("LEASE_TTL", "nan"),
+    ("PUBLIC_URL", "example.org"),
+    ("LIVE_MIGRATION_TIMEOUT_ACTION", "explode"),
+    ("MIGRATE_MAX_RETRIES", "-2"),
+    ("RESIZE_CONFIRM_WINDOW", "-1"),
+    ("ENFORCE_NEW_DEFAULTS", "maybe"),
+]
+
+
+def load(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = {**known, "DATA_DIR": str(folder), **variables}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
+    result = load(tmp_path, **{name: value})
+    assert result.returncode != 0
+    assert f"ImproperlyConfigured: {name} must be" in result.stderr
+
+
+def test_the_defaults_are_accepted(tmp_path: Path) -> None:
+    assert load(tmp_path).returncode == 0
+
+
+def test_a_policy_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "manage.py", "policy", "sample"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(tmp_path), "POLICY_FILE": str(tmp_path / "none.yaml")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert "POLICY_FILE names" in result.stderr
