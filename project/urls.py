@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    # identity: path("identity", include("servers.api.identity.urls")),
-    # image: path("image", include("servers.api.image.urls")),
+    path("identity", include("servers.api.identity.urls")),
+    path("image", include("servers.api.image.urls")),
     path("", include("servers.api.compute.urls")),  # last: it answers what is nobody's
 ]

@@ -50,6 +50,10 @@ def test_a_guest_that_writes_just_as_fast_never_converges() -> None:
     assert replace(BUSY, dirty_bytes_s=BUSY.bytes_s).fate.ended_at == inf
 
 
+def test_a_guest_so_small_that_it_fits_the_pause_converges_however_busy() -> None:
+    assert replace(BUSY, memory_bytes=20 * MIB).fate.outcome is Outcome.DONE
+
+
 def test_auto_converge_throttles_the_guest_step_by_step_until_it_converges() -> None:
     copy = replace(BUSY, auto_converge=True)
     seen = {copy.progress(1000 + s).throttle_percent for s in range(0, 300)}
@@ -99,6 +103,10 @@ def test_a_held_copy_knows_no_limit_and_no_throttle() -> None:
     held = replace(QUIET, held_until=("abort",), timeout_s=30, auto_converge=True)
     assert held.fate.ended_at == inf
     assert held.progress(1000 + DAY_S).throttle_percent == 0
+
+
+def test_a_held_copy_does_not_end_because_the_guest_is_small() -> None:
+    assert replace(QUIET, memory_bytes=MIB, held_until=("abort",)).fate.ended_at == inf
 
 
 def test_nothing_remains_of_a_finished_copy() -> None:

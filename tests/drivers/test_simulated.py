@@ -446,8 +446,10 @@ def test_a_backup_that_ended_unseen_is_handed_over(lab: SimulatedLab, tmp_path: 
 def test_a_backup_to_another_file_takes_the_place_of_a_left_one(lab: SimulatedLab, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         backup(lab).snapshot(GUEST, str(tmp_path / "one"), let_go)
-    backup(lab).snapshot(GUEST, str(tmp_path / "two"), ignore)
+    lab.fleet.write_disk("node1", GUEST.uuid, "newer")
+    second = backup(lab).snapshot(GUEST, str(tmp_path / "two"), ignore)
     assert lab.fleet.job_of(GUEST) is None
+    assert second.sha256 == backup(lab).snapshot(GUEST, str(tmp_path / "three"), ignore).sha256
 
 
 def test_without_an_agent_a_backup_of_a_running_guest_is_not_consistent(

@@ -106,7 +106,7 @@ class LiveCopy:
         now = Round(1, self.started_at, self.memory_bytes, self.disk_bytes, 0, 0, 0)
         while not self._fits_pause(now) and self._ends_at(now) <= until:
             following = self._following(now)
-            if self._repeats(now, following):
+            if self._repeats(now, following) and not self._fits_pause(following):
                 return now if until == inf else self._skip(now, until)
             now = following
         return now

@@ -1,0 +1,98 @@
+"""`/v3/users/{id}/application_credentials`: what programs log in with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+
+from servers.api.answers import json_answer
+from servers.api.identity.bodies import ROLES, credential_body, link, role_id
+from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, read_json, text
+from servers.models import ApplicationCredential, Token
+from servers.policy import implied_roles
+
+
+class Credentials(KeystoneView):
+    """Everybody's own; made once, for the project and at most the roles of the token that asks."""
+
+    def get(self, request: HttpRequest, user_id: str, pk: str | None = None) -> HttpResponse:
+        found = self.own(user_id)
+        if pk is not None:
+            return json_answer({"application_credential": credential_body(self.one(user_id, pk))})
+        if "name" in request.GET:
+            found = found.filter(name=request.GET["name"])
+        bodies = [credential_body(credential) for credential in found]
+        links = link("users", user_id, "application_credentials")
+        return json_answer({"application_credentials": bodies, "links": links})
+
+    def post(self, request: HttpRequest, user_id: str) -> HttpResponse:
+        if user_id != self.context.user_id or not self.context.project_id:
+            raise KeystoneError(403, "An application credential is made by its owner, for a project.")
+        token = Token.find(request.headers.get("X-Auth-Token", ""))
+        if token is None or token.application_credential_id is not None:
+            raise KeystoneError(403, "An application credential cannot make another one.")
+        given = member(read_json(request), "application_credential")
+        credential = ApplicationCredential(
+            name=text(member(given, "name"), "name"),
+            description=text(member(given, "description") or "", "description"),
+            user_id=user_id,
+            project_id=self.context.project_id,
+            roles=self.roles(member(given, "roles")),
+            expires_at=expiry(member(given, "expires_at")),
+        )
+        if not 1 <= len(credential.name) <= 255:
+            raise KeystoneError(400, "name must have 1 to 255 characters.")
+        asked = member(given, "secret")
+        secret = credential.set_secret(text(asked, "secret") if asked is not None else None)
+        try:
+            with transaction.atomic():
+                credential.save(force_insert=True)
+        except IntegrityError as error:
+            raise KeystoneError(
+                409, f"There is an application credential {credential.name} already."
+            ) from error
+        body = {**credential_body(credential), "secret": secret}
+        return json_answer({"application_credential": body}, 201)
+
+    def delete(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
+        self.one(user_id, pk).delete()
+        return HttpResponse(status=204)
+
+    def own(self, user_id: str) -> Any:
+        """Return the user's credentials. Raises KeystoneError for a stranger."""
+        if user_id != self.context.user_id:
+            self.require_admin("identity:list_application_credentials")
+        return ApplicationCredential.objects.filter(user_id=user_id).order_by("name")
+
+    def one(self, user_id: str, pk: str) -> ApplicationCredential:
+        """Return one credential. Raises KeystoneError."""
+        found: ApplicationCredential | None = self.own(user_id).filter(pk=pk).first()
+        if found is None:
+            raise missing("application credential", pk)
+        return found
+
+    def roles(self, asked: Any) -> list[str]:
+        """Return the roles that the credential gets: those asked for, or all of the caller's."""
+        mine = implied_roles(self.context.roles)
+        if asked is None:
+            return sorted(mine)
+        if not isinstance(asked, list):
+            raise KeystoneError(400, "roles must be a list.")
+        named = {r for r in ROLES for a in asked if member(a, "name") == r or member(a, "id") == role_id(r)}
+        if not named or not named <= mine:
+            raise KeystoneError(400, "roles must be among the roles that you have.")
+        return sorted(named)
+
+
+def expiry(value: Any) -> datetime | None:
+    """Return the time at which a credential expires. Raises KeystoneError for what is no time."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text(value, "expires_at"))
+    except ValueError as error:
+        raise KeystoneError(400, "expires_at must be a time in ISO 8601.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,93 @@
+"""`/v3/auth`: logging in, looking a token up, revoking it, and what one may log in to."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from servers import clock
+from servers.api.answers import json_answer
+from servers.api.identity.bodies import catalog, link, project_body, token_body
+from servers.api.identity.door import KeystoneView, missing, read_json
+from servers.api.identity.login import prove, scope_of
+from servers.conductor.context import new_request_id
+from servers.models import Membership, Project, Token
+
+
+class Tokens(KeystoneView):
+    """`/v3/auth/tokens`."""
+
+    public = True
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = read_json(request)
+        proof = prove(request, body)
+        scope = scope_of(body, proof)
+        token, secret = Token.issue(
+            proof.user,
+            settings.TOKEN_LIFETIME_S,
+            project=scope.project,
+            system_scope=scope.system,
+            roles=scope.roles,
+            methods=proof.methods,
+            application_credential=proof.credential,
+        )
+        if proof.token is not None and proof.token.expires_at < token.expires_at:
+            token.expires_at = proof.token.expires_at  # a token does not live longer by being exchanged
+            token.save(update_fields=["expires_at"])
+        answer = json_answer({"token": token_body(token, with_catalog="nocatalog" not in request.GET)}, 201)
+        answer["X-Subject-Token"] = secret
+        return answer
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        token, secret = self.subject(request)
+        answer = json_answer({"token": token_body(token, with_catalog="nocatalog" not in request.GET)})
+        answer["X-Subject-Token"] = secret
+        return answer
+
+    def head(self, request: HttpRequest) -> HttpResponse:
+        answer = self.get(request)
+        answer.content = b""
+        return answer
+
+    def delete(self, request: HttpRequest) -> HttpResponse:
+        token, _ = self.subject(request)
+        token.revoked_at = clock.now()
+        token.save(update_fields=["revoked_at"])
+        return HttpResponse(status=204)
+
+    def subject(self, request: HttpRequest) -> tuple[Token, str]:
+        """Return the token in question and its secret: one's own, or anybody's for an admin. Raises KeystoneError."""
+        self.context = self.require_token(request, new_request_id())
+        secret = request.headers.get("X-Subject-Token", "")
+        token = Token.find(secret) if secret else None
+        if token is None or (token.user_id != self.context.user_id and not self.is_admin):
+            raise missing("token", "it is unknown, expired or revoked")
+        return token, secret
+
+
+class OwnProjects(KeystoneView):
+    """`/v3/auth/projects` and `/v3/users/{id}/projects`."""
+
+    def get(self, request: HttpRequest, user_id: str | None = None) -> HttpResponse:
+        user_id = user_id or self.context.user_id
+        if user_id != self.context.user_id:
+            self.require_admin("identity:list_user_projects")
+        found = Project.objects.filter(memberships__user_id=user_id, enabled=True).distinct()
+        projects = [project_body(project) for project in found]
+        return json_answer({"projects": projects, "links": {**link("auth", "projects"), "next": None}})
+
+
+class OwnCatalog(KeystoneView):
+    """`/v3/auth/catalog`."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return json_answer({"catalog": catalog(), "links": link("auth", "catalog")})
+
+
+class OwnSystem(KeystoneView):
+    """`/v3/auth/system`."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        has_role = Membership.objects.filter(user_id=self.context.user_id, project=None).exists()
+        return json_answer({"system": [{"all": True}] if has_role else [], "links": link("auth", "system")})
