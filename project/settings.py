@@ -179,6 +179,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = env_int("LOGIN_FAILURES_LIMIT", 10, 1)
 AXES_COOLOFF_TIME = timedelta(seconds=env_int("LOGIN_COOLOFF", 300, 1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"  # in forms and credentials; not the model's field
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["password", "secret"]

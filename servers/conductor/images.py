@@ -19,7 +19,8 @@ from servers.models import Image
 from servers.policy import Context
 from servers.states import ImageStatus
 
-CHUNK_BYTES = 1024 * 1024
+MOST_KEPT = 1_000_000
+"""A rotation beyond it means all of them; the number has no limit on the wire, and has one in a database."""
 
 
 def store() -> ImageStore:
@@ -66,6 +67,7 @@ def rotate(server_id: UUID, backup_type: str, keep: int, *, newest: UUID) -> lis
     Only finished backups of this server and type count, and protected ones stay. The image `newest` goes only
     when it was never uploaded.
     """
+    keep = min(keep, MOST_KEPT)
     finished = Image.objects.filter(server_id=server_id, backup_type=backup_type, status=ImageStatus.ACTIVE)
     gone = [
         i.pk for i in finished.order_by("-created_at", "-uuid")[keep:] if not i.protected and i.pk != newest

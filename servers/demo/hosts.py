@@ -43,7 +43,7 @@ def _record(demo: DemoHost) -> Host:
         name=demo.name,
         uuid=uuid_of("host", demo.name),
         service_uuid=uuid_of("service", demo.name),
-        hypervisor_hostname=f"{demo.name}.example.org",
+        hypervisor_hostname=demo.name,
         address=demo.address,
         uri=f"simulated:///{demo.name}",
         hypervisor_version=HYPERVISOR_VERSION,

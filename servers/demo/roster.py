@@ -143,7 +143,16 @@ SERVERS = (
     DemoServer("grid-2", "research", "rack2-b", "medium"),
     DemoServer("broken-1", "research", "rack1-b", "tiny", description="Its move went wrong."),
     DemoServer("new-1", "research", None, "tiny", vm_state=_V.BUILDING, power=_P.NOSTATE, launched=False),
-    DemoServer("new-2", "research", "rack1-a", "tiny", launched=False, description="Was never launched."),
+    DemoServer(
+        "new-2",
+        "research",
+        "rack1-a",
+        "tiny",
+        vm_state=_V.STOPPED,
+        power=_P.SHUTDOWN,
+        launched=False,
+        description="Was never launched.",
+    ),
 )
 
 SHOWPIECES = ("web-1", "web-2", "web-3", "web-4")

@@ -124,9 +124,10 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["user", "project", "role"], name="membership_once"),
             models.UniqueConstraint(
-                fields=["user", "project", "role"], name="membership_once", nulls_distinct=False
-            )
+                fields=["user", "role"], condition=models.Q(project=None), name="system_membership_once"
+            ),
         ]
 
     def __str__(self) -> str:

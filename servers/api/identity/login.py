@@ -63,6 +63,7 @@ def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
     name = user.name if user else text(member(who, "name") or member(who, "id") or "", "user")
     found = check_password(request, username=name, password=password)
     if getattr(request, "axes_locked_out", False):
+        request.axes_locked_out = False  # type: ignore[attr-defined]  # or its middleware answers with a page
         raise unauthorized("There were too many failed logins; try again later.")
     if user is None or found is None or found.pk != user.pk or not user.domain.enabled:
         raise unauthorized()
@@ -94,7 +95,8 @@ def by_token(given: dict[str, Any]) -> Proof:
     if token is None:
         raise unauthorized()
     credential = token.application_credential
-    return Proof(token.user, [*token.methods, "token"], credential and credential.project, credential, token)
+    project = credential.project if credential else None
+    return Proof(token.user, [*token.methods, "token"], project, credential, token)
 
 
 def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:

@@ -114,7 +114,7 @@ def _by_time(images: QuerySet[Image], key: str, value: str) -> QuerySet[Image]:
 def order(query: QueryDict) -> list[str]:
     """Return the order of the list; within one second the UUID decides, so that paging never skips. Raises InvalidParameters."""
     if "sort" in query:
-        pairs = [part.partition(":")[::2] for part in query["sort"].split(",")]
+        pairs = [part.partition(":")[::2] for part in str(query["sort"]).split(",")]
     else:
         keys = query.getlist("sort_key") or ["created_at"]
         directions = query.getlist("sort_dir") or ["desc"]
@@ -131,11 +131,11 @@ def order(query: QueryDict) -> list[str]:
 
 def page(images: QuerySet[Image], query: QueryDict) -> tuple[list[Image], bool]:
     """Return the images from behind the marker on, and whether there are more. Raises InvalidParameters."""
-    limit = min(_number("limit", query["limit"]), MAX_LIMIT) if "limit" in query else MAX_LIMIT
+    limit = min(_number("limit", str(query["limit"])), MAX_LIMIT) if "limit" in query else MAX_LIMIT
     fields = order(query)
     ordered = images.order_by(*fields)
     if "marker" in query:
-        marker = _uuid(query["marker"])
+        marker = _uuid(str(query["marker"]))
         row = Image.objects.filter(pk=marker).first() if marker else None
         if row is None:
             raise InvalidParameters(detail=f"Marker {query['marker']!r} could not be found")
