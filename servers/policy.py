@@ -29,8 +29,6 @@ class Role(StrEnum):
     MANAGER = "rule:project_manager_or_admin"
     MEMBER = "rule:project_member_or_admin"
     READER = "rule:project_reader_or_admin"
-    PROJECT_MANAGER = "rule:project_manager_api"
-    ANYBODY = "@"
 
 
 @dataclass(frozen=True)

@@ -270,9 +270,6 @@ _STATUS: dict[VmState, tuple[str, dict[TaskState, str]]] = {  # nova/api/opensta
     VmState.SHELVED_OFFLOADED: ("SHELVED_OFFLOADED", {}),
 }
 
-SERVER_STATUSES = tuple(dict.fromkeys(s for name, tasks in _STATUS.values() for s in (name, *tasks.values())))
-"""Every `status` word that a server can show."""
-
 
 def server_status(vm_state: VmState, task_state: TaskState) -> str:
     """Return the `status` that Nova derives from both states (CONTRACT B.1)."""

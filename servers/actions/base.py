@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -275,11 +275,6 @@ class Action:
         return Change()
 
 
-def by_wire_name(name: str) -> type[Action] | None:
-    """Return the action with this key in Nova's request body, on a server (not on a migration of it)."""
-    return next((a for a in registry.values() if a.wire_name == name and not a.on_migration), None)
-
-
-def known_steps(action: type[Action]) -> Iterable[str]:
+def known_steps(action: type[Action]) -> list[str]:
     """Return the names of the action's steps, in order."""
     return [s.name for s in action.steps]

@@ -116,7 +116,6 @@ class Desk(Protocol):
     context: Context
     params: Mapping[str, Any]
     microversion: Microversion
-    is_admin: bool
 
     @property
     def server(self) -> ServerFacts: ...

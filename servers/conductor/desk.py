@@ -38,7 +38,6 @@ class AcceptingDesk:
     context: Context
     params: Mapping[str, Any]
     microversion: Microversion
-    is_admin: bool
 
     @property
     def server(self) -> ServerFacts:

@@ -101,9 +101,7 @@ def accept(definition: Action, server_id: UUID, request: Request, context: Conte
     if refusal is not None:
         raise refusal
     record = new_record(definition, server, request, context)
-    desk = AcceptingDesk(
-        server, record, context, request.params, request.microversion, policy.in_force().is_admin(context)
-    )
+    desk = AcceptingDesk(server, record, context, request.params, request.microversion)
     if definition.exclusivity is Exclusivity.IMMEDIATE:
         record.take("succeed")
         record.started_at = record.finished_at = clock.now()
