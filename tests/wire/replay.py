@@ -13,6 +13,7 @@ from django.test import Client
 
 from servers import errors
 from servers.api.compute import actions
+from servers.api.faults import kept_code
 from servers.conductor import claims, submit, task
 from servers.errors import DiskMoveRolledBack, Unforeseen
 from servers.models import Allocation, Migration, Server
@@ -139,14 +140,17 @@ def outcome() -> dict[str, Any]:
     """Return what a flow has left, as its `final`, `allocations`, `migrations` and `actions` have it."""
     server = Server.objects.select_related("host").get(pk=SERVER)
     moves = Migration.objects.filter(server=server).order_by("-pk")
+    final: dict[str, Any] = {
+        "vm_state": server.vm_state,
+        "task_state": server.task_state or None,
+        "host": server.host.name if server.host else None,
+        "power_state": PowerState(server.power_state).value,
+        "status": server.status,
+    }
+    if server.status in {"ERROR", "DELETED"} and server.fault_code:  # elsewhere Nova hides it
+        final["fault"] = {"code": kept_code(server.fault_code), "message": server.fault_message}
     return {
-        "final": {
-            "vm_state": server.vm_state,
-            "task_state": server.task_state or None,
-            "host": server.host.name if server.host else None,
-            "power_state": PowerState(server.power_state).value,
-            "status": server.status,
-        },
+        "final": final,
         "allocations": {
             "server": _charged(Allocation.objects.filter(server=server)),
             **{f"migration:{m.status}": _charged(Allocation.objects.filter(migration=m)) for m in moves},
