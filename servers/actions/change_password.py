@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import guest_agent
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Secret
 from servers.actions.task import Change, Task
-from servers.errors import ActionFault, AgentNotReady, AgentUnavailable, NotSupported
+from servers.errors import ActionFault, AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 from servers.states import VmState
 
@@ -29,10 +30,7 @@ class ChangePassword(Action):
     @step(touches_guest=True)
     def set_password(self, task: Task) -> None:
         with task.event(EVENT, task.source):
-            agent = task.driver(task.source).agent
-            if agent is None:
-                raise NotSupported(host=task.source, verb="speak to a guest agent")
-            agent.set_admin_password(task.guest, task.secret("adminPass"))
+            guest_agent(task).set_admin_password(task.guest, task.secret("adminPass"))
 
     def finished(self, task: Task) -> Change:
         return Change(server=("end_task",))

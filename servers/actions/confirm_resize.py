@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Answer, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
-from servers.errors import ActionFault, GuestNotFound, NotResized, NotSupported, ServiceDown
+from servers.errors import ActionFault, GuestNotFound, NotResized, ServiceDown
 from servers.policy import Role, Rule
 from servers.states import PowerState, VmState
 
@@ -40,9 +41,7 @@ class ConfirmResize(Action):
     def clean_source(self, task: Task) -> None:
         move = task.migration
         with task.event(EVENT, move.source):
-            cold = task.driver(move.source).cold_migration
-            if cold is None:
-                raise NotSupported(host=move.source, verb="move a guest")
+            cold = cold_migration(task, move.source)
             if task.driver(move.destination).find_guest(task.guest.uuid) is None:
                 raise GuestNotFound(guest=task.guest.name, host=move.destination)
             cold.confirm(task.guest)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
 from servers.actions.task import Task
-from servers.errors import AgentNotReady, AgentUnavailable, NotSupported
+from servers.errors import AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 
 EVENT = "compute_inject_network_info"
@@ -31,11 +32,5 @@ class InjectNetworkInfo(Action):
 
     @step(touches_guest=True)
     def inject(self, task: Task) -> None:
-        host = task.server.host
-        if host is None:
-            raise AgentUnavailable(guest=task.server.name)
-        with task.event(EVENT, host):
-            agent = task.driver(host).agent
-            if agent is None:
-                raise NotSupported(host=host, verb="speak to a guest agent")
-            task.answer(**agent.inject_network_info(task.guest))
+        with task.event(EVENT, task.server.host or ""):
+            task.answer(**guest_agent(task).inject_network_info(task.guest))

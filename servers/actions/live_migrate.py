@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from servers.actions.abilities import live_migration
 from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
 from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
-from servers.drivers.base import LiveMigration, MoveOptions
+from servers.drivers.base import MoveOptions
 from servers.errors import (
     ActionFault,
     CannotForce,
@@ -24,7 +25,6 @@ from servers.errors import (
     InvalidSharedStorage,
     MaxRetriesExceeded,
     MigrationError,
-    MigrationPreCheckError,
     NoValidHost,
     PreCheckFault,
     SourceCheckFailed,
@@ -66,14 +66,6 @@ def is_forced(task: Task) -> bool:
     """Return whether the scheduler is passed by (CONTRACT B.7)."""
     given = task.params["host"] is not None
     return given and (task.microversion < CHECKED_HOST or bool(task.params.get("force")))
-
-
-def live(task: Task, host: str) -> LiveMigration:
-    """Return the ability of `host` to move running guests. Raises MigrationPreCheckError where it has none."""
-    ability = task.driver(host).live_migration
-    if ability is None:
-        raise MigrationPreCheckError(reason=f"host {host} cannot move a running guest")
-    return ability
 
 
 def options(task: Task) -> MoveOptions:
@@ -218,10 +210,10 @@ class LiveMigrate(Action):
         """Ask the destination, and then the source, whether the guest can go; return whether disks are copied."""
         source = task.source
         with task.event(CHECK_DESTINATION, host):
-            offer = live(task, host).check_destination(task.guest, task.host(source), options(task))
+            offer = live_migration(task, host).check_destination(task.guest, task.host(source), options(task))
             try:
                 with task.event(CHECK_SOURCE, source):
-                    return live(task, source).check_source(task.guest, offer, options(task))
+                    return live_migration(task, source).check_source(task.guest, offer, options(task))
             except ActionFault as fault:
                 name = type(fault).__name__
                 raise SourceCheckFailed(source=source, host=host, error=name, text=str(fault)) from fault
@@ -239,26 +231,26 @@ class LiveMigrate(Action):
     def prepare_destination(self, task: Task) -> None:
         host = task.migration.destination
         with task.event(PREPARE, host):
-            live(task, host).prepare(
+            live_migration(task, host).prepare(
                 task.guest, task.host(task.source), block_migration=task.memo["block_migration"]
             )
         task.record(Change(migration=("run",)))
 
     @prepare_destination.undo
     def discard_destination(self, task: Task) -> None:
-        live(task, task.migration.destination).discard(task.guest)
+        live_migration(task, task.migration.destination).discard(task.guest)
 
     @step(touches_guest=True)
     def move_guest(self, task: Task) -> None:
         """Move the guest, or find that an earlier attempt has done so."""
         source, destination = task.source, task.migration.destination
         if task.is_cancelled():
-            live(task, source).abort(task.guest)
+            live_migration(task, source).abort(task.guest)
         if task.guest_host(source, destination) == destination:
             return
         task.checkpoint()
         try:
-            moved = live(task, source).move(
+            moved = live_migration(task, source).move(
                 task.guest,
                 task.host(destination),
                 options(task),
@@ -292,7 +284,7 @@ class LiveMigrate(Action):
     def clean_source(self, task: Task) -> None:
         """Tidy up; what cannot be removed now is left for the reconciler, the guest is well."""
         try:
-            live(task, task.source).clean_source(task.guest)
+            live_migration(task, task.source).clean_source(task.guest)
         except DriverFault as fault:
             task.answer(left_behind=f"{task.source}: {fault}")
 

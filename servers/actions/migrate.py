@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Request, Shape, Transition, step
 from servers.actions.kinds import HostName
 from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
-from servers.drivers.base import ColdMigration
 from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
     DiskMoveRolledBack,
     HostUnknown,
     NotReady,
-    NotSupported,
     NoValidHost,
     ResizeError,
     SameHost,
@@ -24,14 +23,6 @@ from servers.states import MigrationType, VmState
 CONDUCT, CHOOSE, CLAIM = "conductor_migrate_server", "cold_migrate", "compute_prep_resize"
 MOVE_DISK, FINISH = "compute_resize_instance", "compute_finish_resize"
 EXHAUSTED = "No valid host found for cold migrate"
-
-
-def cold(task: Task, host: str) -> ColdMigration:
-    """Return the ability of `host` to move stopped guests. Raises NotSupported."""
-    ability = task.driver(host).cold_migration
-    if ability is None:
-        raise NotSupported(host=host, verb="move a guest")
-    return ability
 
 
 class Migrate(Action):
@@ -126,16 +117,18 @@ class Migrate(Action):
     @step(touches_guest=True)
     def move_disk(self, task: Task) -> None:
         destination = task.migration.destination
-        cold(task, task.source).move_disk_and_power_off(task.guest, task.host(destination), task.report)
+        cold_migration(task, task.source).move_disk_and_power_off(
+            task.guest, task.host(destination), task.report
+        )
         task.record(Change(server=("begin_resize_migrated",), migration=("post_migrate",), host=destination))
         task.close_event(MOVE_DISK)
 
     @move_disk.undo
     def bring_back(self, task: Task) -> None:
         """Remove the copy that never ran, and let the guest run where it was."""
-        cold(task, task.migration.destination).discard(task.guest)
+        cold_migration(task, task.migration.destination).discard(task.guest)
         power_on = task.former_vm_state == VmState.ACTIVE
-        power = cold(task, task.source).finish_revert(task.guest, power_on=power_on)
+        power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
         task.record(Change(power_state=power))
 
     @step(forward_only=True)
@@ -146,7 +139,7 @@ class Migrate(Action):
     @step(touches_guest=True, forward_only=True)
     def start_at_destination(self, task: Task) -> None:
         power_on = task.former_vm_state == VmState.ACTIVE
-        power = cold(task, task.migration.destination).finish(
+        power = cold_migration(task, task.migration.destination).finish(
             task.guest, task.host(task.source), power_on=power_on
         )
         task.record(Change(power_state=power))

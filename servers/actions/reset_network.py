@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
 from servers.actions.task import FleetFacts, Task
-from servers.errors import AgentNotReady, AgentUnavailable, Gone, NotSupported
+from servers.errors import AgentNotReady, AgentUnavailable, Gone
 from servers.policy import Role, Rule
 
 EVENT = "compute_reset_network"
@@ -33,11 +34,5 @@ class ResetNetwork(Action):
 
     @step(touches_guest=True)
     def reset(self, task: Task) -> None:
-        host = task.server.host
-        if host is None:
-            raise AgentUnavailable(guest=task.server.name)
-        with task.event(EVENT, host):
-            agent = task.driver(host).agent
-            if agent is None:
-                raise NotSupported(host=host, verb="speak to a guest agent")
-            task.answer(**agent.reset_network(task.guest))
+        with task.event(EVENT, task.server.host or ""):
+            task.answer(**guest_agent(task).reset_network(task.guest))

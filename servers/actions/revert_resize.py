@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
-from servers.drivers.base import ColdMigration
 from servers.errors import ActionFault, NotResized, NotSupported
 from servers.policy import Role, Rule
 from servers.states import VmState
 
 REVERT, FINISH, STOP = "compute_revert_resize", "compute_finish_revert_resize", "compute_stop_instance"
-
-
-def cold_driver(task: Task, host: str) -> ColdMigration:
-    """Return the ability to move a guest at `host`. Raises NotSupported."""
-    cold = task.driver(host).cold_migration
-    if cold is None:
-        raise NotSupported(host=host, verb="move a guest")
-    return cold
 
 
 class RevertResize(Action):
@@ -48,14 +40,14 @@ class RevertResize(Action):
             source = task.driver(move.source)
             if source.find_guest(task.guest.uuid) is None:
                 raise NotSupported(host=move.source, verb="take back a guest of which it has no disks")
-            cold_driver(task, move.destination).discard(task.guest)
+            cold_migration(task, move.destination).discard(task.guest)
 
     @step(touches_guest=True, forward_only=True)
     def start_at_source(self, task: Task) -> None:
         move = task.migration
         was_stopped = move.old_vm_state == VmState.STOPPED
         task.open_event(FINISH, move.source)
-        power = cold_driver(task, move.source).finish_revert(task.guest, power_on=not was_stopped)
+        power = cold_migration(task, move.source).finish_revert(task.guest, power_on=not was_stopped)
         task.record(Change(host=move.source, power_state=power))
 
     @step(touches_guest=True, forward_only=True)
@@ -64,7 +56,7 @@ class RevertResize(Action):
             return
         task.record(Change(server=("begin_powering_off",)))
         with task.event(STOP, task.migration.source):
-            power = cold_driver(task, task.migration.source).power_off(task.guest)
+            power = cold_migration(task, task.migration.source).power_off(task.guest)
             task.record(Change(power_state=power))
 
     def finished(self, task: Task) -> Change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers import clock
 from servers.actions.task import Change
-from servers.conductor import claims
+from servers.conductor import claims, progress
 from servers.models import ActionRecord, Host, Image, Migration, Server, StoragePool
 from servers.models.machine import Machine
 from servers.states import (
@@ -117,25 +117,8 @@ def set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[s
     migration.statuses = [*migration.statuses, edge.target]
     fields = ["status", "statuses"]
     if edge.target == MigrationStatus.COMPLETED:
-        fields += _count_all(migration)
+        fields += progress.complete(migration)
     if edge.target in MIGRATION_OVER:
         migration.finished_at = clock.now()
         fields.append("finished_at")
     return fields
-
-
-def _count_all(migration: Migration) -> list[str]:
-    """Let the counters of a completed move say so: the last report came before its end. Return the changed fields."""
-    for part in ("memory", "disk"):
-        total = getattr(migration, f"{part}_total_bytes")
-        processed = getattr(migration, f"{part}_processed_bytes")
-        setattr(migration, f"{part}_processed_bytes", max(total, processed))
-        setattr(migration, f"{part}_remaining_bytes", 0)
-    migration.progress_percent = 100
-    return [
-        "memory_processed_bytes",
-        "memory_remaining_bytes",
-        "disk_processed_bytes",
-        "disk_remaining_bytes",
-        "progress_percent",
-    ]

@@ -16,20 +16,19 @@ from servers import clock
 from servers.actions import registry
 from servers.actions.base import Action
 from servers.actions.task import Change, Limits, MigrationFacts, ServerFacts
-from servers.conductor import changes, choice, claims, events, images, sealing
+from servers.conductor import changes, choice, claims, events, images, sealing, whereabouts
+from servers.conductor import progress as progress_of
 from servers.conductor.choice import select_hosts
 from servers.conductor.facts import migration_facts, server_facts
 from servers.conductor.fleet import KnownFleet, driver_of, guest_of, ref
 from servers.conductor.lease import Heartbeat, Lease, fenced, renew
-from servers.drivers.base import Driver, FoundGuest, Guest, HostRef, MoveOptions, Progress, Snapshot
+from servers.drivers.base import Driver, Guest, HostRef, MoveOptions, Progress, Snapshot
 from servers.errors import (
     ActionFault,
     Cancelled,
     ComputeHostNotFound,
     Fault,
-    GuestOnTwoHosts,
     HypervisorTimeout,
-    HypervisorUnavailable,
     Later,
     LeaseLost,
 )
@@ -41,7 +40,6 @@ from servers.states import (
     PowerState,
 )
 
-ALIVE = frozenset({PowerState.RUNNING, PowerState.PAUSED})
 SLOT_RETRY_S = 2.0
 
 
@@ -275,24 +273,7 @@ class WorkingTask:
             changes.apply(self.row, Change(migration=(edge,)))
 
     def guest_host(self, *hosts: str) -> str | None:
-        found: dict[str, FoundGuest] = {}
-        silent: HypervisorUnavailable | HypervisorTimeout | None = None
-        for name in hosts:
-            try:
-                guest = self.driver(name).find_guest(self.row.server_id)
-            except (HypervisorUnavailable, HypervisorTimeout) as fault:
-                silent = fault
-                continue
-            if guest is not None and not guest.prepared_only:
-                found[name] = guest
-        alive = [name for name, guest in found.items() if guest.power_state in ALIVE]
-        if len(alive) > 1:
-            raise GuestOnTwoHosts(guest=self.guest.name, hosts=" and ".join(alive))
-        if alive:
-            return alive[0]
-        if silent is not None:
-            raise silent
-        return next(iter(found), None)
+        return whereabouts.guest_host(self._server(), {name: self.driver(name) for name in hosts})
 
     # --------------------------------------------------------------------------------------- progress
 
@@ -300,40 +281,17 @@ class WorkingTask:
         self.beat()
         if not renew(self.lease):
             raise LeaseLost
-        percent = percent_done(progress)
         with fenced(self.lease) as fresh:
-            self._save(progress_percent=max(self.row.progress_percent, percent))
-            Server.objects.filter(pk=self.row.server_id).update(progress=self.row.progress_percent)
+            percent = max(self.row.progress_percent, progress_of.percent_done(progress))
+            self._save(progress_percent=percent)
+            Server.objects.filter(pk=self.row.server_id).update(progress=percent)
             if self.row.migration_id is not None:
-                self._report_move(progress, percent)
-        self._hand_over_requests(fresh)
-
-    def _report_move(self, progress: Progress, percent: int) -> None:
-        move = self._migration(lock=True)
-        counters = {
-            name: getattr(progress, name)
-            for name in (
-                "memory_total_bytes",
-                "memory_processed_bytes",
-                "memory_remaining_bytes",
-                "disk_total_bytes",
-                "disk_processed_bytes",
-                "disk_remaining_bytes",
-                "iteration",
-                "rate_bytes_s",
-                "dirty_rate_bytes_s",
-                "throttle_percent",
-            )
-        }
-        for name, value in counters.items():
-            setattr(move, name, value)
-        move.progress_percent = max(move.progress_percent, percent)
-        move.store(*counters, "progress_percent")
+                progress_of.keep(self._migration(lock=True), progress)
+        if self.row.migration_id is not None:
+            self._hand_over_requests(fresh)
 
     def _hand_over_requests(self, fresh: ActionRecord) -> None:
         """Tell the hypervisor what was asked of the running move while the control action did not reach it."""
-        if self.row.migration_id is None or self.definition.slug != "live-migration":
-            return
         live = self.driver(self.source).live_migration
         if live is None:
             return
@@ -410,10 +368,3 @@ class WorkingTask:
                     "progress_percent",
                 ]
             )
-
-
-def percent_done(progress: Progress) -> int:
-    """Return how much of a job is done: Nova's 100 - remaining %, over memory and disks together."""
-    total = progress.memory_total_bytes + progress.disk_total_bytes
-    remaining = progress.memory_remaining_bytes + progress.disk_remaining_bytes
-    return max(0, min(100, 100 - round(100 * remaining / total))) if total else 0

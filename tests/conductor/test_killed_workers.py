@@ -172,6 +172,8 @@ def test_killed_worker_is_followed_by_one_that_reaches_the_same_end(
         expected, points = fleet.state(server), list(switch.seen)
     assert len(points) > 5
     for fatal, name in enumerate(points):
+        if fatal and name.startswith("before"):
+            continue  # nothing lasting lies between it and the point that was passed last
         with scratch(tmp_path, settings, str(fatal)):
             fleet = SmallFleet()
             switch.fatal = None

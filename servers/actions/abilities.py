@@ -1,0 +1,34 @@
+"""What an action needs of a host, or the fault that says what the host lacks."""
+
+from __future__ import annotations
+
+from servers.actions.task import Task
+from servers.drivers.base import ColdMigration, GuestAgent, LiveMigration
+from servers.errors import AgentUnavailable, MigrationPreCheckError, NotSupported
+
+
+def live_migration(task: Task, host: str) -> LiveMigration:
+    """Return the ability of `host` to move running guests. Raises MigrationPreCheckError where it has none."""
+    ability = task.driver(host).live_migration
+    if ability is None:
+        raise MigrationPreCheckError(reason=f"host {host} cannot move a running guest")
+    return ability
+
+
+def cold_migration(task: Task, host: str) -> ColdMigration:
+    """Return the ability of `host` to move stopped guests. Raises NotSupported."""
+    ability = task.driver(host).cold_migration
+    if ability is None:
+        raise NotSupported(host=host, verb="move a guest")
+    return ability
+
+
+def guest_agent(task: Task) -> GuestAgent:
+    """Return the way into the guest, on the host where it is now. Raises AgentUnavailable, NotSupported."""
+    host = task.server.host
+    if host is None:
+        raise AgentUnavailable(guest=task.server.name)
+    agent = task.driver(host).agent
+    if agent is None:
+        raise NotSupported(host=host, verb="speak to a guest agent")
+    return agent

@@ -1,0 +1,40 @@
+"""How far a job is, kept with the migration and never running backwards."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from servers.drivers.base import Progress
+from servers.models import Migration
+
+
+def percent_done(progress: Progress) -> int:
+    """Return how much of a job is done: Nova's 100 - remaining %, over memory and disks together."""
+    total = progress.memory_total_bytes + progress.disk_total_bytes
+    remaining = progress.memory_remaining_bytes + progress.disk_remaining_bytes
+    return max(0, min(100, 100 - round(100 * remaining / total))) if total else 0
+
+
+def keep(migration: Migration, progress: Progress) -> None:
+    """Write what a hypervisor reports of a move; the row is locked by the caller."""
+    counters = asdict(progress)
+    for name, value in counters.items():
+        setattr(migration, name, value)
+    migration.progress_percent = max(migration.progress_percent, percent_done(progress))
+    migration.store(*counters, "progress_percent")
+
+
+def complete(migration: Migration) -> list[str]:
+    """Let the counters of a completed move say so: the last report came before its end.
+
+    Return the fields that have changed, for the caller to write.
+    """
+    fields = ["progress_percent"]
+    for part in ("memory", "disk"):
+        total = getattr(migration, f"{part}_total_bytes")
+        processed = getattr(migration, f"{part}_processed_bytes")
+        setattr(migration, f"{part}_processed_bytes", max(total, processed))
+        setattr(migration, f"{part}_remaining_bytes", 0)
+        fields += [f"{part}_processed_bytes", f"{part}_remaining_bytes"]
+    migration.progress_percent = 100
+    return fields
