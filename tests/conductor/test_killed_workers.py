@@ -127,7 +127,6 @@ LIVE = {"host": None, "block_migration": "auto"}
 BACKUP = {"name": "new", "backup_type": "daily", "rotation": 1}
 SCENES = {
     "live-migration": (running("shared"), "live-migration", LIVE),
-    "live-migration with its disks": (running("local"), "live-migration", LIVE),
     "migrate": (running("local"), "migrate", {}),
     "confirm-resize": (migrated, "confirm-resize", {}),
     "revert-resize": (migrated, "revert-resize", {}),
