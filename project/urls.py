@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from servers.admin import console
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", admin.site.urls),
+    path("admin/", console.urls),
     path("identity", include("servers.api.identity.urls")),
     path("image", include("servers.api.image.urls")),
     path("", include("servers.api.compute.urls")),  # last: it answers what is nobody's

@@ -7,16 +7,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.forms import ReadOnlyPasswordHashField
-from django.contrib.auth.models import Group
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
-from servers.admin.base import RecordAdmin
+from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin
+from servers.admin.caller import OPERATORS, allows
+from servers.admin.site import console
 from servers.models import ApplicationCredential, Domain, Membership, Project, Token, User
-
-admin.site.unregister(Group)
-admin.site.site_header = "Gantry"
-admin.site.site_title = "Gantry"
-admin.site.index_title = "Fleet"
 
 
 class UserForm(forms.ModelForm[User]):
@@ -43,58 +40,72 @@ class UserForm(forms.ModelForm[User]):
         return user
 
 
-class MembershipInline(admin.TabularInline[Membership, User]):
+class MembershipInline(PolicyInline):
     model = Membership
-    extra = 0
 
 
-@admin.register(User)
-class UserAdmin(admin.ModelAdmin[User]):
+@admin.register(User, site=console)
+class UserAdmin(OperatorAdmin):
     """People and programs."""
 
     form = UserForm
     list_display = ("name", "domain", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "domain")
+    list_select_related = ("domain",)
     search_fields = ("name", "id", "email")
     inlines = (MembershipInline,)
 
 
-@admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin[Project]):
+@admin.register(Project, site=console)
+class ProjectAdmin(OperatorAdmin):
     """Owners of servers."""
 
-    list_display = ("name", "domain", "enabled")
+    list_display = ("name", "domain", "enabled", "description")
+    list_select_related = ("domain",)
+    fields = ("name", "domain", "description", "enabled")
     search_fields = ("name", "id")
+    inlines = (MembershipInline,)
 
 
-@admin.register(Domain)
-class DomainAdmin(admin.ModelAdmin[Domain]):
+@admin.register(Domain, site=console)
+class DomainAdmin(OperatorAdmin):
     """Name spaces of users and projects."""
 
     list_display = ("name", "enabled")
+    fields = ("name", "enabled")
 
 
-@admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin[Membership]):
+@admin.register(Membership, site=console)
+class MembershipAdmin(OperatorAdmin):
     """Roles of users in projects."""
 
     list_display = ("user", "project", "role")
     list_filter = ("role", "project")
     list_select_related = ("user", "project")
+    search_fields = ("user__name", "project__name")
 
 
-@admin.register(ApplicationCredential)
+@admin.register(ApplicationCredential, site=console)
 class ApplicationCredentialAdmin(RecordAdmin):
-    """What programs log in with. Only hashes are kept."""
+    """What programs log in with; only hashes are kept. Everybody sees and deletes his own."""
 
-    list_display = ("name", "user", "project", "expires_at")
+    list_display = ("name", "user", "project", "expires_at", "created_at")
     list_select_related = ("user", "project")
+    fields = ("name", "description", "user", "project", "roles", "expires_at", "created_at")
+    readonly_fields = fields
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return True
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        mine = Q() if allows(request, OPERATORS) else Q(user_id=request.user.pk)
+        return super().get_queryset(request).filter(mine)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_active
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_active
 
 
-@admin.register(Token)
+@admin.register(Token, site=console)
 class TokenAdmin(RecordAdmin):
     """Logins that are valid, or were."""
 

@@ -1,19 +1,33 @@
-"""What the console's pages have in common."""
+"""What the console's pages have in common: the policy decides who sees and who changes what."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Model
-from django.http import HttpRequest
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
+
+from servers.admin.caller import OPERATORS, allows, caller_of
 
 
 class RecordAdmin(admin.ModelAdmin[Any]):
-    """Pages of rows that the engine alone writes: they are looked at, never edited by hand."""
+    """Pages of rows that are looked at; nobody edits them by hand."""
 
     list_per_page = 50
     show_full_result_count = False
+    empty_value_display = ""
+    show_facets = admin.ShowFacets.NEVER
+    read_rule: ClassVar[str] = OPERATORS
+    owner_field: ClassVar[str] = ""
+    """The lookup of the owning project's id; empty where rows belong to nobody."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, self.read_rule)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -24,16 +38,46 @@ class RecordAdmin(admin.ModelAdmin[Any]):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        caller = caller_of(request)
+        if self.owner_field and not caller.is_operator:
+            rows = rows.filter(**{self.owner_field: caller.context.project_id})
+        return rows
 
-class RecordInline(admin.TabularInline[Any, Any]):
-    """Rows below another row, looked at and never edited."""
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
-    extra = 0
-    can_delete = False
-    show_change_link = True
+
+class OperatorAdmin(RecordAdmin):
+    """Pages of rows that operators edit."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+        return allows(request, OPERATORS)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+        return allows(request, OPERATORS)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, OPERATORS)
+
+
+class PolicyInline(admin.StackedInline[Any, Any]):
+    """Rows below another row, edited by operators."""
+
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, OPERATORS)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, OPERATORS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, OPERATORS)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, OPERATORS)

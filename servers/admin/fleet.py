@@ -1,30 +1,16 @@
-"""Hosts, their storage, and the sizes and groups of servers."""
+"""What hosts and servers are made of: storage, sizes, groups, aggregates, and promised room."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-from servers.models import Aggregate, Flavor, Host, ServerGroup, StoragePool
+from servers.admin.base import OperatorAdmin, RecordAdmin
+from servers.admin.site import console
+from servers.models import Aggregate, Allocation, Flavor, ServerGroup, StoragePool
 
 
-@admin.register(Host)
-class HostAdmin(admin.ModelAdmin[Host]):
-    """Machines that run guests."""
-
-    list_display = ("name", "enabled", "up", "maintenance", "driver", "vcpus", "memory_mb", "disk_gb")
-    list_filter = ("enabled", "forced_down", "maintenance", "driver", "availability_zone")
-    search_fields = ("name", "hypervisor_hostname", "address")
-    filter_horizontal = ("aggregates",)
-    readonly_fields = ("uuid", "service_uuid", "generation", "heartbeat_at", "created_at", "updated_at")
-
-    @admin.display(boolean=True)
-    def up(self, host: Host) -> bool:
-        """Return whether the host was heard of lately."""
-        return host.is_up
-
-
-@admin.register(StoragePool)
-class StoragePoolAdmin(admin.ModelAdmin[StoragePool]):
+@admin.register(StoragePool, site=console)
+class StoragePoolAdmin(OperatorAdmin):
     """Places for disks, and the hosts that see them."""
 
     list_display = ("name", "identity", "shared", "capacity_gb")
@@ -32,24 +18,34 @@ class StoragePoolAdmin(admin.ModelAdmin[StoragePool]):
     filter_horizontal = ("hosts",)
 
 
-@admin.register(Flavor)
-class FlavorAdmin(admin.ModelAdmin[Flavor]):
+@admin.register(Flavor, site=console)
+class FlavorAdmin(OperatorAdmin):
     """Sizes of servers."""
 
     list_display = ("name", "vcpus", "memory_mb", "root_gb", "is_public")
     search_fields = ("name", "flavorid")
 
 
-@admin.register(ServerGroup)
-class ServerGroupAdmin(admin.ModelAdmin[ServerGroup]):
+@admin.register(ServerGroup, site=console)
+class ServerGroupAdmin(RecordAdmin):
     """Servers that are to stay together, or apart."""
 
     list_display = ("name", "policy", "project_id")
     list_filter = ("policy",)
 
 
-@admin.register(Aggregate)
-class AggregateAdmin(admin.ModelAdmin[Aggregate]):
+@admin.register(Aggregate, site=console)
+class AggregateAdmin(OperatorAdmin):
     """Named groups of hosts."""
 
     list_display = ("name", "availability_zone")
+
+
+@admin.register(Allocation, site=console)
+class AllocationAdmin(RecordAdmin):
+    """Room that hosts have promised."""
+
+    list_display = ("host", "server", "migration", "vcpus", "memory_mb", "disk_gb")
+    list_filter = ("host",)
+    list_select_related = ("host", "server", "migration")
+    actions = None

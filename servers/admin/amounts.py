@@ -1,0 +1,77 @@
+"""Times and sizes for people: absolute and relative, with the offset; binary units."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from servers import clock
+
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+STEP = 1024
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes in the unit that fits."""
+    if count is None:
+        return "–"
+    amount, unit = float(count), 0
+    while amount >= STEP and unit < len(UNITS) - 1:
+        amount, unit = amount / STEP, unit + 1
+    return f"{amount:.0f} {UNITS[unit]}" if unit == 0 or amount >= 100 else f"{amount:.1f} {UNITS[unit]}"
+
+
+def duration(span: timedelta | None) -> str:
+    """Return a length of time in at most two units."""
+    if span is None:
+        return "–"
+    seconds = max(span.total_seconds(), 0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for length, name, lower_length, lower in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= length:
+            rest = int(seconds % length // lower_length)
+            return (
+                f"{int(seconds // length)} {name} {rest} {lower}"
+                if rest
+                else f"{int(seconds // length)} {name}"
+            )
+    return f"{int(seconds)} s"
+
+
+def ago(moment: datetime) -> str:
+    """Return how long ago, or in how long, a moment is."""
+    past = clock.now() - moment
+    if abs(past.total_seconds()) < 2:
+        return "just now"
+    if past.total_seconds() < 0:
+        return f"in {_one_unit(-past)}"
+    return f"{_one_unit(past)} ago"
+
+
+def _one_unit(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for length, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)} {name}"
+    return f"{int(seconds)} s"
+
+
+def moment(when: datetime | None) -> SafeString | str:
+    """Return a time in the viewer's zone with its offset, and how long ago it is."""
+    if when is None:
+        return "–"
+    local = timezone.localtime(when)
+    return format_html(
+        '<time datetime="{}"><span class="absolute">{}</span> <span class="relative">{}</span></time>',
+        when.isoformat(timespec="seconds"),
+        f"{local:%Y-%m-%d %H:%M:%S} {local:%z}",
+        ago(when),
+    )

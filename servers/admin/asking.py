@@ -1,0 +1,161 @@
+"""Asking for an action on one server: its form, and what follows when it is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+
+from servers.actions import Action, registry
+from servers.admin.caller import allows, context_for
+from servers.admin.destinations import destinations_of
+from servers.admin.equivalents import command_line, curl_line
+from servers.admin.forms import ActionForm
+from servers.admin.labels import GRAVE, action_label
+from servers.conductor.submit import explain, find_server, submit
+from servers.errors import ActionFault, Conflict, Fault, Gone, InstanceMissing, Missing, NotPermitted, Refusal
+from servers.models import ActionRecord, Server
+
+STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410}
+SHOW = "os_compute_api:servers:show"
+TICKETS = "tickets"
+KEPT_TICKETS = 30
+
+
+class SeeOther(HttpResponseRedirect):
+    """A redirect after a form: the next request is a GET."""
+
+    status_code = 303
+
+
+def status_of(fault: Fault) -> int:
+    """Return the HTTP status of a form that was refused."""
+    return next((code for kind, code in STATUS.items() if isinstance(fault, kind)), 400)
+
+
+def action_or_404(slug: str) -> type[Action]:
+    """Return the action. Raises Http404."""
+    if slug not in registry:
+        raise Http404(f"There is no action {slug}.")
+    return registry[slug]
+
+
+def server_or_404(request: HttpRequest, server_id: str) -> Server:
+    """Return the server, even a deleted one, when the caller may see it. Raises Http404 or PermissionDenied."""
+    try:
+        server = find_server(server_id, context_for(request), deleted=True)
+    except InstanceMissing as fault:
+        raise Http404(str(fault)) from fault
+    if not allows(request, SHOW, server.project_id):
+        raise PermissionDenied
+    return server
+
+
+def bound_form(action: type[Action], request: HttpRequest, **options: Any) -> ActionForm:
+    """Return the form with what was sent, or with what the address fills in."""
+    if request.method == "POST":
+        return ActionForm(action, request.POST, **options)
+    known = {p.name for p in action.parameters}
+    return ActionForm(action, initial={k: v for k, v in request.GET.items() if k in known}, **options)
+
+
+@sensitive_post_parameters()
+def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> HttpResponse:
+    """Show the form of an action, or hand in what it says."""
+    action, server = action_or_404(slug), server_or_404(request, server_id)
+    form = bound_form(action, request)
+    if request.method == "POST" and "preview" not in request.POST:
+        earlier = redeemed(request)
+        if earlier is not None:
+            return SeeOther(record_url(earlier))
+        if form.is_valid():
+            return hand_in(request, site, action, server, form)
+    refusal = explain(action, server, context_for(request))
+    return show_form(request, site, action, server, form, str(refusal) if refusal else "")
+
+
+def hand_in(
+    request: HttpRequest, site: AdminSite, action: type[Action], server: Server, form: ActionForm
+) -> HttpResponse:
+    """Submit what the form says; go to the record, or show the form again with the reason."""
+    try:
+        accepted = submit(action, str(server.pk), form.params, context_for(request), form.version)
+    except (Refusal, ActionFault) as fault:
+        return show_form(request, site, action, server, form, str(fault), status_of(fault))
+    redeem(request, accepted.record)
+    messages.success(request, f"{action_label(action)} of {server.name} was accepted.")
+    return SeeOther(record_url(accepted.record))
+
+
+def show_form(
+    request: HttpRequest,
+    site: AdminSite,
+    action: type[Action],
+    server: Server,
+    form: ActionForm,
+    refusal: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """Return the page with the form."""
+    context = {
+        **site.each_context(request),
+        **describe(action),
+        "title": f"{action_label(action)}: {server.name}",
+        "server": server,
+        "form": form,
+        "refusal": refusal,
+        "destinations": destinations_of(form, action, server, context_for(request)),
+        "lines": lines(action, str(server.pk), form),
+        "ticket": uuid4().hex,
+    }
+    template = "lines" if request.headers.get("HX-Request") else "action_form"
+    return render(request, f"admin/servers/{template}.html", context, status=status)
+
+
+def describe(action: type[Action]) -> dict[str, Any]:
+    """Return what is said of an action above its form."""
+    return {
+        "slug": action.slug,
+        "label": action_label(action),
+        "summary": action.summary(),
+        "consequence": action.consequence,
+        "grave": action.slug in GRAVE,
+    }
+
+
+def lines(action: type[Action], server_id: str, form: ActionForm) -> dict[str, str]:
+    """Return the same request at the other doors."""
+    params, version = form.values()
+    return {
+        "curl": curl_line(action, server_id, params, version),
+        "command": command_line(action, server_id, params, version),
+    }
+
+
+def record_url(record: ActionRecord) -> str:
+    """Return the address of an action's page."""
+    return reverse("admin:servers_actionrecord_change", args=[record.pk])
+
+
+# ---------------------------------------------------------------------- a form that is sent twice acts once
+
+
+def redeemed(request: HttpRequest) -> ActionRecord | None:
+    """Return the action that this very form was accepted as before, or None."""
+    known = request.session.get(TICKETS, {}).get(request.POST.get("ticket", ""))
+    return ActionRecord.objects.filter(pk=known).first() if known else None
+
+
+def redeem(request: HttpRequest, record: ActionRecord) -> None:
+    """Remember what the form was accepted as."""
+    ticket = request.POST.get("ticket", "")
+    if ticket:
+        tickets = {**request.session.get(TICKETS, {}), ticket: str(record.pk)}
+        request.session[TICKETS] = dict(list(tickets.items())[-KEPT_TICKETS:])

@@ -1,0 +1,180 @@
+"""One action on many servers: who will act and who not, before; what became of each, after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.admin import AdminSite
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+
+from servers import policy
+from servers.actions import Action
+from servers.admin.asking import SeeOther, action_or_404, bound_form, describe
+from servers.admin.buttons import running_migration
+from servers.admin.caller import context_for
+from servers.admin.forms import ActionForm
+from servers.admin.labels import action_label
+from servers.conductor.submit import explain, submit
+from servers.errors import ActionFault, Missing, NotPermitted, Refusal
+from servers.models import ActionRecord, Server
+from servers.policy import Context
+
+LIMIT = 50
+"""How many servers one form may act on."""
+
+KEPT = "outcomes"
+KEPT_OUTCOMES = 10
+FAILED = ("failed", "cancelled", "refused")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A selected server, and why it is left out, if it is."""
+
+    server: Server
+    reason: str = ""
+    permitted: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """The selection, divided."""
+
+    acting: list[Candidate]
+    skipped: list[Candidate]
+    forbidden: list[Candidate]
+
+
+def bulk_url(action: type[Action], servers: Iterable[Any]) -> str:
+    """Return the address of the form for these servers."""
+    ids = ",".join(str(server) for server in servers)
+    return f"{reverse('admin:servers_server_bulk', args=[action.slug])}?servers={ids}"
+
+
+def selected(request: HttpRequest) -> list[Server]:
+    """Return the servers that the address names and the caller may see. Raises Http404 for what is no list."""
+    try:
+        ids = [UUID(text) for text in request.GET.get("servers", "").split(",") if text]
+    except ValueError as error:
+        raise Http404("The address does not name servers.") from error
+    servers = Server.objects.filter(pk__in=ids[: LIMIT + 1], deleted_at=None).select_related("host")
+    context = context_for(request)
+    if not policy.in_force().is_admin(context):
+        servers = servers.filter(project_id=context.project_id)
+    return list(servers.order_by("name"))
+
+
+def split(action: type[Action], servers: list[Server], context: Context) -> Split:
+    """Return who will act, who is skipped and why, and who is not permitted."""
+    found: list[Candidate] = []
+    for server in servers:
+        refusal: Refusal | None = explain(action, server, context)
+        if refusal is None and action.on_migration and running_migration(server) is None:
+            refusal = no_migration(server)
+        found.append(Candidate(server, str(refusal or ""), not isinstance(refusal, NotPermitted)))
+    return Split(
+        [c for c in found if not c.reason],
+        [c for c in found if c.reason and c.permitted],
+        [c for c in found if not c.permitted],
+    )
+
+
+def no_migration(server: Server) -> Refusal:
+    """Return the refusal for a server of which no live migration is going on."""
+    return Missing(f"Server {server.pk} has no live migration that is going on.")
+
+
+@sensitive_post_parameters()
+def ask_many(request: HttpRequest, site: AdminSite, slug: str) -> HttpResponse:
+    """Show the form for many servers, or hand in what it says."""
+    action = action_or_404(slug)
+    servers = selected(request)
+    in_path = [p.name for p in action.parameters if p.in_path]
+    form = bound_form(action, request, without=in_path)
+    parts = split(action, servers, context_for(request))
+    sent = request.method == "POST" and form.is_valid()
+    if sent and parts.acting and len(servers) <= LIMIT:
+        return SeeOther(hand_in_all(request, action, parts, form))
+    context = {
+        **site.each_context(request),
+        **describe(action),
+        "title": f"{action_label(action)}: {len(servers)} servers",
+        "form": form,
+        "split": parts,
+        "limit": LIMIT,
+        "too_many": len(servers) > LIMIT,
+        "total": len(servers),
+    }
+    return render(request, "admin/servers/bulk_form.html", context, status=409 if sent else 200)
+
+
+def hand_in_all(request: HttpRequest, action: type[Action], parts: Split, form: ActionForm) -> str:
+    """Submit for each server, keep the outcomes with the session, and return where they are shown."""
+    rows = [hand_in_one(request, action, c.server, form) for c in parts.acting]
+    for left_out in (*parts.skipped, *parts.forbidden):
+        server = left_out.server
+        rows.append({"server": str(server.pk), "name": server.name, "skipped": left_out.reason})
+    outcome = {"slug": action.slug, "rows": rows}
+    key = uuid4().hex
+    kept = {**request.session.get(KEPT, {}), key: outcome}
+    request.session[KEPT] = dict(list(kept.items())[-KEPT_OUTCOMES:])
+    return reverse("admin:servers_server_outcome", args=[key])
+
+
+def hand_in_one(
+    request: HttpRequest, action: type[Action], server: Server, form: ActionForm
+) -> dict[str, str]:
+    """Submit for one server; return its line of the outcome."""
+    row = {"server": str(server.pk), "name": server.name}
+    params = dict(form.params)
+    if action.on_migration:
+        migration = running_migration(server)
+        params["migration"] = migration.pk if migration else 0
+    try:
+        accepted = submit(action, str(server.pk), params, context_for(request), form.version)
+    except (Refusal, ActionFault) as fault:
+        return {**row, "refused": str(fault)}
+    return {**row, "record": str(accepted.record.pk)}
+
+
+def show_outcome(request: HttpRequest, site: AdminSite, key: str) -> HttpResponse:
+    """Show what became of each server of one form."""
+    outcome = request.session.get(KEPT, {}).get(key)
+    if outcome is None:
+        raise Http404("These outcomes are no longer kept; the actions are in the task log.")
+    action = action_or_404(outcome["slug"])
+    rows = with_records(outcome["rows"])
+    failed = [row["server"] for row in rows if row["status"] in FAILED]
+    context = {
+        **site.each_context(request),
+        **describe(action),
+        "title": f"{action_label(action)}: outcome",
+        "rows": rows,
+        "running": any(row["status"] in {"queued", "running"} for row in rows),
+        "failed": len(failed),
+        "retry": bulk_url(action, failed) if failed else "",
+    }
+    template = "outcome_live" if request.headers.get("HX-Request") else "outcome"
+    return render(request, f"admin/servers/{template}.html", context)
+
+
+def with_records(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return the lines with the state in which their actions are now."""
+    records = ActionRecord.objects.in_bulk([row["record"] for row in rows if "record" in row])
+    by_id = {str(pk): record for pk, record in records.items()}
+    return [with_record(row, by_id.get(row.get("record", ""))) for row in rows]
+
+
+def with_record(row: dict[str, str], record: ActionRecord | None) -> dict[str, Any]:
+    """Return one line with its action's state."""
+    if record is not None:
+        return {**row, "action": record, "status": record.status, "text": record.error_text}
+    if "skipped" in row:
+        return {**row, "status": "skipped", "text": row["skipped"]}
+    return {**row, "status": "refused", "text": row.get("refused", "")}

@@ -1,0 +1,58 @@
+"""Where a server could go: the scheduler's opinion of each host, for the form to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from servers.actions import Action
+from servers.admin.forms import ActionForm
+from servers.conductor.opinions import host_opinions
+from servers.conductor.submit import explain
+from servers.models import Server
+from servers.policy import Context
+
+SOMEBODYS_HOST = "a-host"
+"""Stands for any host when it is asked whether one may be named at all."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A host to choose. `name` is empty for: let the scheduler choose."""
+
+    name: str
+    accepted: bool
+    reason: str
+    weight: float | None
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """The hosts to choose among, or why none may be named."""
+
+    hosts: tuple[Destination, ...]
+    refusal: str = ""
+
+
+def destinations_of(
+    form: ActionForm, action: type[Action], server: Server, context: Context
+) -> Destinations | None:
+    """Return what to show for the destination, or None where the action has none."""
+    field = form.host_field()
+    if field is None:
+        return None
+    refusal = naming_is_refused(action, server, context)
+    if refusal:
+        return Destinations((), refusal)
+    chosen = str(field.value() or "")
+    verdicts = sorted(host_opinions(server), key=lambda v: (not v.accepted, -(v.weight or 0), v.host))
+    hosts = [Destination(v.host, v.accepted, v.reason, v.weight, v.host == chosen) for v in verdicts]
+    return Destinations(tuple(hosts))
+
+
+def naming_is_refused(action: type[Action], server: Server, context: Context) -> str:
+    """Return why the caller may not name a host where he may move the server, or nothing."""
+    if explain(action, server, context) is not None:
+        return ""
+    refusal = explain(action, server, context, {"host": server.host.name if server.host else SOMEBODYS_HOST})
+    return str(refusal) if refusal is not None and refusal.code == "not_permitted" else ""

@@ -1,0 +1,238 @@
+"""Hosts: what they have promised, what is used, and whether they take servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from servers import clock
+from servers.admin import badges
+from servers.admin.amounts import moment
+from servers.admin.asking import SeeOther
+from servers.admin.base import RecordAdmin
+from servers.admin.caller import allows
+from servers.admin.site import console
+from servers.models import Host, Migration
+from servers.states import MIGRATION_OVER
+
+UPDATE = "os_compute_api:os-services:update"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is taken of one resource of a host. `room` is what may be allocated; the rest are parts of it."""
+
+    unit: str
+    room: int
+    allocated: int
+    used: int
+    reserved: int
+    total: int
+
+    @property
+    def percent(self) -> int:
+        """Return how much of the room is allocated, in percent."""
+        return round(100 * self.allocated / self.room) if self.room > 0 else 0
+
+    @property
+    def used_percent(self) -> int:
+        """Return how much of the room the servers that are here use, in percent."""
+        return round(100 * self.used / self.room) if self.room > 0 else 0
+
+    @property
+    def text(self) -> str:
+        return f"{self.allocated} of {self.room} {self.unit} allocated ({self.percent} %)"
+
+    @property
+    def words(self) -> str:
+        """Return all numbers in a sentence."""
+        return f"{self.used} used by servers here, {self.reserved} of {self.total} reserved for the host"
+
+
+def usages_of(host: Any) -> dict[str, Usage]:
+    """Return the usage of each resource of a host that carries its sums."""
+    cpu, memory, disk = host.room()
+    return {
+        "CPU": Usage("vCPU", cpu, host.allocated_vcpus, host.used_vcpus, host.reserved_vcpus, host.vcpus),
+        "Memory": Usage(
+            "MiB", memory, host.allocated_memory, host.used_memory, host.reserved_memory_mb, host.memory_mb
+        ),
+        "Disk": Usage("GiB", disk, host.allocated_disk, host.used_disk, host.reserved_disk_gb, host.disk_gb),
+    }
+
+
+class SwitchForm(forms.Form):
+    """Whether the scheduler may choose the host, and why not."""
+
+    enabled = forms.TypedChoiceField(
+        choices=[("yes", "enable"), ("no", "disable")], coerce=lambda w: w == "yes"
+    )
+    reason = forms.CharField(max_length=255, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("enabled") is False and not cleaned.get("reason"):
+            self.add_error("reason", "Say why, for whoever finds the host disabled.")
+        return cleaned
+
+
+@admin.register(Host, site=console)
+class HostAdmin(RecordAdmin):
+    """Machines that run guests."""
+
+    read_rule = "os_compute_api:os-hypervisors:list"
+    list_display = ("name", "state", "servers_here", "cpu", "memory", "disk", "zone", "heard")
+    list_filter = ("enabled", "forced_down", "maintenance", "driver", "availability_zone")
+    search_fields = ("name", "hypervisor_hostname", "address")
+    search_help_text = "name, address"
+    ordering = ("name",)
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        here = {"servers__deleted_at": None}
+        counted = Host.objects.annotate(
+            servers_count=Count("servers", filter=Q(**here)),
+            used_vcpus=Sum("servers__vcpus", filter=Q(**here), default=0),
+            used_memory=Sum("servers__memory_mb", filter=Q(**here), default=0),
+            used_disk=Sum("servers__root_gb", filter=Q(**here), default=0),
+        )
+        return counted.order_by("name")
+
+    def get_urls(self) -> list[URLPattern]:
+        switch = path(
+            "<int:host_id>/switch/", self.admin_site.admin_view(self.switch), name="servers_host_switch"
+        )
+        return [switch, *super().get_urls()]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        listed = super().get_changelist_instance(request)
+        add_allocations(listed.result_list)
+        return listed
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        host = get_object_or_404(self.get_queryset(request), pk=object_id)
+        return self.show(request, host, SwitchForm(initial={"reason": host.disabled_reason}))
+
+    def switch(self, request: HttpRequest, host_id: int) -> HttpResponse:
+        """Enable or disable a host."""
+        if not allows(request, UPDATE) or request.method != "POST":
+            raise PermissionDenied(f"Policy doesn't allow {UPDATE} to be performed.")
+        host = get_object_or_404(self.get_queryset(request), pk=host_id)
+        form = SwitchForm(request.POST)
+        if not form.is_valid():
+            return self.show(request, host, form, status=400)
+        row = Host.objects.get(pk=host.pk)
+        row.enabled, row.updated_at = form.cleaned_data["enabled"], clock.now()
+        row.disabled_reason = "" if row.enabled else form.cleaned_data["reason"]
+        row.save(update_fields=["enabled", "disabled_reason", "updated_at"])
+        said = "Enabled." if row.enabled else f"Disabled: {row.disabled_reason}"
+        self.log_change(request, row, said)
+        messages.success(request, f"{row.name}: {said}")
+        return SeeOther(reverse("admin:servers_host_change", args=[row.pk]))
+
+    def show(self, request: HttpRequest, host: Any, form: SwitchForm, status: int = 200) -> HttpResponse:
+        """Return the host's page."""
+        add_allocations([host])
+        moves = Migration.objects.filter(Q(source_compute=host.name) | Q(dest_compute=host.name))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": host.name,
+            "opts": self.opts,
+            "original": host,
+            "host": host,
+            "usages": usages_of(host),
+            "form": form,
+            "refusal": "" if allows(request, UPDATE) else f"Policy doesn't allow {UPDATE} to be performed.",
+            "servers": host.servers.filter(deleted_at=None).order_by("name"),
+            "moves": moves.exclude(status__in=MIGRATION_OVER).select_related("server"),
+            "pools": host.pools.all(),
+            "aggregates": host.aggregates.all(),
+        }
+        return render(request, "admin/servers/host.html", context, status=status)
+
+    # -------------------------------------------------------------------------------------- columns
+
+    @admin.display(description="state")
+    def state(self, host: Host) -> SafeString:
+        shown = badges.host_badges(host)
+        if host.enabled or not host.disabled_reason:
+            return shown
+        return format_html('{} <span class="quiet">{}</span>', shown, host.disabled_reason)
+
+    @admin.display(description="servers", ordering="servers_count")
+    def servers_here(self, host: Any) -> SafeString:
+        address = reverse("admin:servers_server_changelist")
+        return format_html('<a href="{}?host={}">{}</a>', address, host.name, host.servers_count)
+
+    @admin.display(description="CPU")
+    def cpu(self, host: Any) -> SafeString:
+        return small_bar("CPU", usages_of(host)["CPU"])
+
+    @admin.display(description="memory")
+    def memory(self, host: Any) -> SafeString:
+        return small_bar("Memory", usages_of(host)["Memory"])
+
+    @admin.display(description="disk")
+    def disk(self, host: Any) -> SafeString:
+        return small_bar("Disk", usages_of(host)["Disk"])
+
+    @admin.display(description="zone", ordering="availability_zone")
+    def zone(self, host: Host) -> str:
+        return host.availability_zone
+
+    @admin.display(description="last answered", ordering="heartbeat_at")
+    def heard(self, host: Host) -> SafeString | str:
+        return moment(host.heartbeat_at)
+
+
+def add_allocations(hosts: Any) -> None:
+    """Give each host the sums of its allocations: a second query, because two joins would multiply each other."""
+    sums = {
+        row["pk"]: row
+        for row in Host.objects.filter(pk__in=[host.pk for host in hosts])
+        .values("pk")
+        .annotate(
+            cpu=Sum("allocations__vcpus", default=0),
+            memory=Sum("allocations__memory_mb", default=0),
+            disk=Sum("allocations__disk_gb", default=0),
+        )
+    }
+    for host in hosts:
+        row = sums[host.pk]
+        host.allocated_vcpus, host.allocated_memory, host.allocated_disk = (
+            row["cpu"],
+            row["memory"],
+            row["disk"],
+        )
+
+
+def small_bar(name: str, usage: Usage) -> SafeString:
+    """Return a bar for a table's cell."""
+    return format_html(
+        '<span class="small-bar"><span class="track" role="meter" aria-label="{}" aria-valuemin="0" '
+        'aria-valuemax="100" aria-valuenow="{}" aria-valuetext="{}"><span class="fill" style="width: {}%">'
+        "</span></span> {} %</span>",
+        name,
+        min(usage.percent, 100),
+        usage.text,
+        min(usage.percent, 100),
+        usage.percent,
+    )

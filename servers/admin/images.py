@@ -1,0 +1,150 @@
+"""Images: backups for the most part; they are downloaded and deleted here."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import slugify
+
+from servers.admin import badges
+from servers.admin.amounts import moment, size
+from servers.admin.asking import SeeOther, status_of
+from servers.admin.base import RecordAdmin
+from servers.admin.caller import allows, context_for
+from servers.admin.filters import ProjectFilter
+from servers.admin.site import console
+from servers.conductor.images import delete_image, open_image
+from servers.errors import ImageMissing, Refusal
+from servers.models import Image
+from servers.states import ImageStatus
+
+DOWNLOAD, DELETE = "download_image", "delete_image"
+
+
+@admin.register(Image, site=console)
+class ImageAdmin(RecordAdmin):
+    """Images of disks."""
+
+    read_rule = "get_images"
+    owner_field = "project_id"
+    list_select_related = ("server",)
+    search_fields = ("name", "uuid", "instance_uuid", "server__name")
+    search_help_text = "name, UUID, server"
+    actions = None
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return ["name", "state", "kind", "of_server", "bytes", "made"]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return ["status", "backup_type", "image_type", "protected", ProjectFilter, "created_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).exclude(status=ImageStatus.DELETED)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<uuid:image_id>/download/", view(self.download), name="servers_image_download"),
+            path("<uuid:image_id>/remove/", view(self.remove), name="servers_image_remove"),
+        ]
+        return own + super().get_urls()
+
+    def find(self, request: HttpRequest, image_id: str) -> Image:
+        """Return the image when the caller may see it. Raises Http404 or PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            found: Image = self.get_queryset(request).select_related("server").get(pk=UUID(image_id))
+        except (Image.DoesNotExist, ValueError) as error:
+            raise Http404(str(ImageMissing(image=image_id))) from error
+        return found
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        return self.show(request, self.find(request, object_id))
+
+    def show(self, request: HttpRequest, image: Image, refusal: str = "", status: int = 200) -> HttpResponse:
+        """Return the image's page."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": image.name,
+            "opts": self.opts,
+            "image": image,
+            "download_refusal": refused(request, DOWNLOAD, image),
+            "delete_refusal": refusal or refused(request, DELETE, image),
+            "is_there": image.status == ImageStatus.ACTIVE and not image.never_uploaded,
+        }
+        return render(request, "admin/servers/image.html", context, status=status)
+
+    def download(self, request: HttpRequest, image_id: UUID) -> HttpResponse | StreamingHttpResponse:
+        """Return the image's bytes."""
+        image = self.find(request, str(image_id))
+        if not allows(request, DOWNLOAD, image.project_id):
+            raise PermissionDenied(refused(request, DOWNLOAD, image))
+        name = f"{slugify(image.name) or image.pk}.{image.disk_format}"
+        try:
+            content = open_image(image)
+        except ImageMissing as fault:
+            raise Http404(str(fault)) from fault
+        response = StreamingHttpResponse(content, content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        if image.size_bytes is not None:
+            response["Content-Length"] = str(image.size_bytes)
+        return response
+
+    def remove(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
+        """Delete the image."""
+        image = self.find(request, str(image_id))
+        if request.method != "POST":
+            return self.show(request, image)
+        try:
+            delete_image(image, context_for(request))
+        except Refusal as fault:
+            return self.show(request, image, str(fault), status_of(fault))
+        self.log_deletions(request, Image.objects.filter(pk=image.pk))
+        messages.success(request, f"Image {image.name} is deleted.")
+        return SeeOther(reverse("admin:servers_image_changelist"))
+
+    # -------------------------------------------------------------------------------------- columns
+
+    @admin.display(description="status", ordering="status")
+    def state(self, image: Image) -> SafeString:
+        return badges.image_badge(image.status)
+
+    @admin.display(description="type", ordering="backup_type")
+    def kind(self, image: Image) -> str:
+        return f"{image.backup_type} {image.image_type}".strip()
+
+    @admin.display(description="server", ordering="server__name")
+    def of_server(self, image: Image) -> SafeString | str:
+        if image.server is None:
+            return "–"
+        address = reverse("admin:servers_server_change", args=[image.server.pk])
+        return format_html('<a href="{}">{}</a>', address, image.server.name)
+
+    @admin.display(description="size", ordering="size_bytes")
+    def bytes(self, image: Image) -> str:
+        return "nothing in it" if image.never_uploaded else size(image.size_bytes)
+
+    @admin.display(description="created", ordering="created_at")
+    def made(self, image: Image) -> SafeString | str:
+        return moment(image.created_at)
+
+
+def refused(request: HttpRequest, rule: str, image: Image) -> str:
+    """Return why the policy does not let the caller, or nothing."""
+    return "" if allows(request, rule, image.project_id) else f"Policy doesn't allow {rule} to be performed."

@@ -1,0 +1,130 @@
+"""Migrations: moves from host to host, and each one's page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from servers.actions import registry
+from servers.admin import badges
+from servers.admin.amounts import moment
+from servers.admin.base import RecordAdmin
+from servers.admin.buttons import button_of
+from servers.admin.caller import allows, context_for
+from servers.admin.site import console
+from servers.admin.tags import milliseconds, took
+from servers.models import Migration
+from servers.states import IN_PROGRESS_LIVE, MIGRATION_OVER, MigrationType
+
+SEES_HOSTS = "os_compute_api:os-migrations:index:host"
+
+
+@admin.register(Migration, site=console)
+class MigrationAdmin(RecordAdmin):
+    """Moves from host to host, newest first."""
+
+    read_rule = "os_compute_api:os-migrations:index"
+    owner_field = "server__project_id"
+    list_select_related = ("server",)
+    search_fields = ("uuid", "server__name", "server__uuid")
+    search_help_text = "server, UUID"
+    actions = None
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        hosts = ["route"] if allows(request, SEES_HOSTS) else []
+        return ["number", "of_server", "kind", "state", *hosts, "began", "lasted", "pause"]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        hosts = ["source_compute", "dest_compute"] if allows(request, SEES_HOSTS) else []
+        return ["status", "migration_type", *hosts, "created_at"]
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path(
+            "<int:number>/live/", self.admin_site.admin_view(self.live), name="servers_migration_live"
+        )
+        return [live, *super().get_urls()]
+
+    def find(self, request: HttpRequest, number: str) -> Migration:
+        """Return the migration when the caller may see it. Raises Http404 or PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            rows = self.get_queryset(request).select_related("server", "server__host")
+            found: Migration = rows.get(pk=int(number))
+        except (Migration.DoesNotExist, ValueError) as error:
+            raise Http404(f"There is no migration {number}.") from error
+        return found
+
+    def page(self, request: HttpRequest, move: Migration) -> dict[str, Any]:
+        """Return what stands on the migration's page."""
+        going_on = move.migration_type == MigrationType.LIVE and move.status in IN_PROGRESS_LIVE
+        controls = [a for a in registry.values() if a.on_migration] if going_on else []
+        return {
+            "move": move,
+            "sees_moves": True,
+            "is_over": move.status in MIGRATION_OVER,
+            "polls": move.status not in MIGRATION_OVER and move.status != "finished",
+            "records": move.actions.order_by("created_at"),
+            "controls": [button_of(a, move.server, context_for(request), move) for a in controls],
+            "sees_hosts": allows(request, SEES_HOSTS),
+            "announcement": f"Migration {move.pk} of {move.server.name}: {move.status}, {move.progress_percent} percent.",
+        }
+
+    def live(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Return the part of the page that may have changed."""
+        move = self.find(request, str(number))
+        return render(request, "admin/servers/migration_live.html", self.page(request, move))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        move = self.find(request, object_id)
+        context = {**self.admin_site.each_context(request), **self.page(request, move), "opts": self.opts}
+        context["title"] = f"Migration {move.pk} of {move.server.name}"
+        return render(request, "admin/servers/migration.html", context)
+
+    # -------------------------------------------------------------------------------------- columns
+
+    @admin.display(description="number", ordering="id")
+    def number(self, move: Migration) -> str:
+        return f"{move.pk}"
+
+    @admin.display(description="server", ordering="server__name")
+    def of_server(self, move: Migration) -> SafeString:
+        address = reverse("admin:servers_server_change", args=[move.server_id])
+        return format_html('<a href="{}">{}</a>', address, move.server.name)
+
+    @admin.display(description="type", ordering="migration_type")
+    def kind(self, move: Migration) -> str:
+        return "live" if move.migration_type == MigrationType.LIVE else "cold"
+
+    @admin.display(description="status", ordering="status")
+    def state(self, move: Migration) -> SafeString:
+        return badges.migration_badge(move.status)
+
+    @admin.display(description="route")
+    def route(self, move: Migration) -> str:
+        return f"{move.source_compute} → {move.dest_compute or '?'}"
+
+    @admin.display(description="began", ordering="created_at")
+    def began(self, move: Migration) -> SafeString | str:
+        return moment(move.created_at)
+
+    @admin.display(description="took")
+    def lasted(self, move: Migration) -> str:
+        return took(move)
+
+    @admin.display(description="downtime", ordering="downtime_ms")
+    def pause(self, move: Migration) -> str:
+        return milliseconds(move.downtime_ms) if move.downtime_ms is not None else "–"

@@ -1,0 +1,56 @@
+"""The first page: what runs now, what failed today, which hosts are in trouble, who does the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from servers.admin.caller import allows, caller_of
+from servers.admin.worker_health import worker_health
+from servers.models import ActionRecord, Host, Server
+from servers.states import OPEN_ACTION_STATUSES, ActionStatus, TaskState, VmState, server_status
+
+ROWS = 10
+
+
+def overview(request: HttpRequest) -> dict[str, Any]:
+    """Return what stands on the page, as far as the caller may see it."""
+    sees_hosts = allows(request, "os_compute_api:os-hypervisors:list")
+    actions = ActionRecord.objects.filter(mine(request, "server__project_id")).select_related("server")
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    failed = actions.filter(status=ActionStatus.FAILED, finished_at__gte=today)
+    open_now = actions.filter(status__in=OPEN_ACTION_STATUSES)
+    return {
+        "running": list(open_now.order_by("-created_at")[: ROWS + 1]),
+        "failed": list(failed.order_by("-finished_at")[: ROWS + 1]),
+        "recent": list(actions.order_by("-created_at")[:ROWS]),
+        "states": states_count(request),
+        "sees_hosts": sees_hosts,
+        "troubled": troubled_hosts() if sees_hosts else [],
+        "worker": worker_health(),
+    }
+
+
+def mine(request: HttpRequest, owner_field: str) -> Q:
+    """Return the condition that a row belongs to what the caller sees."""
+    caller = caller_of(request)
+    return Q() if caller.is_operator else Q(**{owner_field: caller.context.project_id})
+
+
+def states_count(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return how many servers show each status, most first."""
+    servers = Server.objects.filter(mine(request, "project_id"), deleted_at=None).order_by()
+    counts: dict[str, dict[str, Any]] = {}
+    for row in servers.values("vm_state", "task_state").annotate(count=Count("pk")):
+        status = server_status(VmState(row["vm_state"]), TaskState(row["task_state"]))
+        line = counts.setdefault(status, {"status": status, "vm_state": row["vm_state"], "count": 0})
+        line["count"] += row["count"]
+    return sorted(counts.values(), key=lambda line: -line["count"])
+
+
+def troubled_hosts() -> list[Host]:
+    """Return hosts that do not answer, or take no servers."""
+    return [host for host in Host.objects.order_by("name") if not host.is_up or not host.enabled]

@@ -1,0 +1,100 @@
+"""The console as a Django admin site: its pages in groups, and in whose name one acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from servers.admin.badges import SERVER, Tone, badge
+from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
+from servers.admin.overview import overview
+from servers.admin.policy_page import policy_page
+
+GROUPS = (
+    ("Fleet", ("Server", "Host", "Image")),
+    ("Work", ("ActionRecord", "Migration", "Worker")),
+    ("Access", ("User", "Project", "Membership", "ApplicationCredential", "Token", "Domain")),
+    ("Inventory", ("Flavor", "ServerGroup", "Aggregate", "StoragePool", "Allocation")),
+)
+POLICY = "Policy rules"
+
+
+class Console(AdminSite):
+    """Everything that operators do in a browser."""
+
+    site_header = "Gantry"
+    site_title = "Gantry"
+    index_title = "Overview"
+    site_url = None
+    index_template = "admin/servers/overview.html"
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        own: list[URLPattern | URLResolver] = [
+            path("act-for/", self.admin_view(require_POST(self.act_for)), name="act_for"),
+            path("policy/", self.admin_view(self.policy), name="policy"),
+        ]
+        return own + super().get_urls()
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        if context["has_permission"]:
+            context["caller"] = caller_of(request)
+        return context
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        found = overview(request)
+        for line in found["states"]:
+            line["badge"] = badge(line["status"], SERVER.get(line["status"], Tone.BUSY))
+        return super().index(request, {**found, **(extra_context or {})})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the pages in groups instead of in one long list."""
+        models = {
+            m["object_name"]: m for app in super().get_app_list(request, app_label) for m in app["models"]
+        }
+        groups = [self.group(name, [models[n] for n in names if n in models]) for name, names in GROUPS]
+        if allows(request, OPERATORS):
+            address = reverse("admin:policy")
+            groups[2]["models"].append(
+                {
+                    "name": POLICY,
+                    "object_name": "Policy",
+                    "admin_url": address,
+                    "add_url": None,
+                    "view_only": True,
+                }
+            )
+        return [group for group in groups if group["models"]]
+
+    def group(self, name: str, models: list[Any]) -> dict[str, Any]:
+        """Return pages under a common name, as Django's templates want them."""
+        return {
+            "name": name,
+            "app_label": name.lower(),
+            "app_url": reverse("admin:index"),
+            "has_module_perms": True,
+            "models": models,
+        }
+
+    def policy(self, request: HttpRequest) -> HttpResponse:
+        return policy_page(request, self.each_context(request))
+
+    def act_for(self, request: HttpRequest) -> HttpResponse:
+        """Choose in whose name to act from now on."""
+        key = request.POST.get("project", "")
+        if key not in {choice.key for choice in caller_of(request).choices}:
+            return HttpResponseBadRequest("That is none of your projects.")
+        request.session[SESSION_KEY] = key
+        back = request.POST.get("next", "")
+        safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+        response = HttpResponse(status=303)
+        response["Location"] = back if safe else reverse("admin:index")
+        return response
+
+
+console = Console(name="admin")

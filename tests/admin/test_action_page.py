@@ -1,0 +1,108 @@
+"""An action's page and the task log."""
+
+from __future__ import annotations
+
+import pytest
+
+from servers import clock
+from servers.models import Project, Server, Worker
+from servers.states import TaskState
+from tests.admin.visiting import Visitor, form_of, page_of
+from tests.factories import make_action, make_event, make_migration, make_project, make_server
+
+LOG = "/admin/servers/actionrecord/"
+MIB = 1024 * 1024
+
+
+def test_steps_show_how_far_each_is(operator: Visitor, server: Server) -> None:
+    begun, done = ["open_move", "choose_destination"], ["open_move"]
+    action = make_action(server, "live-migration", status="running", begun=begun, done=done)
+    text = operator.text(page_of(action))
+    assert "Open move done" in text and "Choose destination going on" in text and "Arrive not begun" in text
+
+
+def test_events_show_attempts_reasons_and_the_verdicts(operator: Visitor, server: Server) -> None:
+    action = make_action(server, "migrate", status="failed", error_text="No valid host")
+    verdicts = [{"host": "rack-9", "accepted": False, "reason": "needs 4 GiB", "weight": None}]
+    make_event(
+        action, "cold_migrate", result="Error", details="full", evidence={"verdicts": verdicts}, attempt=2
+    )
+    text = operator.text(page_of(action))
+    for said in ("No valid host", "full", "attempt 2", "rack-9", "✖ refuses needs 4 GiB"):
+        assert said in text
+
+
+def test_running_move_shows_bytes_rate_and_what_can_be_done(operator: Visitor, project: Project) -> None:
+    server = make_server(project, task_state=TaskState.MIGRATING)
+    counters = {
+        "memory_total_bytes": 1024 * MIB,
+        "memory_processed_bytes": 300 * MIB,
+        "rate_bytes_s": 100 * MIB,
+    }
+    move = make_migration(server, progress_percent=29, dirty_rate_bytes_s=200 * MIB, **counters)
+    action = make_action(server, "live-migration", status="running", migration=move, progress_percent=29)
+    page = operator.get(page_of(action)).content.decode()
+    text = operator.text(page_of(action))
+    assert "300 MiB sent of 1.0 GiB" in text and "100 MiB/s" in text
+    assert "does not come closer to its end" in text
+    for slug in ("abort-migration", "force-complete"):
+        assert f"{form_of(slug, server)}?migration={move.pk}" in page
+
+
+def test_page_stops_moving_when_the_action_is_over(operator: Visitor, server: Server) -> None:
+    action = make_action(server, status="running")
+    assert 'hx-trigger="every 2s"' in operator.get(page_of(action)).content.decode()
+    action.__class__.objects.filter(pk=action.pk).update(status="succeeded")
+    live = operator.get(page_of(action).replace("change", "live")).content.decode()
+    assert "hx-trigger" not in live and "data-announce" in live
+
+
+def test_finished_move_shows_total_time_bytes_and_downtime(operator: Visitor, server: Server) -> None:
+    ended = {"status": "completed", "finished_at": clock.now(), "downtime_ms": 87}
+    move = make_migration(server, memory_total_bytes=MIB, memory_processed_bytes=MIB, **ended)
+    text = operator.text(page_of(move))
+    assert "Downtime 87 ms" in text and "Total time" in text and "1.0 MiB sent" in text
+
+
+def test_waiting_action_says_that_nobody_works(operator: Visitor, server: Server) -> None:
+    action = make_action(server, status="queued")
+    assert "No worker is running" in operator.text(page_of(action))
+    Worker.objects.create(name="w")
+    assert "No worker is running" not in operator.text(page_of(action))
+
+
+def test_action_on_a_foreign_server_is_missing(onlooker: Visitor) -> None:
+    assert onlooker.get(page_of(make_action(make_server(make_project())))).status_code == 404
+
+
+def test_log_shows_newest_first_and_only_what_one_may_see(
+    operator: Visitor, onlooker: Visitor, server: Server
+) -> None:
+    make_action(server, "lock", user_name="ann")
+    make_action(make_server(make_project()), "unlock", user_name="ben", door="command")
+    text = operator.text(LOG)
+    assert text.index("ben (command)") < text.index("ann (rest)")
+    assert "ann" in onlooker.text(LOG) and "ben" not in onlooker.text(LOG)
+
+
+@pytest.mark.parametrize(
+    "query", ["status__exact=failed", "action=migrate", "over=yes", "q=broken", "door=console"]
+)
+def test_log_is_filtered_by_its_address(query: str, operator: Visitor, project: Project) -> None:
+    broken, sound = make_server(project, name="broken"), make_server(project, name="sound")
+    make_action(broken, "migrate", status="failed", door="console")
+    make_action(sound, "lock", status="running")
+    text = operator.text(f"{LOG}?{query}")
+    assert "broken" in text and "sound" not in text
+
+
+def test_migrations_are_for_managers(project: Project, server: Server, onlooker: Visitor) -> None:
+    move = make_migration(server)
+    assert Visitor(project, "manager").get(page_of(move)).status_code == 200
+    assert onlooker.get(page_of(move)).status_code == 403
+
+
+def test_hosts_of_a_migration_are_for_operators(project: Project, operator: Visitor) -> None:
+    move = make_migration(make_server(project), dest_compute="rack-7")
+    assert "rack-7" in operator.text(page_of(move))
+    assert "rack-7" not in Visitor(project, "manager").text(page_of(move))
