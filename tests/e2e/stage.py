@@ -1,0 +1,32 @@
+"""What a test of the console stands on: one Gantry and one browser for all, and a page for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.browsing import launched, log_in
+from tests.e2e.running import Running
+from tests.e2e.running import gantry as started
+
+
+@pytest.fixture(scope="session")
+def gantry() -> Iterator[Running]:
+    with started() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, gantry: Running) -> Iterator[Page]:
+    """Return a page of the admin."""
+    page = log_in(browser, gantry, "admin")
+    yield page
+    page.context.close()
