@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check docs constraints clean
+.PHONY: help setup up test check e2e screenshots browser docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -35,6 +35,16 @@ check: setup ## Run ruff, mypy, import-linter and the check for missing migratio
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@DATA_DIR=.data/test $(BIN)/python manage.py makemigrations --check --dry-run
+
+e2e: browser ## Run the tests of the console in Chromium (apt-get install chromium)
+	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=
+
+screenshots: browser ## Take pictures of every page of the console into docs/screenshots
+	@DATA_DIR=.data/e2e $(BIN)/python -m tests.e2e.screenshots
+
+browser: setup
+	@cmp -s tests/e2e/constraints.txt $(VENV)/browser.txt || { \
+		$(BIN)/python $(PIP) -r tests/e2e/constraints.txt && cp tests/e2e/constraints.txt $(VENV)/browser.txt; }
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states
