@@ -129,6 +129,7 @@ INSTALLED_APPS = [
     "django_fsm",
     "django_htmx",
     "rest_framework",
+    "simple_history",
     "axes",
     "django_tasks",
     "django_tasks_db",
@@ -142,6 +143,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "servers.admin.zone.ViewerZone",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

@@ -6,12 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.forms import ReadOnlyPasswordHashField
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin
 from servers.admin.caller import OPERATORS, allows
+from servers.admin.changes import RememberedAdmin
 from servers.admin.site import console
 from servers.models import ApplicationCredential, Domain, Membership, Project, Token, User
 
@@ -19,7 +19,6 @@ from servers.models import ApplicationCredential, Domain, Membership, Project, T
 class UserForm(forms.ModelForm[User]):
     """A user; a new password is hashed when one is given."""
 
-    password_hash = ReadOnlyPasswordHashField(required=False, label="Password")
     new_password = forms.CharField(
         required=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
@@ -45,7 +44,7 @@ class MembershipInline(PolicyInline):
 
 
 @admin.register(User, site=console)
-class UserAdmin(OperatorAdmin):
+class UserAdmin(RememberedAdmin, OperatorAdmin):
     """People and programs."""
 
     form = UserForm
@@ -57,7 +56,7 @@ class UserAdmin(OperatorAdmin):
 
 
 @admin.register(Project, site=console)
-class ProjectAdmin(OperatorAdmin):
+class ProjectAdmin(RememberedAdmin, OperatorAdmin):
     """Owners of servers."""
 
     list_display = ("name", "domain", "enabled", "description")
@@ -76,7 +75,7 @@ class DomainAdmin(OperatorAdmin):
 
 
 @admin.register(Membership, site=console)
-class MembershipAdmin(OperatorAdmin):
+class MembershipAdmin(RememberedAdmin, OperatorAdmin):
     """Roles of users in projects."""
 
     list_display = ("user", "project", "role")

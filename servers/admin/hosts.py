@@ -19,8 +19,8 @@ from servers import clock
 from servers.admin import badges
 from servers.admin.amounts import moment
 from servers.admin.asking import SeeOther
-from servers.admin.base import RecordAdmin
 from servers.admin.caller import allows
+from servers.admin.changes import RememberedAdmin
 from servers.admin.site import console
 from servers.models import Host, Migration
 from servers.states import MIGRATION_OVER
@@ -87,7 +87,7 @@ class SwitchForm(forms.Form):
 
 
 @admin.register(Host, site=console)
-class HostAdmin(RecordAdmin):
+class HostAdmin(RememberedAdmin):
     """Machines that run guests."""
 
     read_rule = "os_compute_api:os-hypervisors:list"

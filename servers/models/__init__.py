@@ -2,6 +2,7 @@
 
 from servers.models.action import ActionEvent, ActionRecord, Worker
 from servers.models.allocation import Allocation
+from servers.models.history import Change
 from servers.models.host import Aggregate, Host, StoragePool
 from servers.models.identity import (
     ApplicationCredential,
@@ -22,6 +23,7 @@ __all__ = [
     "Aggregate",
     "Allocation",
     "ApplicationCredential",
+    "Change",
     "Domain",
     "Flavor",
     "Host",

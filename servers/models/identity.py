@@ -175,12 +175,15 @@ class Token(models.Model):
 
     @classmethod
     def find(cls, secret: str, at: datetime | None = None) -> Token | None:
-        """Return the valid token with this secret, or None when it is unknown, expired or revoked."""
+        """Return the valid token with this secret, or None.
+
+        It is not valid when it is unknown, expired or revoked, or its user, project or a domain is disabled.
+        """
+        usable = models.Q(project=None) | models.Q(project__enabled=True, project__domain__enabled=True)
         return (
             cls.objects.select_related("user", "user__domain", "project", "project__domain")
-            .filter(
-                digest=digest(secret), expires_at__gt=at or clock.now(), revoked_at=None, user__is_active=True
-            )
+            .filter(usable, digest=digest(secret), expires_at__gt=at or clock.now(), revoked_at=None)
+            .filter(user__is_active=True, user__domain__enabled=True)
             .first()
         )
 

@@ -110,7 +110,16 @@ def test_change_is_recorded_with_who_made_it(operator: Visitor, project: Project
     fields = {"name": "renamed", "domain": project.domain_id, "enabled": "on"}
     assert operator.post(page_of(project), {**fields, **inline}).status_code == 302
     text = operator.text(f"{listing('project')}{project.pk}/history/")
-    assert operator.user.name in text and "Changed Name" in text
+    assert f"Changed by {operator.user.name} through the console door" in text
+    assert "name owner → renamed" in text
+
+
+def test_deleted_membership_leaves_its_trace(operator: Visitor, project: Project) -> None:
+    row = Membership.objects.create(user=make_user(), project=project, role="member")
+    key = row.pk
+    operator.post(f"{page_of(row).replace('change', 'delete')}", {"post": "yes"})
+    trace = Membership.history.filter(id=key).latest()  # type: ignore[attr-defined]
+    assert (trace.history_type, trace.door, trace.history_user) == ("-", "console", operator.user)
 
 
 def test_everybody_sees_and_deletes_his_own_credentials_alone(onlooker: Visitor, operator: Visitor) -> None:
@@ -149,3 +158,10 @@ def test_login_is_refused_after_too_many_failures_even_with_the_right_password(
     failures = [log_in(user.name, "wrong") for _ in range(10)]
     assert failures[0] == 200
     assert log_in(user.name, "right") in {403, 429}
+
+
+def test_refused_and_missing_pages_say_so_in_the_console(onlooker: Visitor) -> None:
+    assert "Not permitted" in onlooker.text(listing("host"))
+    missing = "00000000-0000-4000-8000-000000000000"
+    said = f"Instance {missing} could not be found."
+    assert said in onlooker.text(f"{listing('server')}{missing}/change/")

@@ -15,6 +15,7 @@ from servers.actions import Action, registry
 from servers.actions.base import Exclusivity
 from servers.models import ActionRecord, Migration, Server
 from servers.states import TaskState, VmState
+from tests.admin import visiting
 from tests.factories import make_token, make_user
 from tests.small_fleet import SmallFleet
 
@@ -99,7 +100,12 @@ def by_command(action: type[Action], server: Server, fleet: SmallFleet) -> str:
     return ""
 
 
-DOORS = {"rest": by_rest, "command": by_command}
+def by_console(action: type[Action], server: Server, fleet: SmallFleet) -> str:
+    """Ask at the console; return the refusal, "" when it is accepted."""
+    return visiting.by_console(action, server, fleet.project)
+
+
+DOORS = {"rest": by_rest, "command": by_command, "console": by_console}
 every_action = pytest.mark.parametrize("action", list(registry.values()), ids=lambda a: a.slug)
 every_door = pytest.mark.parametrize("door", list(DOORS))
 

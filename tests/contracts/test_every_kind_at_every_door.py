@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from servers.actions import kinds
+from servers.admin.fields import field_of
 from servers.api.compute.schemas import schema_of
 from servers.management.options import option_of
 
@@ -18,7 +19,7 @@ def _all(root: type[kinds.Kind]) -> list[type[kinds.Kind]]:
 
 
 KINDS = [k for k in _all(kinds.Kind) if k.__module__ == kinds.__name__]
-DOORS: dict[str, Callable[[Any], Any]] = {"rest": schema_of, "command": option_of}
+DOORS: dict[str, Callable[[Any], Any]] = {"rest": schema_of, "command": option_of, "console": field_of}
 
 
 def example(kind: type[kinds.Kind]) -> kinds.Kind:

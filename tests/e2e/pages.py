@@ -67,21 +67,21 @@ def bulk_outcome(page: Page) -> None:
 
 
 def running(page: Page) -> None:
-    """Go to the page of a live migration that is going on: busy-1 never ends by itself."""
-    open_server(page, "busy-1")
+    """Go to the page of a live migration that is on its way."""
+    open_server(page, "web-2")
     if page.locator("a#do-live-migration").count():
         page.click("a#do-live-migration")
         page.click("#submit")
     else:
         page.click("#live .now a")
-    page.wait_for_selector("a#do-abort-migration")
-    page.wait_for_timeout(1500)
+    page.wait_for_selector("#events-title")
+    page.wait_for_timeout(4500)
 
 
 def server_running(page: Page) -> None:
     """Go to the page of a server that is being moved."""
     running(page)
-    open_server(page, "busy-1")
+    open_server(page, "web-2")
 
 
 LISTS = (
