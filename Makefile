@@ -13,7 +13,7 @@ PIP := -m pip --disable-pip-version-check --quiet --quiet install
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PORT=8774 and DATA_DIR=data choose the port and the data folder: make up PORT=9000"
 
@@ -39,7 +39,7 @@ check: setup ## Run ruff, mypy, import-linter and the check for missing migratio
 e2e: browser ## Run the tests of the console in Chromium (apt-get install chromium)
 	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=
 
-screenshots: browser ## Take pictures of every page of the console into docs/screenshots
+screenshots: browser ## Take pictures of every page: .data/screenshots, four for the README in docs/screenshots
 	@DATA_DIR=.data/e2e $(BIN)/python -m tests.e2e.screenshots
 
 browser: setup
