@@ -125,6 +125,7 @@ READ_RULES = (
     Rule("os_compute_api:os-flavor-extra-specs:index", Role.READER, "see a flavor's extra specs"),
     Rule("get_images", Role.READER, "list and show images"),
     Rule("download_image", Role.READER, "download an image"),
+    Rule("modify_image", Role.MEMBER, "change an image's name, protection and properties"),
     Rule("delete_image", Role.MEMBER, "delete an image"),
     Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
 )

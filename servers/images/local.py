@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -18,7 +19,8 @@ class LocalImageStore(ImageStore):
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with translated(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _path(self, image: UUID) -> Path:
         return self.folder / str(UUID(str(image)))
@@ -27,42 +29,78 @@ class LocalImageStore(ImageStore):
         return self._path(image).with_suffix(".part")
 
     def place(self, image: UUID) -> Path:
-        self._draft(image).unlink(missing_ok=True)
+        with translated(image):
+            self._draft(image).unlink(missing_ok=True)
         return self._draft(image)
 
     def commit(self, image: UUID) -> int:
         draft = self._draft(image)
-        try:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
+        with translated(image):
             draft.chmod(0o600)
+            sync(draft)
             draft.rename(self._path(image))
-        except OSError as error:
-            raise ImageStoreFault(reason=f"image {image} was not written: {error.strerror}") from error
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            sync(self.folder)
         return self.size(image)
 
     def discard(self, image: UUID) -> None:
-        self._path(image).unlink(missing_ok=True)
-        self._draft(image).unlink(missing_ok=True)
+        with translated(image):
+            self._path(image).unlink(missing_ok=True)
+            self._draft(image).unlink(missing_ok=True)
 
     def open(self, image: UUID, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        left = (self.size(image) if end is None else end) - start
-        return self._chunks(image, start, left)
-
-    def _chunks(self, image: UUID, start: int, left: int) -> Iterator[bytes]:
-        with self._path(image).open("rb") as file:
-            file.seek(start)
-            while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
-                left -= len(chunk)
-                yield chunk
+        with translated(image), present(image):
+            return Part(self._path(image), start, end)
 
     def size(self, image: UUID) -> int:
-        try:
+        with translated(image), present(image):
             return self._path(image).stat().st_size
-        except FileNotFoundError as error:
-            raise ImageMissing(image=image) from error
+
+
+class Part(Iterator[bytes]):
+    """Bytes of a file in chunks; the file is open from the start, so that removing it breaks no reading."""
+
+    def __init__(self, path: Path, start: int, end: int | None) -> None:
+        self._file = path.open("rb")
+        self._file.seek(start)
+        size = os.fstat(self._file.fileno()).st_size
+        self._left = min(size, size if end is None else end) - start
+
+    def __next__(self) -> bytes:
+        chunk = self._file.read(min(CHUNK_BYTES, self._left)) if self._left > 0 else b""
+        if not chunk:
+            self.close()
+            raise StopIteration
+        self._left -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Let go of the file; there is nothing more to read."""
+        self._left = 0
+        self._file.close()
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def translated(what: object) -> Iterator[None]:
+    """Turn what the file system says into ImageStoreFault."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageStoreFault(reason=f"{what}: {error.strerror}") from error
+
+
+@contextmanager
+def present(image: UUID) -> Iterator[None]:
+    """Turn a file that is not there into ImageMissing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ImageMissing(image=image) from error

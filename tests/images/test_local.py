@@ -1,15 +1,17 @@
-"""Images as files: whole, or not there."""
+"""Images as files: the promises of every store, and what only files have."""
 
 from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from servers.errors import ImageMissing, ImageStoreFault
+from servers.errors import ImageStoreFault
 from servers.images.local import LocalImageStore
+from tests.images.contract import CONTENT, ImageStoreContract, keep, read
 
 
 @pytest.fixture
@@ -17,46 +19,65 @@ def store(tmp_path: Path) -> LocalImageStore:
     return LocalImageStore(tmp_path / "images")
 
 
-def test_image_is_there_only_when_it_is_whole(store: LocalImageStore) -> None:
-    image = uuid4()
-    store.place(image).write_bytes(b"half")
-    with pytest.raises(ImageMissing):
-        store.size(image)
-    assert store.commit(image) == 4
-    assert b"".join(store.open(image)) == b"half"
-
-
-def test_what_was_left_of_an_earlier_attempt_is_removed(store: LocalImageStore) -> None:
-    image = uuid4()
-    store.place(image).write_bytes(b"old")
-    assert not store.place(image).exists()
-
-
-def test_commit_of_nothing_is_refused(store: LocalImageStore) -> None:
-    with pytest.raises(ImageStoreFault):
-        store.commit(uuid4())
+class TestLocalImageStore(ImageStoreContract):
+    """A folder."""
 
 
 def test_only_the_owner_can_read_it(store: LocalImageStore) -> None:
-    image = uuid4()
-    store.place(image).write_bytes(b"secret")
-    store.commit(image)
+    image = keep(store)
     assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((store.folder / str(image)).stat().st_mode) == 0o600
 
 
-def test_part_is_read_without_the_rest(store: LocalImageStore) -> None:
-    image = uuid4()
-    store.place(image).write_bytes(b"0123456789")
-    store.commit(image)
-    assert b"".join(store.open(image, 2, 5)) == b"234"
+def test_file_is_named_by_its_uuid_alone(store: LocalImageStore) -> None:
+    wrong: Any = "../escape"
+    with pytest.raises(ValueError, match="badly formed"):
+        store.place(wrong)
+    image = keep(store)
+    assert [path.name for path in store.folder.iterdir()] == [str(image)]
 
 
-def test_discard_twice_is_as_good_as_once(store: LocalImageStore) -> None:
-    image = uuid4()
+def test_reading_that_has_begun_goes_on_when_the_image_is_discarded(store: LocalImageStore) -> None:
+    image = keep(store)
+    chunks = store.open(image)
+    store.discard(image)
+    assert b"".join(chunks) == CONTENT
+
+
+def test_reading_that_is_given_up_lets_go_of_the_file(store: LocalImageStore) -> None:
+    part: Any = store.open(keep(store))
+    part.close()
+    assert list(part) == []
+
+
+def test_what_was_written_is_on_the_disk_before_it_has_its_name(
+    store: LocalImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, done = uuid4(), []
     store.place(image).write_bytes(b"x")
+    monkeypatch.setattr("servers.images.local.os.fsync", lambda fd: done.append("sync"))
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda self, to: done.append("rename") or rename(self, to))
     store.commit(image)
-    store.discard(image)
-    store.discard(image)
-    with pytest.raises(ImageMissing):
-        store.open(image)
+    assert done == ["sync", "rename", "sync"]
+
+
+def test_trouble_with_the_disk_is_a_fault_of_the_store(
+    store: LocalImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = keep(store)
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.place(image).write_bytes(b"x")
+    monkeypatch.setattr("servers.images.local.os.fsync", full)
+    with pytest.raises(ImageStoreFault, match="No space left"):
+        store.commit(image)
+    assert read(store, image) == CONTENT
+
+
+def test_folder_that_cannot_be_made_is_a_fault_of_the_store(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageStoreFault):
+        LocalImageStore(tmp_path / "file" / "images")

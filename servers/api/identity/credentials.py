@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 
+from servers import clock
 from servers.api.answers import json_answer
 from servers.api.identity.bodies import ROLES, credential_body, link, role_id
 from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, read_json, text
@@ -35,6 +36,7 @@ class Credentials(KeystoneView):
         if token is None or token.application_credential_id is not None:
             raise KeystoneError(403, "An application credential cannot make another one.")
         given = member(read_json(request), "application_credential")
+        require_supported(given)
         credential = ApplicationCredential(
             name=text(member(given, "name"), "name"),
             description=text(member(given, "description") or "", "description"),
@@ -81,18 +83,34 @@ class Credentials(KeystoneView):
             return sorted(mine)
         if not isinstance(asked, list):
             raise KeystoneError(400, "roles must be a list.")
-        named = {r for r in ROLES for a in asked if member(a, "name") == r or member(a, "id") == role_id(r)}
+        named = {next((r for r in ROLES if is_called(a, r)), "") for a in asked}
         if not named or not named <= mine:
             raise KeystoneError(400, "roles must be among the roles that you have.")
         return sorted(named)
 
 
+def is_called(asked: Any, role: str) -> bool:
+    """Return whether `asked` names the role, by id or by name."""
+    return bool(member(asked, "name") == role or member(asked, "id") == role_id(role))
+
+
+def require_supported(given: Any) -> None:
+    """Do nothing for a credential as all are here. Raises KeystoneError rather than give more, or less, than asked."""
+    if member(given, "unrestricted"):
+        raise KeystoneError(400, "Every application credential is restricted: it makes no other one.")
+    if member(given, "access_rules"):
+        raise KeystoneError(400, "Access rules are not supported; give the credential fewer roles.")
+
+
 def expiry(value: Any) -> datetime | None:
-    """Return the time at which a credential expires. Raises KeystoneError for what is no time."""
+    """Return the time at which a credential expires. Raises KeystoneError for what is no time to come."""
     if value is None:
         return None
     try:
         moment = datetime.fromisoformat(text(value, "expires_at"))
-    except ValueError as error:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise KeystoneError(400, "expires_at must be a time in ISO 8601.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= clock.now():
+        raise KeystoneError(400, "expires_at must be a time to come.")
+    return moment

@@ -47,7 +47,7 @@ class Collection(KeystoneView):
         wanted: dict[str, Any] = {}
         for key, field in self.filters.items():
             if key in request.GET:
-                value = request.GET[key].replace("\0", "")
+                value = request.GET[key]
                 wanted[field] = WORDS.get(value.lower(), True) if key == "enabled" else value
         things = [self.body(thing) for thing in self.visible().filter(**wanted)]
         links = {**link(self.many), "next": None, "previous": None}
@@ -106,7 +106,8 @@ class Roles(KeystoneView):
                 raise missing("role", pk)
             return json_answer({"role": role_body(role)})
         names = [r for r in ROLES if request.GET.get("name", r) == r]
-        return json_answer({"roles": [role_body(r) for r in names], "links": link("roles")})
+        links = {**link("roles"), "next": None, "previous": None}
+        return json_answer({"roles": [role_body(r) for r in names], "links": links})
 
 
 class RoleAssignments(KeystoneView):
@@ -120,11 +121,16 @@ class RoleAssignments(KeystoneView):
             found = found.filter(user_id=request.GET["user.id"])
         if "scope.project.id" in request.GET:
             found = found.filter(project_id=request.GET["scope.project.id"])
+        if "scope.system" in request.GET:
+            found = found.filter(project=None)
+        if "group.id" in request.GET:
+            found = found.none()
         if "role.id" in request.GET:
             found = found.filter(role__in=[r for r in ROLES if role_id(r) == request.GET["role.id"]])
         names = request.GET.get("include_names", "false").lower() in {"true", "1", ""}
         bodies = [assignment_body(membership, names) for membership in found]
-        return json_answer({"role_assignments": bodies, "links": link("role_assignments")})
+        links = {**link("role_assignments"), "next": None, "previous": None}
+        return json_answer({"role_assignments": bodies, "links": links})
 
 
 def assignment_body(membership: Membership, names: bool) -> dict[str, Any]:

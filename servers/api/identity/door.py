@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -31,6 +34,8 @@ TITLES = {
     500: "Internal Server Error",
 }
 MAX_BODY_BYTES = 114688
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""JSON can name characters that no database keeps: NUL, and halves of surrogate pairs."""
 
 
 class KeystoneError(Exception):
@@ -71,18 +76,32 @@ class KeystoneView(View):
         try:
             if not self.public:
                 self.context = self.require_token(request, request_id)
-            handler: Callable[..., HttpResponse] | None = getattr(self, (request.method or "").lower(), None)
-            if handler is None:
-                raise KeystoneError(405, "The method is not allowed for the requested URL.")
-            answer = handler(request, *args, **kwargs)
+            answer = self.handle(request, *args, **kwargs)
         except KeystoneError as error:
             answer = refusal(error.code, str(error))
+        except RequestDataTooBig:
+            answer = refusal(413, "The request is too large.")
+        except SuspiciousOperation:
+            answer = refusal(400, "The request is malformed.")
         except Exception:
             log.exception("identity.failed", request_id=request_id, path=request.path)
             answer = refusal(500, "An unexpected error prevented the server from fulfilling your request.")
         answer["Vary"] = "X-Auth-Token"
         answer["x-openstack-request-id"] = request_id
         return answer
+
+    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Return the answer of the method that was asked for. Raises KeystoneError."""
+        if "\0" in unquote(request.get_full_path()):
+            raise KeystoneError(400, "The address is malformed.")
+        known = [name for name in self.http_method_names if hasattr(self, name)]
+        method = (request.method or "").lower()
+        if method not in known:  # getattr alone would find dispatch, setup and whatever else a view has
+            answer = refusal(405, "The method is not allowed for the requested URL.")
+            answer["Allow"] = ", ".join(name.upper() for name in known)
+            return answer
+        handler: Callable[..., HttpResponse] = getattr(self, method)
+        return handler(request, *args, **kwargs)
 
     def require_token(self, request: HttpRequest, request_id: str) -> Context:
         """Return who asks. Raises KeystoneError."""
@@ -103,7 +122,12 @@ class KeystoneView(View):
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the object in a request's body. Raises KeystoneError."""
+    """Return the object in a request's body. Raises KeystoneError.
+
+    A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
+    """
+    if request.content_type not in {"application/json", ""}:
+        raise KeystoneError(400, "The Content-Type must be application/json.")
     if len(request.body) > MAX_BODY_BYTES:
         raise KeystoneError(413, "The request is too large.")
     try:
@@ -124,6 +148,6 @@ def member(value: Any, *path: str) -> Any:
 
 def text(value: Any, name: str) -> str:
     """Return a string, as it is. Raises KeystoneError for anything else."""
-    if not isinstance(value, str) or "\0" in value or len(value) > 4096:
+    if not isinstance(value, str) or UNSTORABLE.search(value) or len(value) > 4096:
         raise KeystoneError(400, f"{name} must be a string.")
     return value

@@ -8,8 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.identity.bodies import catalog, link, project_body, token_body
-from servers.api.identity.door import KeystoneView, missing, read_json
-from servers.api.identity.login import prove, scope_of
+from servers.api.identity.door import KeystoneError, KeystoneView, missing, read_json
+from servers.api.identity.login import prove
+from servers.api.identity.scope import scope_of
 from servers.conductor.context import new_request_id
 from servers.models import Membership, Project, Token
 
@@ -32,8 +33,8 @@ class Tokens(KeystoneView):
             methods=proof.methods,
             application_credential=proof.credential,
         )
-        if proof.token is not None and proof.token.expires_at < token.expires_at:
-            token.expires_at = proof.token.expires_at  # a token does not live longer by being exchanged
+        if proof.ends_at is not None and proof.ends_at < token.expires_at:
+            token.expires_at = proof.ends_at  # nor does a token live longer by being exchanged
             token.save(update_fields=["expires_at"])
         answer = json_answer({"token": token_body(token, with_catalog="nocatalog" not in request.GET)}, 201)
         answer["X-Subject-Token"] = secret
@@ -70,18 +71,21 @@ class OwnProjects(KeystoneView):
     """`/v3/auth/projects` and `/v3/users/{id}/projects`."""
 
     def get(self, request: HttpRequest, user_id: str | None = None) -> HttpResponse:
+        links = link("users", user_id, "projects") if user_id else link("auth", "projects")
         user_id = user_id or self.context.user_id
         if user_id != self.context.user_id:
             self.require_admin("identity:list_user_projects")
         found = Project.objects.filter(memberships__user_id=user_id, enabled=True).distinct()
         projects = [project_body(project) for project in found]
-        return json_answer({"projects": projects, "links": {**link("auth", "projects"), "next": None}})
+        return json_answer({"projects": projects, "links": {**links, "next": None, "previous": None}})
 
 
 class OwnCatalog(KeystoneView):
     """`/v3/auth/catalog`."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
+        if not self.context.project_id and not self.context.system_scope:
+            raise KeystoneError(403, "An unscoped token has no catalog.")
         return json_answer({"catalog": catalog(), "links": link("auth", "catalog")})
 
 

@@ -9,8 +9,8 @@ from servers.api.identity.credentials import Credentials
 from servers.api.identity.directory import Domains, Projects, RoleAssignments, Roles, Users
 
 urlpatterns = [
-    re_path(r"^/?$", discovery.Versions.as_view()),
-    re_path(r"^/v3/?$", discovery.Version.as_view()),
+    re_path(r"^/?\Z", discovery.Versions.as_view()),
+    re_path(r"^/v3/?\Z", discovery.Version.as_view()),
     path("/v3/auth/tokens", tokens.Tokens.as_view()),
     path("/v3/auth/projects", tokens.OwnProjects.as_view()),
     path("/v3/auth/catalog", tokens.OwnCatalog.as_view()),
@@ -27,5 +27,5 @@ urlpatterns = [
     path("/v3/roles", Roles.as_view()),
     path("/v3/roles/<str:pk>", Roles.as_view()),
     path("/v3/role_assignments", RoleAssignments.as_view()),
-    re_path(r"^/.*$", discovery.Nothing.as_view()),
+    re_path(r"^/", discovery.Nothing.as_view()),
 ]

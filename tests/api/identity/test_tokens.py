@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,43 +11,10 @@ from django.test import Client
 from servers import clock
 from servers.models import ApplicationCredential, Domain, Membership, Project, Token, User
 from servers.models.identity import digest
+from tests.api.identity.logging_in import PROJECT_BY_NAME, TOKENS, login, password, subject
 from tests.factories import make_domain, make_project
 
 pytestmark = pytest.mark.django_db
-TOKENS = "/identity/v3/auth/tokens"
-PROJECT_BY_NAME = {"project": {"name": "shop", "domain": {"name": "Default"}}}
-
-
-@pytest.fixture(autouse=True)
-def fast_hashes(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-def shop(db: None) -> Project:
-    return make_project(name="shop")
-
-
-@pytest.fixture
-def anna(shop: Project) -> User:
-    user = User.objects.create_user("anna", "secret", domain=make_domain(), default_project=shop)
-    Membership.objects.create(user=user, project=shop, role="manager")
-    return user
-
-
-def password(name: str = "anna", secret: str = "secret", **user: Any) -> dict[str, Any]:
-    who = {"name": name, "domain": {"name": "Default"}, "password": secret, **user}
-    return {"methods": ["password"], "password": {"user": who}}
-
-
-def login(identity: Any, scope: Any = None, **headers: str) -> Any:
-    auth = {"identity": identity} | ({"scope": scope} if scope is not None else {})
-    return Client().post(TOKENS, {"auth": auth}, content_type="application/json", headers=headers)
-
-
-def subject(response: Any) -> str:
-    assert response.status_code == 201, response.content
-    return str(response["X-Subject-Token"])
 
 
 def test_password_gives_a_token_for_the_project(anna: User, shop: Project) -> None:
@@ -164,37 +130,6 @@ def test_nobody_looks_up_the_token_of_another(anna: User, shop: Project) -> None
     mine, other = subject(login(password())), subject(login(password("bert")))
     headers = {"X-Auth-Token": other, "X-Subject-Token": mine}
     assert Client().get(TOKENS, headers=headers).status_code == 404
-
-
-def test_guessing_is_slowed_down(anna: User, settings: Any) -> None:
-    settings.AXES_FAILURE_LIMIT = 3
-    for _ in range(3):
-        assert login(password(secret="guess")).status_code == 401
-    assert login(password()).status_code == 401
-    assert "too many" in login(password()).json()["error"]["message"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"\xff",
-        b"[" * 60000,
-        b"{}",
-        b'{"auth": null}',
-        b'{"auth": {"identity": []}}',
-        b'{"auth": {"identity": {"methods": "password"}}}',
-        b'{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": 1}}}}}',
-        b'{"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": "x"}}}}}',
-        b'{"auth": {"identity": {"methods": ["oauth1"]}}}',
-    ],
-)
-def test_malformed_login_is_a_bad_request(db: None, body: bytes) -> None:
-    response = Client(raise_request_exception=False).post(TOKENS, body, content_type="application/json")
-    assert response.status_code == 400
-    assert json.loads(response.content)["error"]["title"] == "Bad Request"
 
 
 def test_discovery_needs_no_token(db: None) -> None:

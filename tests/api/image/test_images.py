@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,20 +10,12 @@ import pytest
 from django.conf import settings
 
 from servers import clock
-from servers.images.local import LocalImageStore
 from servers.models import Image, Project
+from servers.policy import in_force
+from tests.api.image.storing import stored
 from tests.factories import make_image
 
 pytestmark = pytest.mark.django_db
-CONTENT = bytes(range(256)) * 4
-
-
-def stored(project: Project, **fields: Any) -> Image:
-    image = make_image(project, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest(), **fields)
-    store = LocalImageStore(settings.IMAGE_DIR)
-    store.place(image.pk).write_bytes(CONTENT)
-    store.commit(image.pk)
-    return image
 
 
 def names(response: Any) -> list[str]:
@@ -109,29 +100,6 @@ def test_nonsense_is_a_bad_request(member: Any, query: str) -> None:
     assert member.get(f"/image/v2/images?{query}").status_code == 400
 
 
-def test_download_gives_the_bytes(member: Any, project: Project) -> None:
-    response = member.get(f"/image/v2/images/{stored(project).pk}/file")
-    assert b"".join(response.streaming_content) == CONTENT
-    assert response["Content-Length"] == str(len(CONTENT))
-
-
-@pytest.mark.parametrize(
-    ("header", "start", "end"), [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, 1024), ("bytes=-4", 1020, 1024)]
-)
-def test_part_of_an_image_is_downloaded(
-    member: Any, project: Project, header: str, start: int, end: int
-) -> None:
-    response = member.get(f"/image/v2/images/{stored(project).pk}/file", Range=header)
-    assert response.status_code == 206
-    assert b"".join(response.streaming_content) == CONTENT[start:end]
-    assert response["Content-Range"] == f"bytes {start}-{end - 1}/1024"
-
-
-def test_range_behind_the_end_cannot_be_satisfied(member: Any, project: Project) -> None:
-    response = member.get(f"/image/v2/images/{stored(project).pk}/file", Range="bytes=2000-")
-    assert response.status_code == 416 and response["Content-Range"] == "bytes */1024"
-
-
 def test_delete_takes_record_and_bytes(member: Any, project: Project) -> None:
     image = stored(project)
     assert member.delete(f"/image/v2/images/{image.pk}").status_code == 204
@@ -165,3 +133,59 @@ def test_list_costs_as_many_queries_with_fifty_images_as_with_five(
         make_image(project)
     with django_assert_num_queries(2):
         member.get("/image/v2/images")
+
+
+def test_version_list_is_no_choice_when_it_is_asked_for(member: Any) -> None:
+    assert [member.client.get(f"/image{path}").status_code for path in ("", "/", "/versions")] == [
+        300,
+        300,
+        200,
+    ]
+    assert member.client.post("/image").status_code == 405
+
+
+@pytest.mark.parametrize("method", ["DISPATCH", "ANSWER", "FIND", "SETUP", "PUT"])
+def test_method_that_is_none_is_not_allowed(member: Any, project: Project, method: str) -> None:
+    response = member.request(method, f"/image/v2/images/{make_image(project).pk}")
+    assert response.status_code == 405 and "DELETE" in response["Allow"]
+
+
+@pytest.mark.parametrize("name", ["image", "images", "member", "members"])
+def test_schema_says_what_there_is(member: Any, project: Project, name: str) -> None:
+    body = member.get(f"/image/v2/schemas/{name}").json()
+    assert body["name"] == name and body["properties"]
+    assert member.get("/image/v2/schemas/nonsense").status_code == 404
+
+
+def test_every_member_of_an_image_is_in_its_schema_or_a_text(member: Any, project: Project) -> None:
+    known = member.get("/image/v2/schemas/image").json()["properties"]
+    body = member.get(f"/image/v2/images/{make_image(project, properties={'number': 5}).pk}").json()
+    assert all(isinstance(value, str) for key, value in body.items() if key not in known)
+
+
+def test_there_are_no_tasks_and_no_members(member: Any, stranger: Any, project: Project) -> None:
+    path = f"/image/v2/images/{make_image(project).pk}"
+    assert member.get(f"{path}/tasks").json() == {"tasks": []}
+    assert member.get(f"{path}/members").json()["members"] == []
+    assert stranger.get(f"{path}/tasks").status_code == 404
+
+
+def test_public_image_is_everybodys_to_see_and_its_owners_to_delete(stranger: Any, project: Project) -> None:
+    image = make_image(project, visibility="public")
+    assert names(stranger.get("/image/v2/images?visibility=public")) == ["backup"]
+    assert stranger.get(f"/image/v2/images/{image.pk}").status_code == 200
+    assert stranger.delete(f"/image/v2/images/{image.pk}").status_code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_rules_of_the_policy_are_asked(member: Any, project: Project, settings: Any, method: str) -> None:
+    path = settings.DATA_DIR / "policy.yaml"
+    path.write_text('{"get_images": "!", "download_image": "!", "delete_image": "!", "modify_image": "!"}')
+    in_force.cache_clear()
+    try:
+        image = f"/image/v2/images/{make_image(project).pk}"
+        assert member.request(method, image).status_code == 403
+        assert member.get("/image/v2/images").status_code == 403
+        assert member.get(f"{image}/file").status_code == 403
+    finally:
+        in_force.cache_clear()

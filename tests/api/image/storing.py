@@ -1,0 +1,23 @@
+"""An image with bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+
+from servers.images.local import LocalImageStore
+from servers.models import Image, Project
+from tests.factories import make_image
+
+CONTENT = bytes(range(256)) * 4
+
+
+def stored(project: Project, **fields: Any) -> Image:
+    """Return an image whose bytes are in the store."""
+    image = make_image(project, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest(), **fields)
+    store = LocalImageStore(settings.IMAGE_DIR)
+    store.place(image.pk).write_bytes(CONTENT)
+    store.commit(image.pk)
+    return image
