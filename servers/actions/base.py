@@ -131,6 +131,10 @@ class Step:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def waits(self, version: Microversion) -> bool:
+        """Return whether the caller of a request in `version` waits for the step."""
+        return self.in_request is not None and version < Microversion.parse(self.in_request)
+
     def undo(self, function: StepFunction) -> StepFunction:
         """Use `function` to undo the step. It must bear being asked when the step was only begun."""
         self.undo_with = function

@@ -25,7 +25,6 @@ from servers.errors import (
     MigrationAborted,
     Unforeseen,
 )
-from servers.microversions import Microversion
 from servers.models import ActionRecord
 
 log = structlog.get_logger(__name__)
@@ -65,12 +64,7 @@ def carry_out_in_request(action: UUID) -> None:
     if lease is None:
         return
     task = WorkingTask(lease, deadline_s=settings.SYNC_CHECK_LIMIT_S)
-    version = task.microversion
-    steps = tuple(
-        step
-        for step in task.definition.steps
-        if step.in_request is not None and version < Microversion.parse(step.in_request)
-    )
+    steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
     try:
         run_steps(task, steps)
         task.put_back(0)

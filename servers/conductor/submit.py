@@ -74,17 +74,12 @@ def submit(
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
     record = accept(definition, server.uuid, request, context)
-    if record.status == ActionStatus.QUEUED and any(waits(step, version) for step in action.steps):
+    if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
         carry_out_in_request(record.pk)
         record.refresh_from_db()
         if record.status == ActionStatus.QUEUED:
             ring(record)
     return Accepted(record, record.image_id)
-
-
-def waits(step: Any, version: Microversion) -> bool:
-    """Return whether the caller waits for `step`."""
-    return step.in_request is not None and version < Microversion.parse(step.in_request)
 
 
 def require(action: type[Action], params: Mapping[str, Any], context: Context, project_id: str) -> None:
@@ -112,7 +107,7 @@ def accept(definition: Action, server_id: UUID, request: Request, context: Conte
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(server, definition)
-    if not any(waits(step, request.microversion) for step in definition.steps):
+    if not any(step.waits(request.microversion) for step in definition.steps):
         ring(record)
     return record
 
