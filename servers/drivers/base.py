@@ -142,6 +142,8 @@ class FoundGuest:
     memory_mb: int = 0
     vcpus: int = 0
     disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    """As the guest's definition has them: hardware address and network; a hypervisor knows no IP addresses."""
     prepared_only: bool = False
     """True where a destination has been prepared but the guest has never run there."""
 
