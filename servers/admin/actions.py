@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,20 +31,32 @@ from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType
 
 
-def steps_of(record: ActionRecord) -> list[dict[str, str]]:
+@dataclass(frozen=True)
+class ShownStep:
+    """A step of an action: how far it is, and when it began and ended."""
+
+    name: str
+    state: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+def steps_of(record: ActionRecord) -> list[ShownStep]:
     """Return the definition's steps, each with how far it is."""
     action = registry.get(record.slug)
-    names = list(known_steps(action)) if action else list(record.begun)
-    return [{"name": step_label(name), "state": step_state(record, name)} for name in names]
+    times = {step["name"]: step for step in record.steps}
+    return [shown_step(record, name, times.get(name)) for name in (known_steps(action) if action else times)]
 
 
-def step_state(record: ActionRecord, name: str) -> str:
-    """Return whether a step is done, going on, was left unfinished, or has not begun."""
-    if name in record.done:
-        return "done"
-    if name not in record.begun:
-        return "not begun"
-    return "not finished" if record.is_over else "going on"
+def shown_step(record: ActionRecord, name: str, times: dict[str, Any] | None) -> ShownStep:
+    """Return a step as done, going on, where the action came to its end, or not begun."""
+    if times is None:
+        return ShownStep(step_label(name), "not begun")
+    began = datetime.fromisoformat(times["began"])
+    if times["ended"]:
+        return ShownStep(step_label(name), "done", began, datetime.fromisoformat(times["ended"]))
+    waits = record.status in {ActionStatus.QUEUED, ActionStatus.RUNNING}
+    return ShownStep(step_label(name), "going on" if waits else record.status, began, record.finished_at)
 
 
 def controls_of(record: ActionRecord, request: HttpRequest) -> list[Button]:

@@ -111,8 +111,7 @@ class WorkingTask:
 
     @property
     def begun(self) -> Sequence[str]:
-        begun: Sequence[str] = self.row.begun
-        return begun
+        return self.row.begun
 
     def is_up(self, host: str) -> bool:
         return KnownFleet().is_up(host)
@@ -145,12 +144,15 @@ class WorkingTask:
     def begin_step(self, name: str) -> None:
         """Write down that a step begins, before it has any effect."""
         self.beat()
-        begun = self.row.begun if name in self.row.begun else [*self.row.begun, name]
-        self.write(begun=begun, step=name)
+        steps = self.row.steps
+        if name not in self.row.begun:
+            steps = [*steps, {"name": name, "began": clock.now().isoformat(), "ended": None}]
+        self.write(steps=steps, step=name)
 
     def finish_step(self, name: str) -> None:
         """Write down that a step is done."""
-        self.write(done=[*self.row.done, name])
+        now = clock.now().isoformat()
+        self.write(steps=[{**step, "ended": now} if step["name"] == name else step for step in self.row.steps])
 
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})
