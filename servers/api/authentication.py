@@ -27,10 +27,16 @@ def context_of_token(token: Token, request_id: str) -> Context:
 
 
 def authenticate(request: HttpRequest, request_id: str | None = None) -> Context | None:
-    """Return the context of the request's token, or None when it has none that is valid."""
+    """Return the context of the request's token, or None when it has none that is valid.
+
+    The request gets the token's user: the history of what it changes names them.
+    """
     secret = request.headers.get("X-Auth-Token", "")
     token = Token.find(secret) if secret else None
-    return context_of_token(token, request_id or new_request_id()) if token else None
+    if token is None:
+        return None
+    request.user = token.user
+    return context_of_token(token, request_id or new_request_id())
 
 
 def unauthenticated() -> HttpResponse:

@@ -152,7 +152,9 @@ class WorkingTask:
     def finish_step(self, name: str) -> None:
         """Write down that a step is done."""
         now = clock.now().isoformat()
-        self.write(steps=[{**step, "ended": now} if step["name"] == name else step for step in self.row.steps])
+        self.write(
+            steps=[{**step, "ended": now} if step["name"] == name else step for step in self.row.steps]
+        )
 
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})
