@@ -77,9 +77,11 @@ class ApplicationCredentialAdmin(RememberedAdmin, RecordAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.is_active
 
-    def get_form(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         if obj is not None:
-            return super().get_form(request, obj, **kwargs)
+            return super().get_form(request, obj, change, **kwargs)
         roles = tuple(sorted(context_for(request).roles))
         return type("OwnCredentialForm", (CredentialForm,), {"mine": roles, "owner": request.user})
 

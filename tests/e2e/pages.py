@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
 from playwright.sync_api import Page
 
@@ -84,6 +85,22 @@ def server_running(page: Page) -> None:
     open_server(page, "web-2")
 
 
+def credential_made(page: Page) -> None:
+    """Go to the page that shows the secret of a new application credential."""
+    page.goto("/admin/servers/applicationcredential/add/")
+    page.fill("#id_name", f"robot {uuid4()}")
+    page.check("input[name=roles][value=reader]")
+    page.click("input[name=_save]")
+    page.wait_for_selector("#clouds-title")
+
+
+def deletion(page: Page) -> None:
+    """Go to the question whether a project is to be deleted."""
+    first_of("project")(page)
+    page.click("a.deletelink")
+    page.wait_for_load_state()
+
+
 LISTS = (
     *("server", "host", "image", "actionrecord", "migration", "worker", "user", "project", "membership"),
     *("applicationcredential", "token", "domain", "flavor", "servergroup", "aggregate", "storagepool"),
@@ -114,7 +131,11 @@ PAGES: dict[str, Way] = {
     "image": first_of("image"),
     "user": first_of("user"),
     "project": first_of("project"),
+    "project-deletion": deletion,
     "membership-add": at("/admin/servers/membership/add/"),
+    "user-add": at("/admin/servers/user/add/"),
+    "credential-add": at("/admin/servers/applicationcredential/add/"),
+    "credential-made": credential_made,
     "policy": at("/admin/policy/"),
     "password-change": at("/admin/password_change/"),
 }
