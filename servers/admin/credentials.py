@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -27,8 +26,10 @@ class CredentialForm(forms.ModelForm[ApplicationCredential]):
         widget=forms.CheckboxSelectMultiple,
         help_text="Give a program no more than it needs; a role brings those below it.",
     )
-    expires_at = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, help_text="Left empty, it never expires."
+    expires_at = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        help_text="In your time zone. Left empty, it never expires.",
     )
     mine: tuple[str, ...] = ()
     owner: Any = None

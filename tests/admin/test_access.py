@@ -162,7 +162,7 @@ def test_credential_is_made_for_the_project_one_acts_in_and_its_secret_shown_onc
         ({"name": "", "roles": ["reader"]}, "This field is required"),
         ({"name": "robot"}, "This field is required"),
         (
-            {"name": "robot", "roles": ["reader"], "expires_at_0": "2001-01-01", "expires_at_1": "00:00"},
+            {"name": "robot", "roles": ["reader"], "expires_at": "2001-01-01T00:00"},
             "Name a time to come",
         ),
     ],
