@@ -18,13 +18,20 @@ from servers.admin import badges, filters
 from servers.admin.amounts import moment
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
-from servers.admin.labels import label_of_slug, step_label
+from servers.admin.labels import label_of_slug, parameter_label, step_label
 from servers.admin.site import console
 from servers.admin.tags import took
 from servers.admin.watched import WatchedAdmin
 from servers.admin.worker_health import worker_health
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType
+
+
+def params_of(record: ActionRecord) -> list[tuple[str, Any]]:
+    """Return what was asked for, under the names of the form; what was left open is left out."""
+    action = registry.get(record.slug)
+    labels = {p.name: parameter_label(p) for p in action.parameters} if action else {}
+    return [(labels.get(name, name), value) for name, value in record.params.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class ActionAdmin(WatchedAdmin):
             "record": record,
             "move": record.migration,
             "sees_moves": allows(request, "os_compute_api:os-migrations:index"),
+            "params": params_of(record),
             "steps": steps_of(record),
             "events": record.events.all(),
             "controls": controls_of(record, request),

@@ -17,12 +17,13 @@ from servers import policy
 from servers.actions import Action
 from servers.admin.asking import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
 from servers.admin.buttons import running_migration
-from servers.admin.caller import context_for
+from servers.admin.caller import allows, context_for
+from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import action_label
 from servers.conductor.submit import explain, submit
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
-from servers.models import ActionRecord, Server
+from servers.models import ActionRecord, Host, Server
 from servers.policy import Context
 
 LIMIT = 50
@@ -112,6 +113,8 @@ def ask_many(request: HttpRequest, site: AdminSite, slug: str) -> HttpResponse:
     servers = selected(request)
     in_path = [p.name for p in action.parameters if p.in_path]
     form = bound_form(action, request, without=in_path)
+    if allows(request, SEES_HOSTS):
+        form.offer_hosts(Host.objects.order_by("name").values_list("name", flat=True))
     parts = as_seen(split(action, servers, context_for(request)), request.POST.getlist("seen"))
     sent = request.method == "POST" and form.is_valid()
     if sent and parts.acting and len(servers) <= LIMIT:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from servers.actions import Action
 from servers.admin import asking, badges, bulk, filters
-from servers.admin.amounts import moment
+from servers.admin.amounts import moment, size
 from servers.admin.base import RecordAdmin
 from servers.admin.buttons import offered
 from servers.admin.caller import allows
@@ -149,7 +149,7 @@ class ServerAdmin(RecordAdmin):
 
     @admin.display(description="size", ordering="memory_mb")
     def size(self, server: Server) -> str:
-        return f"{server.vcpus} vCPU, {server.memory_mb} MiB"
+        return f"{server.vcpus} vCPU, {size(server.memory_mb * 2**20)}"
 
     @admin.display(description="power")
     def power(self, server: Server) -> SafeString:

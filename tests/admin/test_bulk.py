@@ -43,6 +43,13 @@ def test_selection_is_divided_with_one_reason_each(operator: Visitor, project: P
         assert str(explain(registry["live-migration"], server, context)) in text
 
 
+def test_destination_of_many_is_chosen_among_the_hosts(operator: Visitor, project: Project) -> None:
+    servers = [make_server(project), make_server(project)]
+    make_host("roomy")
+    page = operator.get(choose(operator, "live-migration", servers)).content.decode()
+    assert '<option value="roomy">' in page and "let the scheduler choose</option>" in page
+
+
 def test_server_that_has_changed_since_it_was_shown_is_skipped(operator: Visitor, project: Project) -> None:
     same, other = make_server(project, name="same"), make_server(project, name="other")
     form = choose(operator, "inject-network-info", [same, other])
