@@ -19,9 +19,9 @@ from servers.admin.amounts import moment
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, parameter_label, step_label
+from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import took
-from servers.admin.watched import WatchedAdmin
 from servers.admin.worker_health import worker_health
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType

@@ -15,9 +15,9 @@ from servers.admin import badges
 from servers.admin.amounts import moment
 from servers.admin.buttons import button_of
 from servers.admin.caller import allows, context_for
+from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import milliseconds, took
-from servers.admin.watched import WatchedAdmin
 from servers.models import Migration
 from servers.states import IN_PROGRESS_LIVE, MIGRATION_OVER, MigrationType
 
