@@ -20,7 +20,10 @@ RULES = "os_compute_api:os-availability-zone"
 def zones() -> dict[str, list[Host]]:
     """Return the enabled hosts of each zone: a zone with none is not available (nova/availability_zones.py)."""
     hosts = Host.objects.order_by("availability_zone", "name")
-    return {zone: [h for h in there if h.enabled] for zone, there in groupby(hosts, attrgetter("availability_zone"))}
+    return {
+        zone: [h for h in there if h.enabled]
+        for zone, there in groupby(hosts, attrgetter("availability_zone"))
+    }
 
 
 class ZoneList(NovaView):
