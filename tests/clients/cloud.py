@@ -17,7 +17,9 @@ import pytest
 
 from tests.running import ROOT, Running, gantry
 
-openstack = pytest.importorskip("openstack", reason="the real clients are driven by: make clients")
+REASON = "the real clients are driven by: make clients"
+openstack = pytest.importorskip("openstack", reason=REASON)
+novaclient = pytest.importorskip("novaclient.client", reason=REASON)
 
 T = TypeVar("T")
 Version = tuple[int, int]
@@ -61,6 +63,11 @@ class Cloud:
     def sdk(self) -> Any:
         """Return the admin's connection."""
         return self.connect()
+
+    @cached_property
+    def novaclient(self) -> Any:
+        """Return the admin's client of the older library."""
+        return novaclient.Client("2.1", session=self.sdk.session, region_name="RegionOne")
 
     @cached_property
     def newest(self) -> Version:

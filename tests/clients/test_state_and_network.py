@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import novaclient.client
 import pytest
 
 from tests.clients.cloud import Cloud, openstack, until
@@ -52,8 +51,9 @@ def test_nova_resets_a_network(cloud: Cloud) -> None:
 
 def test_novaclient_injects_network_information(cloud: Cloud) -> None:
     server = cloud.settled(cloud.server("web-4"))
-    client = novaclient.client.Client("2.1", session=cloud.sdk.session, region_name="RegionOne")
-    answer = client.servers._action("injectNetworkInfo", server.id)  # no release has a command for it
+    answer = cloud.novaclient.servers._action(
+        "injectNetworkInfo", server.id
+    )  # no release has a command for it
     assert answer.request_ids
     cloud.settled(server)
     assert until(lambda: result(cloud, server, "injectNetworkInfo"), bool) == "Success"
