@@ -2,13 +2,14 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .data/clients/venv
 NEWEST := for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done
 PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check e2e screenshots browser docs constraints clean
+.PHONY: help setup up test check clients e2e screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -35,6 +36,15 @@ check: setup ## Run ruff, mypy, import-linter and the check for missing migratio
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@DATA_DIR=.data/test $(BIN)/python manage.py makemigrations --check --dry-run
+
+clients: client-venv ## Run OpenStack's own clients against Gantry, at four microversions
+	@CLIENTS=1 $(CLIENTS)/bin/python -m pytest tests/clients --confcutdir=tests/clients -o addopts=-q \
+		-p no:cacheprovider -W ignore -n 2 --dist loadgroup
+
+client-venv: setup
+	@cmp -s tests/clients/constraints.txt $(CLIENTS)/installed.txt || { \
+		$(PYTHON) -m venv $(CLIENTS) && $(CLIENTS)/bin/python $(PIP) -r tests/clients/constraints.txt && \
+		cp tests/clients/constraints.txt $(CLIENTS)/installed.txt; }
 
 e2e: browser ## Run the tests of the console in Chromium (apt-get install chromium)
 	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=

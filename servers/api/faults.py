@@ -56,6 +56,10 @@ class MediaTypeUnknown(Refusal):
     """Unsupported Content-Type"""
 
 
+class FeatureUnsupported(Refusal):
+    """The requested functionality is not supported."""
+
+
 STATUSES: dict[type[Fault], int] = {
     Invalid: 400,
     Unauthenticated: 401,
@@ -65,6 +69,7 @@ STATUSES: dict[type[Fault], int] = {
     Conflict: 409,
     Gone: 410,
     MediaTypeUnknown: 415,
+    FeatureUnsupported: 501,
     ComputeHostNotFound: 404,
     GuestNotFound: 404,
 }

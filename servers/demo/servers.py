@@ -31,7 +31,7 @@ USED_OF_DISK = 0.02
 def add_servers(fleet: Fleet, hosts: dict[str, Host]) -> None:
     """Make all servers of the demo."""
     sizes, owners = flavors(), projects()
-    for number, demo in enumerate(SERVERS, start=1):
+    for number, demo in enumerate(reversed(SERVERS), start=1):
         host = hosts[demo.host] if demo.host else None
         server = _record(demo, number, owners[demo.project], sizes[demo.flavor], host)
         _connect(server, number)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.browsing import NARROW, WIDE, log_in
 from tests.e2e.pages import PAGES
-from tests.e2e.running import Running
+from tests.running import Running
 
 AXE = Path(__file__).parent / "vendor/axe.min.js"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
