@@ -55,9 +55,7 @@ def more(name: str, since: str | None = None) -> Field:
 BRIEF = (Field("id", UUID), Field("name", TEXT), LINKS)
 LINKED = Shape("Linked", (Field("id", TEXT), LINKS))
 SERVER_BRIEF = Shape("ServerBrief", BRIEF)
-IMAGE_OF_SERVER = Shape(
-    "ServerImage", (Field("id", TEXT), LINKS, Field("properties", OBJECT, since="2.98"))
-)
+IMAGE_OF_SERVER = Shape("ServerImage", (Field("id", TEXT), LINKS, Field("properties", OBJECT, since="2.98")))
 FLAVOR_OF_SERVER = Shape(
     "ServerFlavor",
     (
@@ -70,7 +68,12 @@ FLAVOR_OF_SERVER = Shape(
 )
 FAULT_OF_SERVER = Shape(
     "ServerFault",
-    (Field("code", NUMBER), Field("created", TIME), Field("message", TEXT), Field("details", TEXT, optional=True)),
+    (
+        Field("code", NUMBER),
+        Field("created", TIME),
+        Field("message", TEXT),
+        Field("details", TEXT, optional=True),
+    ),
 )
 ADDRESS: Schema = {
     "type": "object",
@@ -124,7 +127,9 @@ SERVER = Shape(
         *fields(f"{ATTRIBUTES}host {ATTRIBUTES}hypervisor_hostname", TEXT_OR_NULL, optional=True),
         Field(f"{ATTRIBUTES}instance_name", TEXT, optional=True),
         *fields(
-            " ".join(ATTRIBUTES + n for n in ("reservation_id", "kernel_id", "ramdisk_id", "root_device_name")),
+            " ".join(
+                ATTRIBUTES + n for n in ("reservation_id", "kernel_id", "ramdisk_id", "root_device_name")
+            ),
             TEXT,
             since="2.3",
             optional=True,

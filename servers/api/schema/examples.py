@@ -30,9 +30,7 @@ EXAMPLES = [
     Example("injectNetworkInfo", "2.1", None),
     Example("migrate", "2.1", None),
     Example("migrate", "2.56", {"host": "node2"}),
-    Example(
-        "os-migrateLive", "2.1", {"host": "node2", "block_migration": False, "disk_over_commit": False}
-    ),
+    Example("os-migrateLive", "2.1", {"host": "node2", "block_migration": False, "disk_over_commit": False}),
     Example("os-migrateLive", "2.25", {"host": None, "block_migration": "auto"}),
     Example("os-migrateLive", "2.30", {"host": "node2", "block_migration": "auto", "force": False}),
     Example("os-migrateLive", "2.68", {"host": "node2", "block_migration": "auto"}),

@@ -98,9 +98,7 @@ NEW_CREDENTIAL = Shape("NewApplicationCredential", (*CREDENTIAL_FIELDS, Field("s
 
 ENDPOINT = Shape("Endpoint", fields("id interface region region_id url", TEXT))
 SERVICE = Shape("CatalogEntry", (*fields("type name id", TEXT), Field("endpoints", ENDPOINT, many=True)))
-TOKEN_USER = Shape(
-    "TokenUser", (*NAMED.fields, Field("domain", NAMED), Field("password_expires_at", NULL))
-)
+TOKEN_USER = Shape("TokenUser", (*NAMED.fields, Field("domain", NAMED), Field("password_expires_at", NULL)))
 TOKEN_CREDENTIAL = Shape("TokenApplicationCredential", (*NAMED.fields, Field("restricted", FLAG)))
 TOKEN = Shape(
     "Token",
@@ -119,7 +117,11 @@ TOKEN = Shape(
 )
 VERSION = Shape(
     "IdentityVersion",
-    (*fields("id status updated", TEXT), Field("links", list_of(TEXTS)), Field("media-types", list_of(TEXTS))),
+    (
+        *fields("id status updated", TEXT),
+        Field("links", list_of(TEXTS)),
+        Field("media-types", list_of(TEXTS)),
+    ),
 )
 VERSION_LIST = Shape("IdentityVersions", (Field("values", VERSION, many=True),))
 
@@ -128,7 +130,11 @@ VERSION_LIST = Shape("IdentityVersions", (Field("values", VERSION, many=True),))
 NAME_IN_DOMAIN: Schema = {
     "type": "object",
     "description": "an id, or a name and its domain's id or name",
-    "properties": {"id": TEXT, "name": TEXT, "domain": {"type": "object", "properties": {"id": TEXT, "name": TEXT}}},
+    "properties": {
+        "id": TEXT,
+        "name": TEXT,
+        "domain": {"type": "object", "properties": {"id": TEXT, "name": TEXT}},
+    },
     "anyOf": [{"required": ["id"]}, {"required": ["name", "domain"]}],
 }
 PROOFS: Mapping[str, Schema] = {
@@ -172,7 +178,11 @@ LOGIN: Schema = {
                 },
                 "scope": {
                     "anyOf": [
-                        {"type": "object", "properties": {"project": NAME_IN_DOMAIN}, "required": ["project"]},
+                        {
+                            "type": "object",
+                            "properties": {"project": NAME_IN_DOMAIN},
+                            "required": ["project"],
+                        },
                         {
                             "type": "object",
                             "properties": {"system": {"const": {"all": True}}},
@@ -196,7 +206,10 @@ CREDENTIAL_REQUEST: Schema = {
                 "name": {"type": "string", "minLength": 1, "maxLength": 255},
                 "description": TEXT_OR_NULL,
                 "secret": TEXT_OR_NULL,
-                "roles": {"type": ["array", "null"], "items": {"type": "object", "properties": {"id": TEXT, "name": TEXT}}},
+                "roles": {
+                    "type": ["array", "null"],
+                    "items": {"type": "object", "properties": {"id": TEXT, "name": TEXT}},
+                },
                 "expires_at": {"type": ["string", "null"], "format": "date-time"},
                 "unrestricted": {"enum": [False, None]},
             },
@@ -247,9 +260,7 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
                 "auth": {
                     "identity": {
                         "methods": ["password"],
-                        "password": {
-                            "user": {"name": "admin", "domain": {"id": "default"}, "password": "…"}
-                        },
+                        "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": "…"}},
                     },
                     "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
                 }
@@ -268,7 +279,9 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
         "Ask whether a token is valid", (Reply(200, headers=("X-Subject-Token",)),), ABOUT, headers=SUBJECT
     ),
     (tokens.Tokens, "delete"): Operation("Revoke a token", (Reply(204),), ABOUT, headers=SUBJECT),
-    (tokens.OwnProjects, "get"): lists("List the projects that a user may log in to", "projects", PROJECT, {}),
+    (tokens.OwnProjects, "get"): lists(
+        "List the projects that a user may log in to", "projects", PROJECT, {}
+    ),
     (tokens.OwnCatalog, "get"): lists("Show where the services are", "catalog", SERVICE, {}, SELF),
     (tokens.OwnSystem, "get"): Operation(
         "Say whether the caller may log in to the system",
@@ -303,6 +316,10 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
             "for a script": {"application_credential": {"name": "nightly", "roles": [{"name": "member"}]}}
         },
     ),
+    (credentials.OneCredential, "get"): shows(
+        "Show an application credential", "application_credential", CREDENTIAL
+    ),
+    (credentials.OneCredential, "delete"): Operation("Delete an application credential", (Reply(204),)),
 }
 
 ONE: dict[tuple[type[View], str], Operation] = {
@@ -310,11 +327,7 @@ ONE: dict[tuple[type[View], str], Operation] = {
     (directory.Users, "get"): shows("Show a user", "user", USER),
     (directory.Domains, "get"): shows("Show a domain", "domain", DOMAIN),
     (directory.Roles, "get"): shows("Show a role", "role", ROLE),
-    (credentials.Credentials, "get"): shows(
-        "Show an application credential", "application_credential", CREDENTIAL
-    ),
-    (credentials.Credentials, "delete"): Operation("Delete an application credential", (Reply(204),)),
 }
-"""Of a view that has two addresses, what it does at the one that ends with an id."""
+"""What views of two addresses do at the one that ends with an id."""
 
 REFUSALS = (400, 401, 403, 404, 413)

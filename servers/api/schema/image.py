@@ -60,8 +60,11 @@ JSON_SCHEMA = Shape("ImageSchema", (Field("name", TEXT), Field("properties", OBJ
 
 QUERY: Mapping[str, Schema] = {
     **dict.fromkeys((*COLUMNS, *IDENTIFIERS, "tag", "marker"), TEXT),
-    **dict.fromkeys((*NUMBERS, "limit"), {"type": "integer", "minimum": 0}),
-    **dict.fromkeys(TIMES, {**TEXT, "description": "a time in ISO 8601, after gt:, gte:, lt:, lte:, eq: or neq:"}),
+    **{name: {"type": "integer", "minimum": 0} for name in (*NUMBERS, "limit")},
+    **{
+        name: {**TEXT, "description": "a time in ISO 8601, after gt:, gte:, lt:, lte:, eq: or neq:"}
+        for name in TIMES
+    },
     **dict.fromkeys(("protected", "os_hidden"), one_of(*FLAGS)),
     "sort_key": one_of(*SORT_KEYS),
     "sort_dir": one_of("asc", "desc"),

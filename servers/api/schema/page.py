@@ -10,7 +10,7 @@ from django.views.generic import TemplateView
 
 from servers.api.schema import actions
 from servers.api.schema.examples import EXAMPLES
-from servers.api.schema.generator import Generator
+from servers.api.schema.generator import document
 from servers.api.schema.operation import JSON
 from servers.api.schema.shapes import Schema
 
@@ -21,12 +21,12 @@ class SchemaPage(TemplateView):
     template_name = "openapi.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        document = Generator().get_schema(public=True)
+        found = document()
         return {
             **super().get_context_data(**kwargs),
-            "info": document["info"],
+            "info": found["info"],
             "actions": list(described_actions()),
-            "services": by_service(document),
+            "services": by_service(found),
         }
 
 
@@ -55,10 +55,10 @@ def value_of(body: actions.Body) -> Schema:
     return found
 
 
-def by_service(document: Schema) -> dict[str, list[dict[str, Any]]]:
+def by_service(found: Schema) -> dict[str, list[dict[str, Any]]]:
     """Return every operation by the service that it belongs to."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for path, methods in document["paths"].items():
+    services: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in found["paths"].items():
         for method, operation in methods.items():
             versions = operation.get("x-openstack", {})
             entry = {
@@ -70,10 +70,10 @@ def by_service(document: Schema) -> dict[str, list[dict[str, Any]]]:
                 "acts": "actions" in versions,
                 "query": [p for p in operation["parameters"] if p.get("in") == "query"],
                 "body": pretty(body_of(operation)) if "requestBody" in operation else "",
-                "replies": [reply_of(document, *reply) for reply in operation["responses"].items()],
+                "replies": [reply_of(found, *reply) for reply in operation["responses"].items()],
             }
-            found.setdefault(operation["tags"][0], []).append(entry)
-    return found
+            services.setdefault(operation["tags"][0], []).append(entry)
+    return services
 
 
 def body_of(operation: Schema) -> Schema:
@@ -83,21 +83,21 @@ def body_of(operation: Schema) -> Schema:
     return found
 
 
-def reply_of(document: Schema, code: str, response: Schema) -> dict[str, str]:
+def reply_of(found: Schema, code: str, response: Schema) -> dict[str, str]:
     """Return a response's code, its words, and the schema of a good one."""
     if "$ref" in response:
-        response = document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        response = found["components"]["responses"][response["$ref"].rpartition("/")[2]]
         return {"code": code, "text": response["description"], "schema": ""}
     schema = response.get("content", {}).get(JSON, {}).get("schema")
-    return {"code": code, "text": response["description"], "schema": shape_of(document, schema)}
+    return {"code": code, "text": response["description"], "schema": shape_of(found, schema)}
 
 
-def shape_of(document: Schema, schema: Schema | None) -> str:
+def shape_of(found: Schema, schema: Schema | None) -> str:
     """Return a schema as text, with what it refers to one step deep."""
     if schema is None:
         return ""
     name = schema.get("$ref", "").rpartition("/")[2]
-    return pretty(document["components"]["schemas"].get(name, schema))
+    return pretty(found["components"]["schemas"].get(name, schema))
 
 
 def pretty(value: Any) -> str:

@@ -24,7 +24,6 @@ from servers.api.schema.refusals import Service
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 NOWHERE = (Nothing, NothingHere)
 """What answers at addresses that lead nowhere."""
-VIEWS_OF_ONE = {view for view, _ in identity.ONE}
 
 Operations = Mapping[tuple[type[View], str], Operation]
 
@@ -43,12 +42,8 @@ class Route:
             key = (self.view, method)
             if method not in self.view.http_method_names or not hasattr(*key):
                 continue
-            if self.view in VIEWS_OF_ONE:  # it has two addresses, and one of them ends with an id
-                found = (identity.ONE if self.path.endswith("{pk}") else identity.OPERATIONS).get(key)
-                if found is not None:
-                    yield method, found
-            else:
-                yield method, known[key]
+            one = self.path.endswith("{pk}") and key in identity.ONE
+            yield method, identity.ONE[key] if one else known[key]
 
 
 def described() -> Operations:
