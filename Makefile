@@ -9,7 +9,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check clients e2e screenshots browser client-venv docs constraints clean
+.PHONY: help setup up test check fuzz clients e2e screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -29,6 +29,9 @@ up: setup ## Start everything: database, demo fleet, web server and worker; Ctrl
 
 test: setup ## Run the tests
 	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto
+
+fuzz: setup ## Send 2,000 requests made up from the OpenAPI document (FUZZ_EXAMPLES=20000 for more)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} DATA_DIR=.data/test $(BIN)/python -m pytest -n auto tests/fuzz
 
 check: setup ## Run ruff, mypy, import-linter and the check for missing migrations
 	@$(BIN)/ruff check .

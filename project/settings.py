@@ -129,6 +129,7 @@ INSTALLED_APPS = [
     "django_fsm",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
     "simple_history",
     "axes",
     "django_tasks",
@@ -190,6 +191,17 @@ AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["password", "secret"]
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gantry",
+    "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "DEFAULT_GENERATOR_CLASS": "servers.api.schema.generator.Generator",
+    "POSTPROCESSING_HOOKS": [],  # enums stay where they are used
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
