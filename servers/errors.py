@@ -6,7 +6,7 @@
     │   ├── Invalid                  the request itself is wrong
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
     │   │   └── MigrationMissing
-    │   ├── Unauthenticated
+    │   ├── Unauthenticated · IdentityUnavailable
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
@@ -115,6 +115,10 @@ class MigrationMissing(Invalid):
 
 class Unauthenticated(Refusal):
     """The request you have made requires authentication."""
+
+
+class IdentityUnavailable(Refusal):
+    """The identity service does not answer; try again later."""
 
 
 class NotPermitted(Refusal):

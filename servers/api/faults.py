@@ -18,6 +18,7 @@ from servers.errors import (
     Gone,
     GuestNotFound,
     HypervisorUnavailable,
+    IdentityUnavailable,
     Invalid,
     InvalidCPUInfo,
     InvalidHypervisorType,
@@ -65,6 +66,7 @@ STATUSES: dict[type[Fault], int] = {
     Conflict: 409,
     Gone: 410,
     MediaTypeUnknown: 415,
+    IdentityUnavailable: 503,
     ComputeHostNotFound: 404,
     GuestNotFound: 404,
 }

@@ -19,6 +19,7 @@ from servers.conductor.changes import take_server_edges
 from servers.conductor.desk import AcceptingDesk
 from servers.conductor.facts import server_facts
 from servers.conductor.fleet import KnownFleet
+from servers.conductor.identifiers import uuid_of
 from servers.conductor.run import carry_out_in_request
 from servers.conductor.work import ring
 from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
@@ -44,7 +45,7 @@ def find_server(server_id: str, context: Context, *, deleted: bool = False) -> S
     if not policy.in_force().is_admin(context):
         servers = servers.filter(project_id=context.project_id)
     try:
-        return servers.get(uuid=UUID(str(server_id)))
+        return servers.get(uuid=uuid_of(server_id))
     except (Server.DoesNotExist, ValueError) as error:
         raise InstanceMissing(server=server_id) from error
 
