@@ -23,7 +23,7 @@ from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
 from servers.admin.site import console
 from servers.conductor.images import delete_image, open_image
-from servers.errors import ImageMissing, Refusal
+from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus
 
@@ -100,6 +100,8 @@ class ImageAdmin(RecordAdmin):
             content = open_image(image)
         except ImageMissing as fault:
             raise Http404(str(fault)) from fault
+        except ServiceUnavailable as fault:
+            return self.show(request, image, str(fault), status_of(fault))
         response = StreamingHttpResponse(content, content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         if image.size_bytes is not None:

@@ -41,7 +41,7 @@ class EmbeddedView(View):
             answer = self.refusal(413, "The request is too large.")
         except SuspiciousOperation:
             answer = self.refusal(400, "The request is malformed.")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (no request ends without an answer in the form of the service)
             answer = self.answer_to(error)
         answer["x-openstack-request-id"] = self.request_id
         return answer

@@ -14,7 +14,7 @@ from django_fsm import TransitionNotAllowed
 from servers import clock, policy
 from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
-from servers.conductor import sealing
+from servers.conductor import images, sealing
 from servers.conductor.changes import take_server_edges
 from servers.conductor.desk import AcceptingDesk
 from servers.conductor.facts import server_facts
@@ -75,6 +75,8 @@ def submit(
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
     record = accept(definition, server.uuid, request, context)
+    if record.image is not None:
+        images.announce(record.image)
     if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
         carry_out_in_request(record.pk)
         record.refresh_from_db()
