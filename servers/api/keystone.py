@@ -19,8 +19,8 @@ from servers.policy import Context
 
 log = structlog.get_logger(__name__)
 
-ASKED_WITH = ("HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN", "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO")
-"""What the middleware sees of a request; the last three are for credentials whose access rules name addresses."""
+TOKENS = {"HTTP_X_AUTH_TOKEN", "HTTP_X_SERVICE_TOKEN"}
+"""The headers that the middleware sees; method and path it needs for credentials with access rules."""
 
 VALID = 204
 
@@ -29,10 +29,10 @@ Environ = dict[str, Any]
 
 def by_keystone(request: HttpRequest, request_id: str) -> Context | None:
     """Return the context of a token that Keystone says is valid, or None. Raises IdentityUnavailable."""
-    identity = ask({key: request.META[key] for key in ASKED_WITH if key in request.META})
+    identity = ask({k: v for k, v in request.META.items() if not k.startswith("HTTP_") or k in TOKENS})
     if identity is None:
         return None
-    who = RequestContext.from_environ(identity)
+    who = RequestContext.from_environ(identity, overwrite=False)
     if who.project_id:
         mirror_project(who.project_id, who.project_name, who.project_domain_id, who.project_domain_name)
     return Context(
@@ -51,13 +51,13 @@ def by_keystone(request: HttpRequest, request_id: str) -> Context | None:
     )
 
 
-def ask(asked_with: Environ) -> Environ | None:
+def ask(request: Environ) -> Environ | None:
     """Return what Keystone says of whoever asks, as the middleware hands it on; None for an invalid token.
 
     The middleware never sees what else the client has sent, so that no X-Roles of a client can be taken for
     Keystone's. Raises IdentityUnavailable.
     """
-    environ, statuses = dict(asked_with), []
+    environ, statuses = dict(request), []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
         statuses.append(int(status.split()[0]))
