@@ -9,7 +9,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients e2e screenshots browser client-venv docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -58,6 +58,10 @@ screenshots: browser ## Take pictures of every page: .data/screenshots, four for
 browser: setup
 	@cmp -s tests/e2e/constraints.txt $(VENV)/browser.txt || { \
 		$(BIN)/python $(PIP) -r tests/e2e/constraints.txt && cp tests/e2e/constraints.txt $(VENV)/browser.txt; }
+
+openstack: setup ## Run the tests with a real Keystone and a real Glance, installed into .data/openstack
+	@$(BIN)/python -m tests.openstack.installing
+	@OPENSTACK=1 DATA_DIR=.data/test $(BIN)/python -m pytest tests/openstack -o addopts=
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states

@@ -60,6 +60,8 @@ class Context:
     roles: frozenset[str]
     user_name: str = ""
     project_name: str = ""
+    user_domain_id: str = ""
+    project_domain_id: str = ""
     system_scope: str | None = None
     request_id: str = ""
     door: str = "rest"
@@ -69,6 +71,8 @@ class Context:
         return {
             "user_id": self.user_id,
             "project_id": self.project_id,
+            "user_domain_id": self.user_domain_id,
+            "project_domain_id": self.project_domain_id,
             "roles": sorted(self.roles),
             "system_scope": self.system_scope,
         }

@@ -22,10 +22,20 @@ from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import GRAVE, action_label
 from servers.conductor.submit import explain, find_server, submit
-from servers.errors import ActionFault, Conflict, Fault, Gone, InstanceMissing, Missing, NotPermitted, Refusal
+from servers.errors import (
+    ActionFault,
+    Conflict,
+    Fault,
+    Gone,
+    InstanceMissing,
+    Missing,
+    NotPermitted,
+    Refusal,
+    ServiceUnavailable,
+)
 from servers.models import ActionRecord, Server
 
-STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410}
+STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410, ServiceUnavailable: 503}
 SHOW = "os_compute_api:servers:show"
 TICKETS = "tickets"
 KEPT_TICKETS = 30

@@ -40,7 +40,7 @@ def entry_of(new: Any, old: Any) -> Entry:
     changed = new.diff_against(old, foreign_keys_are_objs=True).changes if old is not None else []
     return Entry(
         at=new.history_date,
-        who=str(new.history_user or "–"),
+        who=new.who or str(new.history_user or "–"),
         door=new.door,
         kind=KINDS[new.history_type],
         lines=tuple(

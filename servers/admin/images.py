@@ -22,7 +22,7 @@ from servers.admin.filters import ProjectFilter
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.conductor.images import delete_image, open_image
-from servers.errors import ImageMissing, Refusal
+from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus
 
@@ -78,6 +78,8 @@ class ImageAdmin(PageAdmin):
             content = open_image(image)
         except ImageMissing as fault:
             raise Http404(str(fault)) from fault
+        except ServiceUnavailable as fault:
+            return self.show(request, image, status_of(fault), delete_refusal=str(fault))
         response = StreamingHttpResponse(content, content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         if image.size_bytes is not None:

@@ -30,6 +30,7 @@ from servers.errors import (
     NotPermitted,
     NoValidHost,
     Refusal,
+    ServiceUnavailable,
     UnableToMigrateToSelf,
     Unauthenticated,
     WrongState,
@@ -70,6 +71,7 @@ STATUSES: dict[type[Fault], int] = {
     Gone: 410,
     MediaTypeUnknown: 415,
     FeatureUnsupported: 501,
+    ServiceUnavailable: 503,
     ComputeHostNotFound: 404,
     GuestNotFound: 404,
 }

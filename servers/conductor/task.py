@@ -323,13 +323,14 @@ class WorkingTask:
     def drop_image(self) -> None:
         with fenced(self.lease):
             images.mark_deleted(self._image_id())
-        images.store().discard(self._image_id())
+        images.discard(self._image_id())
 
     def rotate_images(self, backup_type: str, keep: int) -> None:
+        seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
         with fenced(self.lease):
-            gone = images.rotate(self.row.server_id, backup_type, keep, newest=self._image_id())
-        for image in gone:
-            images.store().discard(image)
+            gone = images.rotate(self.row.server_id, backup_type, keep, seen, newest=self._image_id())
+        for image in {*gone, *seen.lost}:
+            images.discard(image)
         self.answer(rotated_out=[str(image) for image in gone])
 
     # -------------------------------------------------------------------------------------------- ends

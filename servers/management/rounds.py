@@ -16,6 +16,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from servers import clock
 from servers.conductor.fleet import refresh_host
+from servers.conductor.images import discard_left
 from servers.conductor.periodic import confirm_overdue
 from servers.conductor.retention import prune
 from servers.conductor.work import sweep
@@ -28,6 +29,7 @@ SWEEP_S = 1.0
 HEARTBEAT_S = 10.0
 PRESENCE_S = 5.0
 CONFIRM_S = 10.0
+DISCARD_S = 60.0
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 KEEP_BELLS_DAYS = 1
@@ -71,6 +73,7 @@ class Rounds:
             Duty(SWEEP_S, sweep),
             Duty(HEARTBEAT_S, self.ask_hosts),
             Duty(CONFIRM_S, confirm_overdue),
+            Duty(DISCARD_S, discard_left),
             Duty(PRUNE_S, tidy_up),
         ]
 

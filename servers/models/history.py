@@ -26,9 +26,19 @@ def current_door() -> str:
     return "console" if request.path.startswith("/admin/") else "rest"
 
 
+def current_user() -> str:
+    """Return the name of whoever makes the change; it outlives the user, who may be known to Keystone alone."""
+    request = getattr(HistoricalRecords.context, "request", None)
+    if request is None:
+        return ""
+    name: str = request.user.get_username() or request.META.get("REMOTE_USER", "")
+    return name
+
+
 class Change(models.Model):
     """What is kept of every change besides the row as it was afterwards."""
 
+    who = models.CharField(max_length=255, default=current_user, editable=False)
     door = models.CharField(max_length=16, default=current_door, editable=False)
 
     class Meta:

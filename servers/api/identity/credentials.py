@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 
 from servers import clock
 from servers.api.answers import json_answer
+from servers.api.authentication import find_token
 from servers.api.identity.bodies import ROLES, credential_body, link, role_id
 from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, read_json, text
-from servers.models import ApplicationCredential, Token
+from servers.models import ApplicationCredential
 from servers.policy import implied_roles
 
 
@@ -40,7 +41,7 @@ class Credentials(CredentialView):
     def post(self, request: HttpRequest, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
             raise KeystoneError(403, "An application credential is made by its owner, for a project.")
-        token = Token.find(request.headers.get("X-Auth-Token", ""))
+        token = find_token(request.headers.get("X-Auth-Token", ""))
         if token is None or token.application_credential_id is not None:
             raise KeystoneError(403, "An application credential cannot make another one.")
         given = member(read_json(request), "application_credential")

@@ -14,6 +14,7 @@ from servers.api.compute import (
     migrations,
     servers,
     services,
+    zones,
 )
 from servers.api.compute.capacity import Used
 from servers.api.compute.server_body import FAULT_STATUSES, PROGRESS_STATUSES
@@ -283,6 +284,11 @@ HOST_BRIEF = Shape("HostBrief", fields("host_name service zone", TEXT))
 HOST_LINE = Shape("HostLine", (*fields("host project", TEXT), *fields("cpu memory_mb disk_gb", NUMBER)))
 HOST_RESOURCE = Shape("HostResource", (Field("resource", HOST_LINE),))
 
+ZONE_STATE = Shape("ZoneState", (Field("available", FLAG),))
+ZONE_FIELDS = (Field("zoneName", TEXT), Field("zoneState", ZONE_STATE))
+ZONE = Shape("Zone", (*ZONE_FIELDS, Field("hosts", NULL)))
+ZONE_DETAIL = Shape("ZoneDetail", (*ZONE_FIELDS, Field("hosts", {"anyOf": [OBJECT, NULL]})))
+
 # ---------------------------------------------------------------------------------- flavors, images
 
 FLAVOR_BRIEF = Shape(
@@ -397,6 +403,13 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (hypervisors.HypervisorStatistics, "get"): shows(
         "Sum up all enabled hypervisors", "hypervisor_statistics", HYPERVISOR_STATISTICS
     ),
+    (hypervisors.HypervisorUptime, "get"): Operation(
+        "Show a hypervisor's uptime", (), "No driver tells it.", refusals=(501,)
+    ),
+    (zones.ZoneList, "get"): lists("List availability zones", "availabilityZoneInfo", ZONE),
+    (zones.ZoneDetailList, "get"): lists(
+        "List availability zones with their hosts", "availabilityZoneInfo", ZONE_DETAIL
+    ),
     (hosts.AggregateList, "get"): lists("List aggregates", "aggregates", AGGREGATE),
     (hosts.AggregateShow, "get"): shows("Show an aggregate", "aggregate", AGGREGATE),
     (hosts.HostList, "get"): lists("List hosts", "hosts", HOST_BRIEF),
@@ -412,5 +425,8 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
 }
 """By view and method; the actions stand in a module of their own."""
 
-REFUSALS = (400, 401, 403, 404, 406, 413, 415)
-"""With which any address below `/v2.1` may answer, for its headers, its token or its query."""
+REFUSALS = (400, 401, 403, 404, 406, 413, 415, 503)
+"""With which any address below `/v2.1` may answer, for its headers, its token or its query.
+
+503 only where tokens are the site's own Keystone's, and that does not answer.
+"""

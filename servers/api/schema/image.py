@@ -123,4 +123,4 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     ),
 }
 
-REFUSALS = (400, 401, 403, 404, 413)
+REFUSALS = (400, 401, 403, 404, 413, 503)

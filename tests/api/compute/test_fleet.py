@@ -74,7 +74,7 @@ def test_orders_until_2_52(
 def test_history_names_who_has_changed_a_service(admin: Caller, host: Host) -> None:
     admin.put("/v2.1/os-services/disable", {"host": "cmp-1", "binary": "nova-compute"}, "2.11")
     trace = host.history.latest()  # type: ignore[attr-defined]
-    assert (trace.enabled, trace.door, trace.history_user) == (False, "rest", admin.user)
+    assert (trace.enabled, trace.door, trace.who) == (False, "rest", admin.user.name)
 
 
 @pytest.mark.parametrize(
