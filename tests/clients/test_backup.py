@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from tests.clients.cloud import Cloud, until
+from tests.clients.cloud import Cloud, at_newest, until
 
 DAILY = "daily"
 
@@ -65,6 +65,7 @@ def test_the_image_is_named_in_a_header_and_since_2_45_in_the_body(cloud: Cloud)
     cloud.settled(server)
 
 
+@at_newest
 def test_a_rotation_below_nothing_is_refused(cloud: Cloud) -> None:
     words = ("server", "backup", "create", "web-3", "--name", "x", "--type", DAILY, "--rotate", "-1")
     assert "rotation" in cloud.refusal(*words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.cloud import Cloud, openstack
+from tests.clients.cloud import Cloud, at_newest, openstack
 
 CONFLICT = openstack.exceptions.ConflictException
 
@@ -40,6 +40,7 @@ def test_a_move_goes_to_the_host_that_is_asked_for(cloud: Cloud) -> None:
     assert cloud.settled(server).compute_host == server.compute_host
 
 
+@at_newest
 def test_there_is_nothing_to_confirm_before_a_move(cloud: Cloud) -> None:
     assert "409" in cloud.refusal("server", "migration", "confirm", "web-4")
 

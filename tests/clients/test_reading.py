@@ -25,6 +25,7 @@ def test_a_server_is_shown_by_its_name_with_its_host(cloud: Cloud) -> None:
     assert shown["OS-EXT-SRV-ATTR:host"] == "rack1-a"
 
 
+@at_newest
 def test_a_server_that_is_not_there_is_not_found(cloud: Cloud) -> None:
     assert "No Server found for nosuch" in cloud.refusal("server", "show", "nosuch")
 
