@@ -333,7 +333,9 @@ VERSION = Shape(
     ),
 )
 CHOICE = wrapped("version", VERSION)
-VERSION_LIST = wrapped("versions", VERSION, many=True)
+VERSIONS = Operation(
+    "List the versions of the API", (Reply(200, wrapped("versions", VERSION, many=True)),), public=True
+)
 
 # --------------------------------------------------------------------------------------- operations
 

@@ -6,7 +6,6 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from django.views import View
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import ResolvedComponent
 
@@ -44,8 +43,10 @@ class Generator(SchemaGenerator):
         return paths
 
     def component(self, kind: str, name: str, schema: Schema) -> Schema:
-        """Register a component once, and return the reference to it."""
+        """Register a component once, and return the reference to it. Raises ValueError for two of one name."""
         found = ResolvedComponent(name=name, type=kind, schema=schema, object=name)  # type: ignore[no-untyped-call]
+        if found in self.registry and self.registry[found].schema != schema:
+            raise ValueError(f"two components are called {name}")
         self.registry.register_on_missing(found)
         return dict(found.ref)
 
@@ -137,15 +138,15 @@ def operation_id(path: str, method: str) -> str:
     return "_".join([method, *words])
 
 
-def versions_of(view: type[View], method: str) -> tuple[str | None, str | None]:
+def versions_of(view: Any, method: str) -> tuple[str | None, str | None]:
     """Return in which microversions a method exists."""
-    since, until = getattr(getattr(view, method), "versions", (None, None))
+    since, until = getattr(getattr(view, method, None), "versions", (None, None))
     return since, until
 
 
-def terms_of(view: type[View]) -> list[Schema]:
+def terms_of(view: Any) -> list[Schema]:
     """Return the query of a view of the compute door, from what it checks the query by."""
-    if not issubclass(view, NovaView):
+    if not (isinstance(view, type) and issubclass(view, NovaView)):
         return []
     rows: dict[str, list[Schema]] = {}
     for term in view.query.terms:

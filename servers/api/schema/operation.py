@@ -40,11 +40,12 @@ class Operation:
     extension: Schema = field(default_factory=dict)
 
 
-def shows(summary: str, key: str, shape: Shape, *, status: int = 200) -> Operation:
+def shows(summary: str, key: str, shape: Shape) -> Operation:
     """Return the operation that shows one thing under a key."""
-    return Operation(summary, (Reply(status, wrapped(key, shape)),))
+    return Operation(summary, (Reply(200, wrapped(key, shape)),))
 
 
 def wrapped(key: str, shape: Shape, *more: Field, many: bool = False) -> Shape:
-    """Return the object that has a thing, or a list of them, under a key."""
-    return Shape(f"{shape.name}{'List' if many else 'Body'}", (Field(key, shape, many=many), *more))
+    """Return the object that has a thing, or a list of them, under a key; `more` is what else a page has."""
+    kind = "Body" if not many else "Page" if more else "List"
+    return Shape(f"{shape.name}{kind}", (Field(key, shape, many=many), *more))

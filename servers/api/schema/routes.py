@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.urls import URLPattern, URLResolver
 from django.views import View
@@ -25,7 +26,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 NOWHERE = (Nothing, NothingHere)
 """What answers at addresses that lead nowhere."""
 
-Operations = Mapping[tuple[type[View], str], Operation]
+Operations = Mapping[tuple[Any, str], Operation]
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Route:
 
     service: Service
     path: str
-    view: type[View]
+    view: Any
+    """A class of views, or a function that answers."""
 
     def operations(self, known: Operations) -> Iterator[tuple[str, Operation]]:
         """Return what can be done there, by method. Raises KeyError for what nobody has described."""
-        for method in METHODS:
+        allowed = getattr(self.view, "http_method_names", METHODS)
+        handled = [name for name in METHODS if hasattr(self.view, name)] or ["get"]  # a function has none
+        for method in (name for name in handled if name in allowed):
             key = (self.view, method)
-            if method not in self.view.http_method_names or not hasattr(*key):
-                continue
             one = self.path.endswith("{pk}") and key in identity.ONE
             yield method, identity.ONE[key] if one else known[key]
 
@@ -49,6 +51,7 @@ class Route:
 def described() -> Operations:
     """Return every operation; those of the actions come of the registry as it is now."""
     return {
+        (discovery.versions_list, "get"): compute.VERSIONS,
         **compute.OPERATIONS,
         **identity.OPERATIONS,
         **image.OPERATIONS,
@@ -62,6 +65,7 @@ def described() -> Operations:
 
 def routes() -> Iterator[Route]:
     """Return every route. `/v2`, and a project's id in the address, lead to the same and are left out."""
+    yield Route(Service.COMPUTE, "/", discovery.versions_list)
     yield Route(Service.COMPUTE, "/v2.1/", discovery.VersionDocument)
     doors = (
         (Service.COMPUTE, "/v2.1/", resources),
