@@ -96,7 +96,9 @@ def accept(
 ) -> ActionRecord:
     """Write edge, record and doorbell in one transaction, after reading the server again under lock."""
     server = lock_server(server_id)
-    refusal = refuses(definition, server, request, context) or (evidence and evidence.refusal)
+    refusal = refuses(definition, server, request, context)
+    if refusal is None and evidence is not None:
+        refusal = evidence.refusal
     if refusal is not None:
         raise refusal
     record = new_record(definition, server, request, context)
