@@ -38,6 +38,8 @@ from servers.models import (
 )
 from servers.states import ActionStatus, ImageStatus, MigrationStatus
 
+pytestmark = pytest.mark.django_db  # without it a run of this file alone makes no database
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[override_settings]:
