@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from servers import clock
@@ -54,24 +54,30 @@ class Owner:
 
 def adopt(plan: Plan, owner: Owner) -> list[PlannedChange]:
     """Write the plan and return what was written. Raises PlanChanged where the database no longer is as it was."""
-    with transaction.atomic():
-        known = read_known(lock=True)
-        if make_plan(plan.hosts, plan.found, known, plan.only) != plan:
-            raise PlanChanged
-        for change in plan.to_write:
-            if change.kind in {ChangeKind.HOST_NEW, ChangeKind.HOST_CHANGED}:
-                write_host(plan, change)
-        for change in plan.to_write:
-            if change.kind in {ChangeKind.HOST_NEW, ChangeKind.HOST_CHANGED}:
-                continue
-            server = known.servers.get(change.uuid) if change.uuid else None
-            if server is None:
-                write_new(plan, change, owner)
-            elif change.kind is ChangeKind.GUEST_GONE:
-                write_gone(server, change)
-            else:
-                write_changed(plan, change, server)
+    try:
+        with transaction.atomic():
+            write(plan, owner)
+    except IntegrityError as error:  # somebody has adopted the same host or guest at this moment
+        raise PlanChanged from error
     return plan.to_write
+
+
+def write(plan: Plan, owner: Owner) -> None:
+    """Write the plan in the caller's transaction: hosts first, guests need them. Raises PlanChanged."""
+    known = read_known(lock=True)
+    if make_plan(plan.hosts, plan.found, known, plan.only) != plan:
+        raise PlanChanged
+    hosts = [c for c in plan.to_write if c.kind in {ChangeKind.HOST_NEW, ChangeKind.HOST_CHANGED}]
+    for change in hosts:
+        write_host(plan, change)
+    for change in (c for c in plan.to_write if c not in hosts):
+        server = known.servers.get(change.uuid) if change.uuid else None
+        if server is None:
+            write_new(plan, change, owner)
+        elif change.kind is ChangeKind.GUEST_GONE:
+            write_gone(server, change)
+        else:
+            write_changed(plan, change, server)
 
 
 def default_owner(project: Project | None, user_id: str) -> Owner:

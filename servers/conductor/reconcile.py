@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from servers import clock
-from servers.conductor.differences import DifferenceKind, Finding, Records, differences, sight_of
+from servers.conductor.comparison import differences
+from servers.conductor.differences import DifferenceKind, Finding, Records, sight_of
 from servers.conductor.fleet import ref
 from servers.conductor.repairs import discard, drop_abandoned, repair
 from servers.conductor.survey import SURVEY_LIMIT_S, Survey, sightings, survey

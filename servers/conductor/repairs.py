@@ -102,7 +102,9 @@ def follow_power(server: Server, finding: Finding) -> None:
     edge = vm_edge(server.vm_state, power)
     fields = take_server_edges(server, (edge,) if edge else ())
     server.power_state, server.seen_at = power, clock.now()
-    server.store(*fields, "power_state", "seen_at")
+    if power is PowerState.RUNNING and server.launched_at is None:
+        server.launched_at = clock.now()
+    server.store(*fields, "power_state", "seen_at", "launched_at")
 
 
 def end_task(server: Server, finding: Finding) -> None:
@@ -188,7 +190,8 @@ def let_go(lease: Lease, fault: DriverFault | None) -> str:
             record.message = "Error" if fault else ""
             record.error_code, record.error_text = (fault.code, str(fault)) if fault else ("", "")
             end(record)
-    except LeaseLost:
+    except LeaseLost:  # os-resetState has put the record back, and no worker would take it
+        drop_abandoned()
         return CHANGED
     return f"failed: {fault}" if fault else DONE
 

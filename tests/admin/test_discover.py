@@ -106,7 +106,7 @@ def test_what_needs_a_person_stands_on_the_first_page_and_on_the_servers(
     fleet.simulation.remove_guest("node1", server.pk)
     fleet.simulation.lose_host("node3")
     reconcile()
-    what = "is recorded on node1, and on no host that has answered"
+    what = "is recorded on node1, and seen on no host that has answered"
     assert f"lost {what}" in operator.text(HOME) and "node3 was silent" in operator.text(HOME)
     assert what in operator.text(page_of(server))
     assert what not in onlooker.text(HOME) and what not in onlooker.text(page_of(server))

@@ -52,7 +52,7 @@ def test_what_the_last_reconcile_found_is_kept_with_the_reset(fleet: SmallFleet)
     record = fleet.submit("reset-state", server, state="error").record
     assert kept(record)["hosts"] == {"node1": "not defined"}
     (found,) = kept(record)["last_reconcile"]
-    assert found["what"] == "is recorded on node1, and on no host that has answered"
+    assert found["what"] == "is recorded on node1, and seen on no host"
 
 
 def test_host_that_is_lost_is_evidence_too(fleet: SmallFleet) -> None:

@@ -395,7 +395,6 @@ def test_reset_takes_the_place_of_a_repair_that_hangs(fleet: SmallFleet) -> None
     assert lease is not None
     fleet.submit("reset-state", server, state="error")
     assert repairs.let_go(lease, None) == CHANGED
-    reconcile()
     assert not ActionRecord.objects.filter(slug="reconcile", status="queued").exists()
 
 
