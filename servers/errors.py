@@ -11,7 +11,7 @@
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
-    │   ├── Conflict                 InstanceLocked · WrongState · NotReady · ServiceDown · StaleRow
+    │   ├── Conflict                 InstanceLocked · WrongState · NotReady · ServiceDown · StaleRow · PlanChanged …
     │   └── Gone
     └── ActionFault                  an accepted action did not reach its end
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
@@ -185,6 +185,14 @@ class ActionUnresolved(Conflict):
 
 class StaleRow(Conflict):
     """{model} {pk} was changed by somebody else; nothing was written."""
+
+
+class PlanChanged(Conflict):
+    """The fleet is not as it was when the plan was made; nothing was written. Look at the new plan."""
+
+
+class GuestSeenTwice(Conflict):
+    """Instance {server} is seen on {hosts}; nothing was changed. Decide which one is right and stop the other, or force its host down."""
 
 
 class Gone(Refusal):

@@ -159,6 +159,8 @@ VM_EDGES = (
     _edge("await_confirmation", [VmState.ACTIVE, VmState.STOPPED], VmState.RESIZED),
     _edge("resume_active", [VmState.RESIZED], VmState.ACTIVE),
     _edge("resume_stopped", [VmState.RESIZED, VmState.ACTIVE], VmState.STOPPED),
+    _edge("seen_running", [VmState.STOPPED, VmState.PAUSED], VmState.ACTIVE),
+    _edge("seen_stopped", [VmState.ACTIVE, VmState.PAUSED], VmState.STOPPED),
     _edge("reset_active", ANY_VM_STATE, VmState.ACTIVE),
     _edge("set_error", ANY_VM_STATE, VmState.ERROR),
 )

@@ -197,6 +197,9 @@ class Action:
     on_migration: ClassVar[bool] = False
     """Whether it acts on one migration of the server."""
     respects_lock: ClassVar[bool] = True
+    looks_first: ClassVar[bool] = False
+    """Whether hypervisors are asked, for two seconds at most, where the guest is. What they say is kept with the
+    action; a guest that is seen on two hosts is refused."""
     answer: ClassVar[Answer] = Answer.ACCEPTED
     errors: ClassVar[tuple[type[ActionFault], ...]] = ()
     """Faults with which it may end, besides those that any action may meet."""

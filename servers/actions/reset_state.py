@@ -14,7 +14,8 @@ class ResetState(Action):
     """Set the server's state to active or error, whatever it is, and end its task.
 
     The guest is not touched. An exclusive action that is running is taken over: what it began is stopped or
-    completed, whichever keeps the guest whole, and its room on the hosts is put right.
+    completed, whichever keeps the guest whole, and its room on the hosts is put right. Where the guest was seen is
+    kept with the action; a guest that runs on two hosts is refused, so that nobody forgets it.
     """
 
     wire_name = "os-resetState"
@@ -22,6 +23,7 @@ class ResetState(Action):
     slug = "reset-state"
     exclusivity = Exclusivity.IMMEDIATE
     respects_lock = False
+    looks_first = True
     policy = (Rule("os_compute_api:os-admin-actions:reset_state", Role.ADMIN, "reset a server's state"),)
     parameters = (Parameter("state", Choice(tuple(EDGES)), "the state to set"),)
     transition = ANY_STATE

@@ -94,15 +94,20 @@ class ActionAdmin(WatchedAdmin):
     def page(self, request: HttpRequest, record: ActionRecord) -> dict[str, Any]:
         """Return what stands on the action's page."""
         name = label_of_slug(record.slug, record.name)
+        sees_hosts = allows(request, "os_compute_api:os-instance-actions:events")
+        seen = record.result if sees_hosts else {}
         return {
             "record": record,
+            "result": {k: v for k, v in record.result.items() if k not in {"evidence", "repairs"}},
+            "evidence": seen.get("evidence"),
+            "repairs": seen.get("repairs"),
             "move": record.migration,
             "sees_moves": allows(request, "os_compute_api:os-migrations:index"),
             "params": params_of(record),
             "steps": steps_of(record),
             "events": record.events.all(),
             "controls": controls_of(record, request),
-            "sees_hosts": allows(request, "os_compute_api:os-instance-actions:events"),
+            "sees_hosts": sees_hosts,
             "sees_details": allows(request, "os_compute_api:os-instance-actions:events:details"),
             "worker": worker_health() if record.status == ActionStatus.QUEUED else None,
             "announcement": f"{name} of {record.server.name}: {record.status}, {record.progress_percent} percent.",

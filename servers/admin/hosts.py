@@ -21,6 +21,8 @@ from servers.admin.amounts import moment
 from servers.admin.asking import SeeOther
 from servers.admin.caller import allows
 from servers.admin.changes import RememberedAdmin
+from servers.admin.discover import RULE as DISCOVER
+from servers.admin.discover import discover_page
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.models import Host, Migration
@@ -99,6 +101,7 @@ class HostAdmin(PageAdmin, RememberedAdmin):
     search_help_text = "name, address"
     ordering = ("name",)
     actions = None
+    change_list_template = "admin/servers/host_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         here = {"servers__deleted_at": None}
@@ -114,7 +117,18 @@ class HostAdmin(PageAdmin, RememberedAdmin):
         switch = path(
             "<int:host_id>/switch/", self.admin_site.admin_view(self.switch), name="servers_host_switch"
         )
-        return [switch, *super().get_urls()]
+        discover = path("discover/", self.admin_site.admin_view(self.discover), name="servers_host_discover")
+        return [switch, discover, *super().get_urls()]
+
+    def discover(self, request: HttpRequest) -> HttpResponse:
+        """Show what hypervisors have that is not recorded, or write it."""
+        return discover_page(request, self.admin_site)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        shown = {"may_discover": allows(request, DISCOVER), **(extra_context or {})}
+        return super().changelist_view(request, shown)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         listed = super().get_changelist_instance(request)

@@ -8,6 +8,7 @@ from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from servers.admin.attention import needs_attention
 from servers.admin.caller import allows, caller_of
 from servers.admin.worker_health import worker_health
 from servers.models import ActionRecord, Host, Server
@@ -30,6 +31,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "states": states_count(request),
         "sees_hosts": sees_hosts,
         "troubled": troubled_hosts() if sees_hosts else [],
+        "attention": needs_attention() if sees_hosts else None,
         "worker": worker_health(),
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from servers.admin.attention import open_divergences
 from servers.admin.buttons import buttons_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
@@ -52,4 +53,5 @@ def whole_page(request: HttpRequest, server: Server) -> dict[str, Any]:
         "backups": backups.order_by("-created_at")[:BACKUPS],
         "sees_events": allows(request, "os_compute_api:os-instance-actions:events"),
         "sees_details": sees_details,
+        "divergences": open_divergences().filter(server=server) if allows(request, SEES_HOSTS) else [],
     }

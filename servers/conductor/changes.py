@@ -59,7 +59,7 @@ def _apply_to_server(action: ActionRecord, change: Change) -> None:
     if change.host is not None:
         server.host = Host.objects.get(name=change.host)
         fields.append("host")
-        _move_disks(server, server.host)
+        move_disks(server, server.host)
     if change.power_state is not None:
         server.power_state = change.power_state
         server.seen_at = clock.now()
@@ -78,7 +78,7 @@ def _apply_to_server(action: ActionRecord, change: Change) -> None:
         server.store(*fields)
 
 
-def _move_disks(server: Server, host: Host) -> None:
+def move_disks(server: Server, host: Host) -> None:
     """Let disks in pools that the new host lacks lie in its pool of the same name, or in its first local one."""
     for disk in server.disks.exclude(pool__hosts=host):
         pools = StoragePool.objects.filter(hosts=host).order_by("shared", "pk")

@@ -90,3 +90,17 @@ def settle(server_id: UUID, migration_id: int, charge: Charge) -> None:
         Allocation.objects.filter(migration_id=migration_id).update(server_id=server_id, migration=None)
     else:
         Allocation.objects.filter(migration_id=migration_id).delete()
+
+
+def charge(server: Server) -> None:
+    """Let the server hold room where it is, whether there was room or not: its guest is there already.
+
+    The host's generation is raised, so that a claim which was counted before this is counted again.
+    """
+    vcpus, memory_mb, disk_gb = needs(server)
+    if server.host_id is None:
+        Allocation.objects.filter(server=server).delete()
+        return
+    sizes = {"host": server.host, "vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
+    Allocation.objects.update_or_create(server=server, defaults=sizes)
+    Host.objects.filter(pk=server.host_id).update(generation=F("generation") + 1)

@@ -19,6 +19,11 @@ def ref(host: Host) -> HostRef:
     return HostRef(host.name, host.driver, host.uri, host.domain_type)
 
 
+def new_ref(name: str, driver: str, uri: str, domain_type: str) -> HostRef:
+    """Return how to reach a host that is not recorded yet."""
+    return HostRef(name, driver, uri, domain_type)
+
+
 def driver_of(host: HostRef) -> Driver:
     """Return the driver that speaks to `host`. Raises NotSupported for a driver that is not installed."""
     if host.driver == "simulated":

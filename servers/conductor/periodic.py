@@ -11,6 +11,7 @@ from django.conf import settings
 from servers import clock
 from servers.actions import registry
 from servers.conductor.context import local_operator
+from servers.conductor.reconcile import Report, is_due, reconcile
 from servers.conductor.submit import submit
 from servers.errors import Refusal
 from servers.models import Migration
@@ -34,3 +35,8 @@ def confirm_overdue() -> int:
         except Refusal as refused:
             log.info("confirm_overdue.refused", migration=migration.pk, reason=str(refused))
     return confirmed
+
+
+def reconcile_when_due() -> Report | None:
+    """Compare records and hypervisors, and repair what is safe, once in RECONCILE_INTERVAL."""
+    return reconcile(door="periodic") if is_due() else None

@@ -17,6 +17,7 @@ from servers.actions.kinds import Secret
 from servers.conductor import images, sealing
 from servers.conductor.changes import take_server_edges
 from servers.conductor.desk import AcceptingDesk
+from servers.conductor.evidence import Evidence, gather
 from servers.conductor.facts import server_facts
 from servers.conductor.fleet import KnownFleet
 from servers.conductor.identifiers import uuid_of
@@ -74,7 +75,8 @@ def submit(
     require(action, cleaned, context, server.project_id)
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
-    record = accept(definition, server.uuid, request, context)
+    evidence = gather(server) if action.looks_first else None
+    record = accept(definition, server.uuid, request, context, evidence)
     if record.image is not None:
         images.announce(record.image)
     if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
@@ -92,13 +94,18 @@ def require(action: type[Action], params: Mapping[str, Any], context: Context, p
 
 
 @transaction.atomic
-def accept(definition: Action, server_id: UUID, request: Request, context: Context) -> ActionRecord:
+def accept(
+    definition: Action, server_id: UUID, request: Request, context: Context, evidence: Evidence | None
+) -> ActionRecord:
     """Write edge, record and doorbell in one transaction, after reading the server again under lock."""
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
+    if refusal is None and evidence is not None:
+        refusal = evidence.refusal
     if refusal is not None:
         raise refusal
     record = new_record(definition, server, request, context)
+    record.result = {"evidence": evidence.as_data()} if evidence else {}
     desk = AcceptingDesk(server, record, context, request.params, request.microversion)
     if definition.exclusivity is Exclusivity.IMMEDIATE:
         record.take("succeed")

@@ -144,17 +144,13 @@ class WorkingTask:
     def begin_step(self, name: str) -> None:
         """Write down that a step begins, before it has any effect."""
         self.beat()
-        steps = self.row.steps
-        if name not in self.row.begun:
-            steps = [*steps, {"name": name, "began": clock.now().isoformat(), "ended": None}]
-        self.write(steps=steps, step=name)
+        self.row.begin(name)
+        self.write(steps=self.row.steps, step=name)
 
     def finish_step(self, name: str) -> None:
         """Write down that a step is done."""
-        now = clock.now().isoformat()
-        self.write(
-            steps=[{**step, "ended": now} if step["name"] == name else step for step in self.row.steps]
-        )
+        self.row.finish(name)
+        self.write(steps=self.row.steps)
 
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})

@@ -10,6 +10,7 @@ from servers.models import Server
 from servers.states import PowerState
 
 ALIVE = frozenset({PowerState.RUNNING, PowerState.PAUSED})
+"""A guest in one of these has a process, and may write to its disks."""
 
 
 def guest_host(server: Server, drivers: Mapping[str, Driver]) -> str | None:

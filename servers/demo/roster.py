@@ -166,5 +166,8 @@ SERVERS = (  # the newest first, as Nova lists them
     ),
 )
 
+STRANGER = "old-ldap"
+"""A guest on rack1-b that no server stands for: *Discover* shows it."""
+
 SHOWPIECES = ("web-1", "web-2", "web-3", "web-4")
 """Servers that are good to try a move on."""

@@ -11,7 +11,7 @@ from servers.conductor.fleet import refresh_host
 from servers.demo import catalogue, history, people
 from servers.demo.hosts import add_hosts
 from servers.demo.identifiers import uuid_of
-from servers.demo.roster import SERVERS
+from servers.demo.roster import SERVERS, STRANGER
 from servers.demo.servers import add_servers
 from servers.drivers.simulated import Fleet
 from servers.models import Host, Server, User
@@ -45,7 +45,7 @@ def seed(passwords: dict[str, str]) -> bool:
 
 def forget_guests(fleet: Fleet) -> None:
     """Remove the demo's guests from the fleet."""
-    for demo in SERVERS:
-        uuid = uuid_of("server", demo.name)
+    for name in (*(demo.name for demo in SERVERS), STRANGER):
+        uuid = uuid_of("server", name)
         for host in fleet.defined_on(uuid):
             fleet.remove_guest(host, uuid)

@@ -11,7 +11,8 @@ from servers.demo.catalogue import BASE_IMAGES, flavors, image_ref
 from servers.demo.hosts import pool_of
 from servers.demo.identifiers import uuid_of
 from servers.demo.people import owner_of, projects
-from servers.demo.roster import BOOTING_AGENT, GIB, NO_AGENT, SERVERS, DemoServer
+from servers.demo.roster import BOOTING_AGENT, GIB, LOCAL_POOL, NO_AGENT, SERVERS, STRANGER, DemoServer
+from servers.drivers.base import Disk, Guest, Nic
 from servers.drivers.simulated import Fleet
 from servers.models import (
     Allocation,
@@ -31,12 +32,22 @@ USED_OF_DISK = 0.02
 def add_servers(fleet: Fleet, hosts: dict[str, Host]) -> None:
     """Make all servers of the demo."""
     sizes, owners = flavors(), projects()
+    add_stranger(fleet)
     for number, demo in enumerate(reversed(SERVERS), start=1):
         host = hosts[demo.host] if demo.host else None
         server = _record(demo, number, owners[demo.project], sizes[demo.flavor], host)
         _connect(server, number)
         if host is not None:
             _place(fleet, demo, server, host)
+
+
+def add_stranger(fleet: Fleet) -> None:
+    """Let a guest run that somebody has made by hand."""
+    disk = Disk("vda", "old-ldap.qcow2", LOCAL_POOL, 8 * GIB, GIB)
+    guest = Guest(
+        uuid_of("server", STRANGER), STRANGER, 1, 1024, (disk,), (Nic("52:54:00:00:00:01", "private"),)
+    )
+    fleet.add_guest("rack1-b", guest)
 
 
 def _record(demo: DemoServer, number: int, project: Project, flavor: Flavor, host: Host | None) -> Server:

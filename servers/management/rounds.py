@@ -17,7 +17,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from servers import clock
 from servers.conductor.fleet import refresh_host
 from servers.conductor.images import discard_left
-from servers.conductor.periodic import confirm_overdue
+from servers.conductor.periodic import confirm_overdue, reconcile_when_due
 from servers.conductor.retention import prune
 from servers.conductor.work import sweep
 from servers.errors import Fault
@@ -30,6 +30,8 @@ HEARTBEAT_S = 10.0
 PRESENCE_S = 5.0
 CONFIRM_S = 10.0
 DISCARD_S = 60.0
+RECONCILE_S = 5.0
+"""How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 KEEP_BELLS_DAYS = 1
@@ -65,6 +67,7 @@ class Rounds:
     name: str
     processes: int
     asking: dict[int, threading.Thread] = field(default_factory=dict)
+    comparing: threading.Thread | None = None
     duties: list[Duty] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -74,6 +77,7 @@ class Rounds:
             Duty(HEARTBEAT_S, self.ask_hosts),
             Duty(CONFIRM_S, confirm_overdue),
             Duty(DISCARD_S, discard_left),
+            Duty(RECONCILE_S, self.reconcile),
             Duty(PRUNE_S, tidy_up),
         ]
 
@@ -100,6 +104,22 @@ class Rounds:
             if thread is None or not thread.is_alive():
                 self.asking[host.pk] = threading.Thread(target=ask_host, args=(host,), daemon=True)
                 self.asking[host.pk].start()
+
+    def reconcile(self) -> None:
+        """Compare records and hypervisors in a thread of its own: hosts that hang keep no bell from ringing."""
+        if self.comparing is None or not self.comparing.is_alive():
+            self.comparing = threading.Thread(target=compare, daemon=True)
+            self.comparing.start()
+
+
+def compare() -> None:
+    """Do a comparison that is due. What it meets is logged; the next one begins anew."""
+    try:
+        reconcile_when_due()
+    except (Fault, DatabaseError) as error:
+        log.warning("reconcile: %s", error)
+    finally:
+        connections.close_all()
 
 
 def ask_host(host: Host) -> None:

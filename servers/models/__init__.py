@@ -15,6 +15,7 @@ from servers.models.identity import (
 )
 from servers.models.image import Image
 from servers.models.migration import Migration
+from servers.models.reconcile import Divergence, ReconcilePass
 from servers.models.server import Flavor, NetworkInterface, Server, ServerDisk, ServerGroup
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Allocation",
     "ApplicationCredential",
     "Change",
+    "Divergence",
     "Domain",
     "Flavor",
     "Host",
@@ -33,6 +35,7 @@ __all__ = [
     "Migration",
     "NetworkInterface",
     "Project",
+    "ReconcilePass",
     "Server",
     "ServerDisk",
     "ServerGroup",

@@ -91,6 +91,16 @@ class ActionRecord(ActionMachine):
     def is_over(self) -> bool:
         return self.status in {ActionStatus.SUCCEEDED, ActionStatus.FAILED, ActionStatus.CANCELLED}
 
+    def begin(self, step: str) -> None:
+        """Note that a step begins; does nothing where it was begun before."""
+        if step not in self.begun:
+            self.steps = [*self.steps, {"name": step, "began": clock.now().isoformat(), "ended": None}]
+
+    def finish(self, step: str) -> None:
+        """Note that a step is done."""
+        now = clock.now().isoformat()
+        self.steps = [{**known, "ended": now} if known["name"] == step else known for known in self.steps]
+
     @property
     def begun(self) -> list[str]:
         """The names of the steps that were begun, in order."""

@@ -84,6 +84,9 @@ class Server(ServerMachine):
     availability_zone = models.CharField(max_length=255, default="nova")
     reservation_id = models.CharField(max_length=32, blank=True)
     number = models.PositiveBigIntegerField(default=0, help_text="Nova's internal number, in its names.")
+    guest_name = models.CharField(
+        max_length=255, blank=True, help_text="Name on the hypervisor, where it was there before its server."
+    )
 
     locked_by = models.CharField(max_length=8, blank=True, choices=[("owner", "owner"), ("admin", "admin")])
     locked_reason = models.CharField(max_length=255, blank=True)
@@ -112,7 +115,7 @@ class Server(ServerMachine):
     @property
     def instance_name(self) -> str:
         """Return the guest's name on the hypervisor."""
-        return f"instance-{self.number:08x}"
+        return self.guest_name or f"instance-{self.number:08x}"
 
     @property
     def host_digest(self) -> str:

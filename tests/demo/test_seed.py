@@ -18,10 +18,12 @@ from servers.actions import registry
 from servers.conductor.choice import opinions
 from servers.conductor.claims import RESOURCES, needs, used
 from servers.conductor.context import local_operator
+from servers.conductor.discovery import discover
 from servers.conductor.images import open_image
+from servers.conductor.reconcile import reconcile
 from servers.conductor.submit import explain
 from servers.demo.identifiers import uuid_of
-from servers.demo.roster import INSTANCES, SERVERS
+from servers.demo.roster import INSTANCES, SERVERS, STRANGER
 from servers.demo.seed import forget_guests
 from servers.drivers.simulated import Fleet
 from servers.models import (
@@ -38,7 +40,7 @@ from servers.models import (
 )
 from servers.states import ActionStatus, ImageStatus, MigrationStatus
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db  # without it a run of this file alone makes no database
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,16 @@ def test_every_server_is_charged_where_it_is_and_nowhere_else(fleet: Fleet) -> N
             (a.host, tuple(getattr(a, resource) for resource in RESOURCES)) for a in server.allocations.all()
         ]
         assert charged == ([(server.host, needs(server))] if server.host else []), server.name
+
+
+def test_records_and_hypervisors_agree(fleet: Fleet) -> None:
+    assert reconcile(dry_run=True).found == ()
+
+
+def test_one_guest_waits_to_be_discovered(fleet: Fleet) -> None:
+    assert [(c.kind.value, c.host, c.name) for c in discover().changes] == [
+        ("guest_new", "rack1-b", STRANGER)
+    ]
 
 
 def test_no_host_has_promised_more_than_its_room(fleet: Fleet) -> None:

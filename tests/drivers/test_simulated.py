@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from servers.drivers.base import HostRef, JobKind, MoveOptions, Progress
+from servers.drivers.base import HostRef, JobKind, MoveOptions, Nic, Progress
 from servers.drivers.simulated import POLL_S, Fleet
+from servers.drivers.simulated.store import SCHEMA
 from servers.errors import (
     AgentNotReady,
     AgentUnavailable,
@@ -534,3 +537,22 @@ def test_a_guest_that_is_off_cannot_be_told_anything(lab: SimulatedLab) -> None:
 
 def test_the_fleet_makes_a_move_without_options(lab: SimulatedLab) -> None:
     assert move(lab, options=MoveOptions()).disk_bytes == 64 * MIB
+
+
+def test_found_guest_says_which_interfaces_its_definition_has_wherever_it_goes(lab: SimulatedLab) -> None:
+    defined = (Nic("52:54:00:00:00:01", "blue"),)
+    found = lab.driver(lab.source).find_guest(GUEST.uuid)
+    assert found is not None and found.nics == defined
+    live(lab, lab.destination).prepare(GUEST, lab.source, block_migration=True)
+    live(lab, lab.source).move(GUEST, lab.destination, MoveOptions(), ignore, block_migration=True)
+    moved = lab.driver(lab.destination).find_guest(GUEST.uuid)
+    assert moved is not None and moved.nics == defined
+
+
+def test_store_of_an_earlier_version_is_completed_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(SCHEMA)
+    lab = SimulatedLab(path)
+    found = lab.driver(lab.source).find_guest(GUEST.uuid)
+    assert found is not None and len(found.nics) == 1

@@ -139,6 +139,7 @@ PAGES: dict[str, Way] = {
     "server-running": server_running,
     "migration": first_of("migration"),
     "host": first_of("host"),
+    "host-discover": at("/admin/servers/host/discover/"),
     "host-history": at("/admin/servers/host/1/history/"),
     "image": first_of("image"),
     "user": first_of("user"),

@@ -91,7 +91,10 @@ def test_a_duty_waits_until_it_is_due() -> None:
 
 
 @pytest.mark.django_db
-def test_a_round_does_all_that_is_due_and_survives_an_empty_database() -> None:
+def test_a_round_does_all_that_is_due_and_survives_an_empty_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        rounds, "compare", lambda: None
+    )  # another thread would write past this test's transaction
     Rounds("here", 1).go_round()
     assert Worker.objects.get().name == "here"
 
@@ -101,3 +104,38 @@ def test_supervisors_of_long_ago_are_forgotten() -> None:
     Worker.objects.create(name="gone", seen_at=clock.now() - timedelta(days=2))
     rounds.tidy_up()
     assert not Worker.objects.exists()
+
+
+def test_a_comparison_that_hangs_is_waited_for_by_nobody_and_not_begun_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[int] = []
+    released = threading.Event()
+
+    def hang() -> None:
+        begun.append(1)
+        released.wait(20)
+
+    monkeypatch.setattr(rounds, "compare", hang)
+    supervisor = Rounds("here", 1)
+    supervisor.reconcile()
+    supervisor.reconcile()
+    released.set()
+    assert supervisor.comparing is not None
+    supervisor.comparing.join(20)
+    assert begun == [1]
+    supervisor.reconcile()
+    supervisor.comparing.join(20)
+    assert begun == [1, 1]
+
+
+def test_a_comparison_that_fails_is_logged_and_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise DatabaseError("database is locked")
+
+    monkeypatch.setattr(rounds, "reconcile_when_due", fail)
+    monkeypatch.setattr(rounds.connections, "close_all", lambda: None)
+    rounds.compare()
+    assert "reconcile: database is locked" in caplog.text

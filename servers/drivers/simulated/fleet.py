@@ -116,6 +116,7 @@ class Fleet(Readings):
                 "agent_ready_at": now if alive else None,
             }
             insert(db, "guest", row)
+            guests.connect(db, guest)
 
     def remove_guest(self, host: str, uuid: UUID) -> None:
         """Take a guest away behind everybody's back; a job of it fails."""

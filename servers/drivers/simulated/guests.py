@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from uuid import UUID
 
-from servers.drivers.base import FoundGuest, Guest, JobKind
+from servers.drivers.base import FoundGuest, Guest, JobKind, Nic
 from servers.drivers.simulated import disks
+from servers.drivers.simulated.store import insert
 from servers.errors import GuestNotFound, GuestOnTwoHosts
 from servers.states import PowerState
 
@@ -83,6 +84,23 @@ def remove(db: sqlite3.Connection, host: str, uuid: UUID | str) -> None:
     """Take the guest and its disks from this host. Does nothing where nothing is left."""
     db.execute("DELETE FROM guest WHERE host = ? AND uuid = ?", (host, str(uuid)))
     disks.drop(db, host, str(uuid))
+    db.execute(
+        "DELETE FROM nic WHERE guest = ? AND NOT EXISTS (SELECT 1 FROM guest WHERE uuid = nic.guest)",
+        (str(uuid),),
+    )
+
+
+def connect(db: sqlite3.Connection, guest: Guest) -> None:
+    """Give the guest's definition its interfaces."""
+    for position, nic in enumerate(guest.nics):
+        row = {"guest": str(guest.uuid), "position": position, "mac": nic.mac, "network": nic.network}
+        insert(db, "nic", row, otherwise="REPLACE")
+
+
+def nics(db: sqlite3.Connection, uuid: str) -> tuple[Nic, ...]:
+    """Return the interfaces of the guest's definition."""
+    found = db.execute("SELECT mac, network FROM nic WHERE guest = ? ORDER BY position", (uuid,))
+    return tuple(Nic(r["mac"], r["network"]) for r in found)
 
 
 def prepare(db: sqlite3.Connection, host: str, guest: Guest) -> None:
@@ -163,5 +181,6 @@ def describe(db: sqlite3.Connection, found: sqlite3.Row, now: float) -> FoundGue
         memory_mb=found["memory_mb"],
         vcpus=found["vcpus"],
         disks=disks.disks(db, found["host"], found["uuid"]),
+        nics=nics(db, found["uuid"]),
         prepared_only=bool(found["prepared_only"]),
     )

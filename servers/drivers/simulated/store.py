@@ -7,12 +7,21 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 from servers import clock
 from servers.errors import HypervisorUnavailable
 
 BUSY_TIMEOUT_S = 20.0
+
+NICS = """
+CREATE TABLE IF NOT EXISTS nic (  -- of the guest's definition, which is the same on every host that has it
+    guest TEXT NOT NULL, position INTEGER NOT NULL, mac TEXT NOT NULL, network TEXT NOT NULL,
+    PRIMARY KEY (guest, position)
+);
+"""
+"""Younger than stores that somebody may have kept."""
 
 SCHEMA = """
 CREATE TABLE host (
@@ -71,6 +80,7 @@ def create(path: Path) -> None:
     It is made beside `path` and then linked to it, so that several processes may try at once: one wins.
     """
     if path.exists():
+        _complete(path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -79,12 +89,19 @@ def create(path: Path) -> None:
         with closing(sqlite3.connect(draft)) as db:
             db.execute("PRAGMA synchronous = OFF")
             db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(SCHEMA)
+            db.executescript(SCHEMA + NICS)
         os.link(draft, path)
     except FileExistsError:
         pass
     finally:
         Path(draft).unlink()
+
+
+@cache
+def _complete(path: Path) -> None:
+    """Give a store of an earlier version the tables that it lacks."""
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
+        db.executescript(NICS)
 
 
 @contextmanager

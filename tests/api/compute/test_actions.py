@@ -11,9 +11,12 @@ from django.conf import settings as deployment
 
 from servers import errors
 from servers.api.compute import actions
+from servers.conductor.reconcile import reconcile
 from servers.models import ActionRecord, Image, Project
+from tests.conductor.strangers import run_twice
 from tests.conftest import Caller
 from tests.factories import make_migration, make_server
+from tests.small_fleet import SmallFleet
 
 IMAGE = UUID("00000000-0000-4000-8000-000000000001")
 BACKUP = {"name": "b", "backup_type": "daily", "rotation": 1}
@@ -192,3 +195,18 @@ def test_reset_network_can_be_gone(admin: Caller, reader: Caller, settings: Any)
     for caller in (admin, reader):
         response = caller.post(f"/v2.1/servers/{uuid4()}/action", {"resetNetwork": None})
         assert response.json() == {"computeFault": {"code": 410, "message": text}}
+
+
+def test_reset_of_a_guest_that_runs_twice_is_a_conflict_with_both_names(admin: Caller) -> None:
+    fleet = SmallFleet()
+    server = fleet.add_server()
+    run_twice(fleet, server, "node2")
+    reconcile()
+    response = admin.post(f"/v2.1/servers/{server.uuid}/action", {"os-resetState": {"state": "error"}})
+    assert response.status_code == 409
+    assert (
+        f"Instance {server.uuid} is seen on node1 and node2"
+        in response.json()["conflictingRequest"]["message"]
+    )
+    server.refresh_from_db()
+    assert server.vm_state == "active" and not server.actions.exists()

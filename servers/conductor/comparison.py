@@ -1,0 +1,278 @@
+"""Comparing one server with what was seen of its guest: nothing is asked and nothing written here.
+
+A repair is safe where it changes records alone (or removes what a destination was only prepared with) and every
+host that matters has answered. All else is for a person, with the evidence on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from servers.conductor.claims import needs
+from servers.conductor.differences import DifferenceKind, Finding, Records, Sight, vm_edge
+from servers.models import ActionRecord, Allocation, Migration, Server
+from servers.states import MigrationStatus, PowerState, TaskState, VmState
+
+_K = DifferenceKind
+
+
+def differences(server: Server, sight: Sight, records: Records) -> Iterator[Finding]:
+    """Yield what differs for one server. One with a live action is its worker's business alone."""
+    actions = records.actions.get(server.pk, [])
+    if actions:
+        yield from _without_worker(server, actions, records)
+        return
+    yield from Comparison(server, sight, records).findings()
+
+
+def _without_worker(server: Server, actions: list[ActionRecord], records: Records) -> Iterator[Finding]:
+    for action in actions:
+        if action.lease_until is not None and action.lease_until < records.overdue_at:
+            what = f"{action.name} ({action.request_id}) runs, but its worker {action.worker} is silent"
+            yield Finding(
+                _K.ACTION_WITHOUT_WORKER,
+                server.pk,
+                server.name,
+                what,
+                "Start a worker: manage.py work. It goes on from there.",
+            )
+
+
+class Comparison:
+    """One server at rest against what was seen of its guest."""
+
+    def __init__(self, server: Server, sight: Sight, records: Records) -> None:
+        self.server = server
+        self.sight = sight
+        self.migrations = records.migrations.get(server.pk, [])
+        self.allocations = records.allocations.get(server.pk, [])
+        self.recorded = server.host.name if server.host else ""
+        waiting = [m for m in self.migrations if m.status == MigrationStatus.FINISHED]
+        self.waiting = waiting[-1] if waiting and server.vm_state == VmState.RESIZED else None
+        self.old_copy = self.waiting.source_compute if self.waiting else ""
+        self.under_way = {m.pk for m in self.migrations if m not in waiting}
+        self.forsaken = {m.source_compute for m in waiting if m is not self.waiting}
+        self.here = self._here()
+
+    def _here(self) -> str:
+        """Return the one host of which it is certain that the guest is there and nowhere else, or ""."""
+        places = set(self.sight.defined)
+        if self.recorded in places:
+            alone = places <= {self.recorded, self.old_copy} and not self.sight.alive
+            return self.recorded if alone or self.sight.alive == [self.recorded] else ""
+        moved = len(places) == 1 and self.sight.alive == list(places)
+        certain = moved and self.sight.everybody and self.recorded and not self.old_copy
+        return self.sight.alive[0] if certain else ""
+
+    def _runs_nowhere_else(self) -> bool:
+        return self.sight.alive in ([], [self.recorded])
+
+    @property
+    def is_certain(self) -> bool:
+        """Return whether records may be put right: the guest is known to be in one place, and no job moves it."""
+        return bool(self.here) and not self.sight.has_job
+
+    def finding(
+        self,
+        kind: DifferenceKind,
+        what: str,
+        proposal: str,
+        *,
+        safe: bool = False,
+        hosts: tuple[str, ...] = (),
+        power: PowerState | None = None,
+        row: int = 0,
+    ) -> Finding:
+        server = self.server
+        return Finding(kind, server.pk, server.name, what, proposal, hosts, safe, power, row)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what differs. A guest that runs twice stops everything else."""
+        if self.server.deleted_at is not None:
+            yield from (self._left(allocation, "the deleted server") for allocation in self.allocations)
+            return
+        alive = self.sight.alive
+        if len(alive) > 1:
+            yield self.finding(
+                _K.GUEST_TWICE,
+                f"runs on {' and '.join(alive)}",
+                "Decide which one is right, and stop the other by hand: they write to the same disks.",
+                hosts=tuple(alive),
+            )
+            return
+        yield from self._place()
+        yield from self._power()
+        yield from self._task()
+        yield from self._moves()
+        yield from self._room()
+        yield from self._leftovers()
+
+    def _place(self) -> Iterator[Finding]:
+        places = sorted(self.sight.defined)
+        if self.recorded and self.recorded not in self.sight.answered:
+            return
+        if self.recorded and not places:
+            yield self.finding(
+                _K.GUEST_MISSING,
+                f"is recorded on {self.recorded}, and seen on no host{'' if self.sight.everybody else ' that has answered'}",
+                "Look for its disks. manage.py discover puts the server into error.",
+                hosts=(self.recorded,),
+            )
+        elif self.here and self.here != self.recorded:
+            guest = self.sight.defined[self.here]
+            yield self.finding(
+                _K.GUEST_ELSEWHERE,
+                f"runs on {self.here}, is recorded on {self.recorded}",
+                f"Record {self.here} as its host.",
+                safe=self.is_certain,
+                hosts=(self.here,),
+                power=guest.power_state,
+            )
+        elif places and (self.recorded not in places or not self._runs_nowhere_else()):
+            yield self.finding(
+                _K.GUEST_ELSEWHERE,
+                f"is on {' and '.join(places)}, is recorded on {self.recorded or 'no host'}",
+                "Find out which one is right. manage.py discover records it.",
+                hosts=tuple(places),
+            )
+        else:
+            yield from self._copies(places)
+
+    def _copies(self, places: list[str]) -> Iterator[Finding]:
+        expected = {self.recorded, self.old_copy, *self.forsaken}
+        extra = [host for host in places if host not in expected]
+        if extra:
+            yield self.finding(
+                _K.COPY_LEFT,
+                f"is on {self.recorded}, and shut down on {' and '.join(extra)} as well",
+                f"Make sure that the one on {self.recorded} is right, then remove the other one by hand.",
+                hosts=tuple(extra),
+            )
+
+    def _power(self) -> Iterator[Finding]:
+        guest = self.sight.defined.get(self.here)
+        if guest is None or self.here != self.recorded or guest.power_state is PowerState.NOSTATE:
+            return
+        known = PowerState(self.server.power_state)
+        if guest.power_state is known and vm_edge(self.server.vm_state, known) is None:
+            return
+        yield self.finding(
+            _K.POWER_STATE,
+            f"is {guest.power_state.word} on {self.here}, is recorded as {known.word} ({self.server.vm_state})",
+            f"Record what is seen: {guest.power_state.word}.",
+            safe=self.is_certain,
+            hosts=(self.here,),
+            power=guest.power_state,
+        )
+
+    def _task(self) -> Iterator[Finding]:
+        if self.server.task_state != TaskState.IDLE:
+            yield self.finding(
+                _K.TASK_WITHOUT_ACTION,
+                f"has the task {self.server.task_state}, and nobody works on it",
+                "End the task." if self.is_certain else "Find out where the guest is, then reset its state.",
+                safe=self.is_certain,
+            )
+
+    def _moves(self) -> Iterator[Finding]:
+        for move in self.migrations:
+            if move.status == MigrationStatus.FINISHED:
+                if move is not self.waiting:
+                    yield self._waits_for_nobody(move)
+                continue
+            yield self.finding(
+                _K.MIGRATION_WITHOUT_ACTION,
+                f"migration {move.pk} ({move.source_compute} to {move.dest_compute or '?'}) is {move.status},"
+                " and nobody works on it",
+                "End the migration, and charge the host on which the guest is."
+                if self.is_certain
+                else "Find out where the guest is; the migration is ended when that is certain.",
+                safe=self.is_certain,
+                row=move.pk,
+            )
+        if self.server.vm_state == VmState.RESIZED and self.waiting is None:
+            yield self.finding(
+                _K.MOVE_WAITS_FOR_NOBODY,
+                "waits to be confirmed or reverted, and has no migration that is finished",
+                "Reset its state to active when the guest is well.",
+            )
+
+    def _waits_for_nobody(self, move: Migration) -> Finding:
+        return self.finding(
+            _K.MOVE_WAITS_FOR_NOBODY,
+            f"migration {move.pk} waits to be confirmed, but the server is {self.server.vm_state}",
+            f"Remove the old copy on {move.source_compute} by hand when the guest is well on {self.recorded or '?'}.",
+            hosts=(move.source_compute,),
+            row=move.pk,
+        )
+
+    def _room(self) -> Iterator[Finding]:
+        """Yield room that is held wrongly, unless another finding's repair charges anew."""
+        if not self.under_way and self.here in {"", self.recorded}:
+            yield from self._own_room()
+        for allocation in self.allocations:
+            move = allocation.migration
+            if move is None or move.pk in self.under_way or move.status == MigrationStatus.FINISHED:
+                continue
+            yield self._left(allocation, f"migration {move.pk}, which is {move.status},")
+
+    def _own_room(self) -> Iterator[Finding]:
+        own = next((a for a in self.allocations if a.migration_id is None), None)
+        expected = self.recorded
+        if not expected:
+            if own is not None:
+                yield self._left(own, "the server, which is on no host,")
+            return
+        if own is None:
+            yield self.finding(
+                _K.ALLOCATION_MISSING,
+                f"holds no room on {expected}",
+                f"Charge {expected}.",
+                safe=self.is_certain,
+                hosts=(expected,),
+            )
+            return
+        holds, wants = (own.vcpus, own.memory_mb, own.disk_gb), needs(self.server)
+        if own.host.name == expected and holds == wants:
+            return
+        yield self.finding(
+            _K.ALLOCATION_WRONG,
+            f"holds {_size(holds)} on {own.host.name}, should hold {_size(wants)} on {expected}",
+            f"Charge {expected} for {_size(wants)}.",
+            safe=self.is_certain,
+            hosts=(own.host.name,),
+        )
+
+    def _left(self, allocation: Allocation, holder: str) -> Finding:
+        host = allocation.host.name
+        there = host in self.sight.defined and host != self.recorded
+        return self.finding(
+            _K.ALLOCATION_LEFT,
+            f"{holder} still holds room on {host}",
+            f"Give it back: {_size((allocation.vcpus, allocation.memory_mb, allocation.disk_gb))}.",
+            safe=host in self.sight.answered and not there and not self.sight.has_job,
+            hosts=(host,),
+            row=allocation.pk,
+        )
+
+    def _leftovers(self) -> Iterator[Finding]:
+        for host in sorted(self.sight.prepared):
+            ours = host in self.sight.own_destinations
+            yield self.finding(
+                _K.DESTINATION_LEFT,
+                f"{host} is prepared for the guest, and no move is under way",
+                f"Remove what was prepared on {host}."
+                if ours
+                else f"No move of ours went to {host}: look who did it.",
+                safe=ours and self.is_certain and self._is_whole,
+                hosts=(host,),
+            )
+
+    @property
+    def _is_whole(self) -> bool:
+        """Return whether the guest runs, or at least is defined, at its own host."""
+        return self.here in self.sight.defined
+
+
+def _size(amounts: tuple[int, int, int]) -> str:
+    return "{} vCPU, {} MiB, {} GiB".format(*amounts)

@@ -1,0 +1,226 @@
+"""Putting records right: each repair reads its server again under lock, and leaves it alone where it has changed.
+
+No repair starts, stops or moves a guest. One of them speaks to a hypervisor, to remove what a destination was
+prepared with; it holds the server's place for an exclusive action meanwhile, so that no move begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from servers import clock
+from servers.actions.task import Charge
+from servers.conductor import claims
+from servers.conductor.changes import move_disks, set_migration_status, take_server_edges
+from servers.conductor.context import new_request_id
+from servers.conductor.differences import DifferenceKind, Finding, vm_edge
+from servers.conductor.fleet import driver_of, guest_of, ref
+from servers.conductor.lease import Lease, fenced
+from servers.errors import DriverFault, LeaseLost, NotSupported
+from servers.microversions import NEWEST
+from servers.models import ActionRecord, Allocation, Host, Migration, Server
+from servers.states import OPEN_ACTION_STATUSES, PowerState
+
+RECONCILE = "reconcile"
+"""What a repair is called in a server's records: slug, name, user and door. It is no action that one can ask for."""
+
+DONE = "repaired"
+CHANGED = "left alone: the server has changed meanwhile"
+
+_K = DifferenceKind
+
+
+def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
+    """Do the safe repairs of one server in one transaction; return what became of them.
+
+    `revision` is that of the row with which the guest was compared.
+    """
+    with transaction.atomic():
+        server = lock_unchanged(server_id, revision)
+        if server is None:
+            return CHANGED
+        record = new_record(server, findings)
+        for finding in findings:
+            REPAIRS[finding.kind](server, finding)
+        record.take("succeed")
+        record.finished_at = record.updated_at
+        record.save(force_insert=True)
+    return DONE
+
+
+def lock_unchanged(server_id: UUID, revision: int) -> Server | None:
+    """Return the locked row, or None where somebody has changed it, or works on it."""
+    server = Server.objects.select_for_update(of=("self",)).select_related("host").get(pk=server_id)
+    at_work = ActionRecord.objects.filter(server=server, status__in=OPEN_ACTION_STATUSES).exists()
+    return None if at_work or server.revision != revision else server
+
+
+def new_record(server: Server, findings: Sequence[Finding]) -> ActionRecord:
+    """Return the record of a repair, not yet saved: what was found is its result."""
+    now = clock.now()
+    return ActionRecord(
+        request_id=new_request_id(),
+        server=server,
+        slug=RECONCILE,
+        name=RECONCILE,
+        user_id=RECONCILE,
+        user_name=RECONCILE,
+        project_id=server.project_id,
+        door=RECONCILE,
+        microversion=str(NEWEST),
+        exclusive=False,
+        former_vm_state=server.vm_state,
+        former_power_state=server.power_state,
+        source_host=server.host.name if server.host else "",
+        result={"repairs": [{"kind": f.kind, "found": f.what, "done": f.proposal} for f in findings]},
+        started_at=now,
+        updated_at=now,
+    )
+
+
+# ------------------------------------------------------------------------------------- in one transaction
+
+
+def follow_host(server: Server, finding: Finding) -> None:
+    """Let the server be where its guest runs, with its disks and its room."""
+    (name,) = finding.hosts
+    server.host = Host.objects.get(name=name)
+    server.store("host")
+    move_disks(server, server.host)
+    claims.charge(server)
+    follow_power(server, finding)
+
+
+def follow_power(server: Server, finding: Finding) -> None:
+    """Let the server be what its guest is."""
+    power = finding.power if finding.power is not None else PowerState(server.power_state)
+    edge = vm_edge(server.vm_state, power)
+    fields = take_server_edges(server, (edge,) if edge else ())
+    server.power_state, server.seen_at = power, clock.now()
+    if power is PowerState.RUNNING and server.launched_at is None:
+        server.launched_at = clock.now()
+    server.store(*fields, "power_state", "seen_at", "launched_at")
+
+
+def end_task(server: Server, finding: Finding) -> None:
+    """Let the server have no task."""
+    fields = take_server_edges(server, ("end_task",))
+    server.progress = 0
+    server.store(*fields, "progress")
+
+
+def end_migration(server: Server, finding: Finding) -> None:
+    """End a migration on which nobody works, and charge the host on which the guest is."""
+    migration = Migration.objects.select_for_update().get(pk=finding.row)
+    arrived = server.host is not None and server.host.name == migration.dest_compute
+    migration.store(*set_migration_status(migration, ("fail", "set_error")))
+    claims.settle(server.pk, migration.pk, Charge.MOVE if arrived else Charge.RETURN)
+    claims.charge(server)
+
+
+def charge(server: Server, finding: Finding) -> None:
+    """Charge the server's host for it."""
+    claims.charge(server)
+
+
+def give_back(server: Server, finding: Finding) -> None:
+    """Give room back that nobody uses."""
+    Allocation.objects.filter(pk=finding.row).delete()
+
+
+REPAIRS: dict[DifferenceKind, Callable[[Server, Finding], None]] = {
+    _K.GUEST_ELSEWHERE: follow_host,
+    _K.POWER_STATE: follow_power,
+    _K.TASK_WITHOUT_ACTION: end_task,
+    _K.MIGRATION_WITHOUT_ACTION: end_migration,
+    _K.ALLOCATION_MISSING: charge,
+    _K.ALLOCATION_WRONG: charge,
+    _K.ALLOCATION_LEFT: give_back,
+}
+"""What puts a difference right inside a transaction. A kind that is in neither place is never safe."""
+
+
+# ------------------------------------------------------------------------------------- at a hypervisor
+
+
+def discard(server_id: UUID, revision: int, finding: Finding) -> str:
+    """Remove what a destination was prepared with; return what became of it. A guest that runs is never touched."""
+    lease = hold(server_id, revision, finding)
+    if lease is None:
+        return CHANGED
+    (name,) = finding.hosts
+    driver = driver_of(ref(Host.objects.get(name=name)))
+    fault: DriverFault | None = None
+    try:
+        if driver.live_migration is None:
+            raise NotSupported(host=name, verb="remove what was prepared")
+        driver.live_migration.discard(guest_of(Server.objects.get(pk=server_id)))
+    except DriverFault as error:
+        fault = error
+    return let_go(lease, fault)
+
+
+def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
+    """Take the server's place for an exclusive action, or return None where it is not to be had."""
+    try:
+        with transaction.atomic():
+            server = lock_unchanged(server_id, revision)
+            if server is None:
+                return None
+            record = new_record(server, [finding])
+            record.take("claim")
+            record.exclusive, record.attempt = True, 1
+            record.begin(finding.kind.value)
+            record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
+            record.save(force_insert=True)
+    except IntegrityError:  # one_exclusive_action_per_server
+        return None
+    return Lease(record.pk, 1, RECONCILE)
+
+
+def let_go(lease: Lease, fault: DriverFault | None) -> str:
+    """Give the place back, and write down what became of the repair."""
+    try:
+        with fenced(lease) as record:
+            record.take("fail" if fault else "succeed")
+            if fault is None:
+                record.finish(record.begun[0])
+            record.message = "Error" if fault else ""
+            record.error_code, record.error_text = (fault.code, str(fault)) if fault else ("", "")
+            end(record)
+    except LeaseLost:  # os-resetState has put the record back, and no worker would take it
+        drop_abandoned()
+        return CHANGED
+    return f"failed: {fault}" if fault else DONE
+
+
+def end(record: ActionRecord) -> None:
+    """Save a record that is over."""
+    record.lease_until = None
+    record.finished_at = record.updated_at = clock.now()
+    fields = ["status", "message", "error_code", "error_text", "lease_until", "finished_at", "updated_at"]
+    record.save(update_fields=[*fields, "steps"])
+
+
+def drop_abandoned() -> int:
+    """Give back the places of repairs whose process has died; return how many that were. No worker would."""
+    abandoned = ActionRecord.objects.filter(slug=RECONCILE, status__in=OPEN_ACTION_STATUSES).exclude(
+        lease_until__gte=clock.now()
+    )
+    count = 0
+    for number in list(abandoned.values_list("pk", flat=True)):
+        with transaction.atomic():
+            record = abandoned.select_for_update().filter(pk=number).first()
+            if record is not None:
+                record.take("fail")
+                record.attempt += 1
+                record.message, record.error_text = "Error", "The process that did the repair has ended."
+                record.save(update_fields=["attempt"])
+                end(record)
+                count += 1
+    return count

@@ -1,0 +1,71 @@
+"""Whatever is wrong, and however much of it: reconcile touches no guest, and what it repairs is repaired."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import override_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from servers import clock
+from servers.clock import VirtualClock
+from servers.conductor.reconcile import reconcile
+from servers.drivers.simulated.store import transaction as store
+from servers.errors import Fault
+from servers.models import Allocation, Server
+from tests.conductor.test_reconcile import SAFE, UNSAFE, Mess
+from tests.small_fleet import SmallFleet
+
+ALSO: dict[str, Mess] = {
+    "silent source": lambda fleet, _: fleet.simulation.lose_host("node1"),
+    "silent destination": lambda fleet, _: fleet.simulation.lose_host("node2"),
+    "live action": lambda fleet, server: (
+        fleet.submit("lock", server)
+        and fleet.submit("live-migration", server, host=None, block_migration="auto")
+    ),
+    "cold move": lambda fleet, server: fleet.do("migrate", server),
+    "reset": lambda fleet, server: fleet.do("reset-state", server, state="error"),
+}
+MESSES = {**SAFE, **UNSAFE, **ALSO}
+
+
+def guests(fleet: SmallFleet, server: Server) -> dict[str, Any]:
+    """Return all that may not change by a reconcile: where the guest is, how it runs, what its disks hold."""
+    with store(fleet.simulation.path) as db:
+        rows = db.execute(
+            "SELECT host, power_state, boots, run_s FROM guest WHERE NOT prepared_only ORDER BY host"
+        ).fetchall()
+    held = {
+        host: fleet.simulation.disk_md5(host, server.pk) for host in fleet.simulation.defined_on(server.pk)
+    }
+    return {"guests": [tuple(row) for row in rows], "disks": held}
+
+
+@pytest.mark.django_db
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(st.sampled_from(sorted(MESSES)), min_size=1, max_size=5))
+def test_no_guest_is_touched_and_a_second_pass_finds_nothing_to_repair(names: list[str]) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        override_settings(SIMULATED_FLEET=Path(folder) / "fleet"),
+        clock.use(VirtualClock()),
+        transaction.atomic(),
+    ):
+        fleet = SmallFleet()
+        server = fleet.add_server()
+        for name in names:
+            with suppress(Fault, IntegrityError, sqlite3.IntegrityError, ValueError), transaction.atomic():
+                MESSES[name](fleet, server)
+        before = guests(fleet, server)
+        reconcile()
+        assert guests(fleet, server) == before
+        assert [f for f in reconcile().found if f.finding.safe] == []
+        assert Allocation.objects.filter(server=server).count() <= 1
+        transaction.set_rollback(True)
