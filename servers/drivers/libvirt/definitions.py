@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lxml import etree
 
 from servers.drivers.base import Nic
 
+Node: TypeAlias = etree._Element
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 
 
@@ -23,12 +25,12 @@ class DiskSource:
     format: str
 
 
-def parse(xml: str) -> etree._Element:
+def parse(xml: str) -> Node:
     """Return the root of a definition; nothing outside of it is read."""
     return etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True))
 
 
-def disks(domain: etree._Element) -> Iterator[DiskSource]:
+def disks(domain: Node) -> Iterator[DiskSource]:
     """Yield the disks of a definition: no CD-ROM, no floppy, nothing that only reads."""
     for disk in domain.iterfind("devices/disk"):
         source, target, driver = disk.find("source"), disk.find("target"), disk.find("driver")
@@ -41,7 +43,7 @@ def disks(domain: etree._Element) -> Iterator[DiskSource]:
         yield DiskSource(target.get("dev", ""), path, source.get("pool", ""), source.get("volume", ""), kind)
 
 
-def nics(domain: etree._Element) -> Iterator[Nic]:
+def nics(domain: Node) -> Iterator[Nic]:
     """Yield the interfaces of a definition with their network, or bridge, or device."""
     for interface in domain.iterfind("devices/interface"):
         mac, source = interface.find("mac"), interface.find("source")
@@ -53,7 +55,7 @@ def nics(domain: etree._Element) -> Iterator[Nic]:
         yield Nic(mac="" if mac is None else mac.get("address", ""), network=where or "")
 
 
-def has_agent(domain: etree._Element, *, running: bool) -> bool:
+def has_agent(domain: Node, *, running: bool) -> bool:
     """Return whether a guest agent listens; of a guest that is off, whether it has a channel for one."""
     for target in domain.iterfind("devices/channel/target"):
         if target.get("name") == AGENT_CHANNEL:
@@ -61,10 +63,10 @@ def has_agent(domain: etree._Element, *, running: bool) -> bool:
     return False
 
 
-def memory_mb(domain: etree._Element) -> int:
+def memory_mb(domain: Node) -> int:
     """Return the memory of the guest; XMLDesc always counts it in KiB."""
     return int(domain.findtext("memory", "0")) // 1024
 
 
-def vcpus(domain: etree._Element) -> int:
+def vcpus(domain: Node) -> int:
     return int(domain.findtext("vcpu", "1"))

@@ -15,12 +15,21 @@ KINDS = {
 }
 
 Stats = dict[str, Any]
+INCOMING: Stats = {"operation": libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN}
 
 
 def statistics(domain: libvirt.virDomain) -> Stats:
-    """Return the running job's statistics, empty where there is none: also in the moment in which one ends."""
+    """Return the running job's statistics, empty where there is none: also in the moment in which one ends.
+
+    A domain that is still being filled has none either, but its host says so.
+    """
     with forgiven(*JOB_OVER, libvirt.VIR_ERR_NO_SUPPORT):
-        found: Stats = domain.jobStats()
+        try:
+            found: Stats = domain.jobStats()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+                return INCOMING  # "migration statistics are available only on the source host"
+            raise
         return found if found.get("type", libvirt.VIR_DOMAIN_JOB_NONE) else {}
     return {}
 

@@ -6,6 +6,7 @@ import libvirt
 from lxml import etree
 
 from servers.drivers.base import Pool
+from servers.drivers.libvirt.definitions import Node
 from servers.drivers.libvirt.errors import forgiven
 
 NETWORK_POOLS = frozenset({"netfs", "rbd", "gluster", "iscsi", "iscsi-direct", "mpath", "scsi", "vstorage"})
@@ -24,7 +25,7 @@ def pool(found: libvirt.virStoragePool, shared_pools: frozenset[str]) -> Pool:
     return Pool(name, f"{kind}:{found.UUIDString()}", False, capacity, available)
 
 
-def _source(description: etree._Element) -> str:
+def _source(description: Node) -> str:
     """Return where a network pool's storage is: its hosts, its directory or device, its name there."""
     source = description.find("source")
     if source is None:
@@ -53,4 +54,11 @@ def pool_named(connection: libvirt.virConnect, name: str) -> libvirt.virStorageP
     with forgiven(libvirt.VIR_ERR_NO_STORAGE_POOL):
         found = connection.storagePoolLookupByName(name)
         return found if found.isActive() else None
+    return None
+
+
+def volume_in(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
+    """Return the volume with this name in a pool, or None."""
+    with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
+        return pool.storageVolLookupByName(name)
     return None
