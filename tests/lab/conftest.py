@@ -18,7 +18,7 @@ except ImportError:  # libvirt-python is an extra
 else:
     THERE = True
 
-PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "ip", "nsenter", "unshare")
+PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "ip", "nsenter", "unshare", "setpriv")
 SPACES = ["unshare", "--uts", "--mount", "--net", "--pid", "--fork", "true"]
 
 
@@ -62,5 +62,5 @@ if THERE:
     def lab(machines: LibvirtLab) -> LibvirtLab:
         """Return the lab with its guest running on node1, as if nothing had ever happened."""
         machines.clear()
-        machines.boot_guest()
+        machines.wake_guest()
         return machines

@@ -89,7 +89,7 @@ class LabHost:
         (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**facts))
         spaces = ["--uts", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         self.outer = subprocess.Popen(
-            ["unshare", *spaces, HERE / "host-init.sh", self.folder, self.name],
+            ["setpriv", "--pdeathsig", "KILL", "unshare", *spaces, HERE / "host-init.sh", self.folder, self.name],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # of unshare alone; the host writes to init.log
         )
@@ -157,7 +157,12 @@ class LabHost:
 
 
 def make_bridge(state: Path, hosts: list[LabHost]) -> None:
-    """Join the hosts, and let them know each other's names."""
+    """Join the hosts, and let them know each other's names. Raises RuntimeError where another lab runs."""
+    bridge = Path("/sys/class/net") / BRIDGE
+    if bridge.exists():
+        if any((bridge / "brif").iterdir()):
+            raise RuntimeError(f"a lab with the number {NUMBER} runs already; choose another LAB_NUMBER")
+        remove_bridge()  # of a lab that was killed
     names = ["127.0.0.1 localhost", *(f"{host.address} {host.name}" for host in hosts)]
     (state / "hosts").write_text("\n".join(names) + "\n")
     run("ip", "link", "add", BRIDGE, "type", "bridge")

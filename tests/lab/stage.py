@@ -123,11 +123,10 @@ class LibvirtLab:
                 connection.storagePoolLookupByName("default").refresh()
 
     def boot_guest(self) -> None:
-        """Start the guest on the first host, and wait until it is ready."""
+        """Boot the guest on the first host once, and put it to sleep: every test wakes it up from there."""
         host = self.host(self.source)
-        run("cp", "--sparse=always", self.state / "web.qcow2", host.images / "web.qcow2")
+        self.put_disk(self.state / "web.qcow2")
         with self.connected(host) as connection:
-            connection.storagePoolLookupByName("default").refresh()
             definition = DOMAIN.format(
                 name=GUEST.name,
                 uuid=GUEST.uuid,
@@ -136,8 +135,27 @@ class LibvirtLab:
                 disk=GUEST.disks[0].path,
                 mac=GUEST.nics[0].mac,
             )
-            connection.defineXML(definition).create()
-        wait_for("the guest", lambda: "READY" in self.serial(self.source), READY_S, 0.1)
+            domain = connection.defineXML(definition)
+            domain.create()
+            wait_for("the guest", lambda: len(self.beats(self.source)) > 1, READY_S, 0.1)
+            self.definition = definition
+            domain.save(str(self.state / "asleep"))
+            run("cp", "--sparse=always", host.images / "web.qcow2", self.state / "asleep.qcow2")
+
+    def wake_guest(self) -> None:
+        """Let the guest run on the first host, as it was when it had just booted."""
+        self.put_disk(self.state / "asleep.qcow2")
+        with self.connected(self.host(self.source)) as connection:
+            connection.defineXML(self.definition)
+            connection.restore(str(self.state / "asleep"))
+        wait_for("the guest", lambda: self.beats(self.source), READY_S, 0.1)
+
+    def put_disk(self, file: Path) -> None:
+        """Lay the guest's disk into the pool of the first host."""
+        host = self.host(self.source)
+        run("cp", "--sparse=always", file, host.images / "web.qcow2")
+        with self.connected(host) as connection:
+            connection.storagePoolLookupByName("default").refresh()
 
     # the guest's side
 
@@ -213,6 +231,7 @@ def staged(state: Path, boot: Path) -> Iterator[LibvirtLab]:
     lab = LibvirtLab(state, boot)
     try:
         lab.up()
+        lab.boot_guest()
         yield lab
     finally:
         lab.down()
