@@ -89,7 +89,16 @@ class LabHost:
         (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**facts))
         spaces = ["--uts", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         self.outer = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", *spaces, HERE / "host-init.sh", self.folder, self.name],
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                *spaces,
+                HERE / "host-init.sh",
+                self.folder,
+                self.name,
+            ],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # of unshare alone; the host writes to init.log
         )

@@ -108,7 +108,9 @@ def test_auto_converge_slows_a_busy_guest_down_until_it_moves(lab: LibvirtLab) -
 def test_a_full_destination_keeps_the_guest_where_it_is(lab: LibvirtLab) -> None:
     images = lab.host(lab.destination).images
     prepare(lab)
-    lab.host(lab.destination).inside("mount", "-t", "tmpfs", "-o", "size=2M", "none", "/var/lib/libvirt/images")
+    lab.host(lab.destination).inside(
+        "mount", "-t", "tmpfs", "-o", "size=2M", "none", "/var/lib/libvirt/images"
+    )
     try:
         with lab.connected(lab.host(lab.destination)) as connection:
             connection.storagePoolLookupByName("default").refresh()
