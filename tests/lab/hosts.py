@@ -108,9 +108,11 @@ class LabHost:
         ours = Path("/proc/self/ns/net").readlink()
         wait_for(f"{self.name} has a network", lambda: Path(f"/proc/{self.init}/ns/net").readlink() != ours)
         run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.init)
+        mac = f"52:54:00:1a:{NUMBER:02x}:{self.number:02x}"  # the same after a crash: the others remember it
         run("ip", "link", "set", self.link, "master", BRIDGE, "up")
         for command in (
-            "ip link add br0 type bridge",
+            f"ip link add br0 address {mac} type bridge",
+            f"ip link set eth0 address {mac}",
             "ip link set eth0 master br0 up",
             f"ip addr add {self.address}/24 dev br0",
             "ip link set br0 up",
@@ -149,12 +151,15 @@ class LabHost:
 
     def start_libvirtd(self) -> None:
         """Start libvirtd again."""
-        self.inside("libvirtd", "--listen", "--daemon", "--pid-file", self.folder / "libvirtd.pid")
+        command = ["libvirtd", "--listen", "--daemon", "--pid-file", str(self.folder / "libvirtd.pid")]
+        enter = ["nsenter", "-t", str(self.init), "-a"]
+        nothing = subprocess.DEVNULL  # it keeps what it inherits
+        subprocess.run([*enter, *command], check=True, stdin=nothing, stdout=nothing, stderr=nothing)
         wait_for(f"libvirtd of {self.name}", self.answers)
 
-    def kill_guests(self) -> None:
-        """Kill every qemu on the host."""
-        self.inside("sh", "-c", "kill -9 $(cat /run/libvirt/qemu/*.pid)")
+    def kill_guest(self, name: str) -> None:
+        """Kill the qemu of a guest."""
+        self.inside("kill", "-9", (self.folder / "run" / "qemu" / f"{name}.pid").read_text())
 
     def cut(self) -> None:
         """Pull the network cable."""

@@ -113,10 +113,10 @@ class LibvirtLab:
                 host.start_libvirtd()
             with self.connected(host) as connection:
                 for domain in connection.listAllDomains():
-                    if domain.isActive():
-                        domain.destroy()
-                    with suppress(libvirt.libvirtError):  # a transient one is gone already
-                        domain.undefine()
+                    for remove in (domain.destroy, domain.undefine):
+                        with suppress(libvirt.libvirtError):  # it was off, or is gone by itself
+                            remove()
+                wait_for("no guest is left", lambda: not connection.listAllDomains())
                 (host.folder / "lib" / "serial.log").write_text("")
                 for file in host.images.iterdir():
                     file.unlink()

@@ -49,7 +49,7 @@ def test_destination_libvirtd_dies(lab: LibvirtLab) -> None:
 
 def test_destination_qemu_dies(lab: LibvirtLab) -> None:
     with pytest.raises(MigrationFailed):
-        move(lab, in_memory(lab.host(lab.destination).kill_guests))
+        move(lab, in_memory(lambda: lab.host(lab.destination).kill_guest("web")))
     assert_runs_on(lab, "node1")
     assert power(lab, lab.destination) is None
 
@@ -86,7 +86,7 @@ def test_the_network_is_cut(lab: LibvirtLab) -> None:
 
 def test_source_qemu_dies(lab: LibvirtLab) -> None:
     with pytest.raises(DriverFault):
-        move(lab, in_memory(lab.host(lab.source).kill_guests))
+        move(lab, in_memory(lambda: lab.host(lab.source).kill_guest("web")))
     assert_runs_on(lab)
     assert power(lab, lab.destination) is None
     assert lab.disk_md5(lab.source) is not None
