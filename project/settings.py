@@ -140,6 +140,9 @@ SCHEDULER_FILTERS = env.list(
     "SCHEDULER_FILTERS",
     default=["driver", "compute", "capabilities", "image_properties", "anti_affinity", "affinity"],
 )
+LIBVIRT_TIMEOUT_S = env_number("LIBVIRT_TIMEOUT", 30, 1)
+LIBVIRT_SHUTDOWN_TIMEOUT_S = env_number("LIBVIRT_SHUTDOWN_TIMEOUT", 60, 0)
+LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)

@@ -13,6 +13,9 @@ from servers.errors import NotSupported
 from servers.models import Host, Migration, NetworkInterface, Server, ServerDisk
 from servers.states import MigrationStatus
 
+LIBVIRT_EXTRA = frozenset({"libvirt", "libvirtmod", "lxml"})
+LIBVIRT_MISSING = "libvirt-python is not installed; apt-get install libvirt-dev pkg-config gcc, then pip install 'gantry[libvirt]'"
+
 
 def ref(host: Host) -> HostRef:
     """Return how to reach `host`."""
@@ -25,10 +28,30 @@ def new_ref(name: str, driver: str, uri: str, domain_type: str) -> HostRef:
 
 
 def driver_of(host: HostRef) -> Driver:
-    """Return the driver that speaks to `host`. Raises NotSupported for a driver that is not installed."""
+    """Return the driver that speaks to `host`. Raises NotSupported where that driver is not installed."""
     if host.driver == "simulated":
         return SimulatedFleet(settings.SIMULATED_FLEET).driver(host)
+    if host.driver == "libvirt":
+        return _libvirt_driver(host)
     raise NotSupported(host=host.name, verb=f"be reached: there is no driver {host.driver!r}")
+
+
+def _libvirt_driver(host: HostRef) -> Driver:
+    """Return libvirt's driver of `host`. Raises NotSupported where the extra is not installed."""
+    try:
+        from servers.drivers.libvirt import LibvirtDriver, Settings  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if error.name not in LIBVIRT_EXTRA:
+            raise
+        raise NotSupported(host=host.name, verb=f"be reached: {LIBVIRT_MISSING}") from error
+    return LibvirtDriver(
+        host,
+        Settings(
+            timeout_s=settings.LIBVIRT_TIMEOUT_S,
+            shutdown_s=settings.LIBVIRT_SHUTDOWN_TIMEOUT_S,
+            shared_pools=frozenset(settings.LIBVIRT_SHARED_POOLS),
+        ),
+    )
 
 
 def refresh_host(host: Host) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
+from servers.drivers import storage
 from servers.drivers.base import (
     DestinationCheck,
     Guest,
@@ -57,11 +58,11 @@ class SimulatedLiveMigration(Seat, LiveMigration):
         with self.asked("check_can_live_migrate_source"), self.truth() as db:
             guests.defined(db, self.name, guest)
             its_disks = disks.disks(db, self.name, str(guest.uuid))
-            block = checks.check_storage(
+            block = storage.check_storage(
                 self.ref.name, options, its_disks, disks.pools(db, self.name), destination.pools
             )
             if block:
-                checks.check_room(guest, options, its_disks, destination.available_disk_bytes)
+                storage.check_room(guest, options, its_disks, destination.available_disk_bytes)
             return block
 
     def prepare(self, guest: Guest, source: HostRef, *, block_migration: bool) -> None:

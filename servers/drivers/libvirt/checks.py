@@ -1,0 +1,203 @@
+"""Whether a guest can go to a host: what libvirt knows of both, each refusal with its reason (CONTRACT B.8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import libvirt
+from lxml import etree
+
+from servers.drivers.base import DestinationCheck, FoundGuest, Guest, MoveOptions, Pool
+from servers.drivers.libvirt import definitions, describing
+from servers.drivers.libvirt.definitions import Node
+from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.pools import all_pools
+from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.storage import check_room, check_storage
+from servers.errors import (
+    DestinationHypervisorTooOld,
+    InvalidCPUInfo,
+    InvalidHypervisorType,
+    MigrationPreCheckError,
+    UnableToMigrateToSelf,
+)
+
+MIB = 1024**2
+IMMOVABLE = {
+    "hostdev": "a host device is passed through to it",
+    "filesystem": "a folder of the host is mounted in it",
+}
+"""Devices that bind a guest to its host."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the source says of itself and of the guest."""
+
+    machine: str
+    kind: str
+    version: int
+    cpu: str
+    definition: Node
+    found: FoundGuest
+
+
+def origin(connection: libvirt.virConnect, guest: Guest) -> Origin | None:
+    """Return what the destination has to compare with itself, None where the guest is not defined."""
+    domain = domain_of(connection, guest.uuid)
+    if domain is None:
+        return None
+    capabilities = etree.fromstring(connection.getCapabilities())
+    cpu = capabilities.find("host/cpu")
+    flags = libvirt.VIR_DOMAIN_XML_UPDATE_CPU | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    return Origin(
+        machine=capabilities.findtext("host/uuid", ""),
+        kind=connection.getType(),
+        version=connection.getVersion(),
+        cpu="" if cpu is None else etree.tostring(cpu, encoding="unicode"),
+        definition=definitions.parse(domain.XMLDesc(flags)),
+        found=describing.found_guest(connection, domain),
+    )
+
+
+def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationCheck:
+    """Return what the host `here` offers to a guest of `source`. Raises PreCheckFault."""
+    self_refused = UnableToMigrateToSelf(instance_id=guest.uuid, host=here.ref.name)
+    if here.ref.uri == source.ref.uri:
+        raise self_refused
+    there = source.ask("check_can_live_migrate_destination", lambda connection: origin(connection, guest))
+    if there is None:
+        raise source.missing(guest)
+
+    def check(connection: libvirt.virConnect) -> DestinationCheck:
+        machine = etree.fromstring(connection.getCapabilities()).findtext("host/uuid", "")
+        if machine == there.machine:
+            raise self_refused
+        if connection.getType() != there.kind:
+            raise InvalidHypervisorType
+        if connection.getVersion() < there.version:
+            raise DestinationHypervisorTooOld
+        reason = (
+            unmovable(there.definition)
+            or unsupported(connection, there.definition)
+            or unconnected(connection, there.definition)
+            or crowded(connection, there.found)
+        )
+        pools = all_pools(connection, here.settings.shared_pools)
+        needed = {disk.pool for disk in there.found.disks if disk.pool}
+        if missing := sorted(needed - {p.name for p in pools}):
+            reason = reason or f"{here.ref.name} has no storage pool {missing[0]}"
+        if reason:
+            raise MigrationPreCheckError(reason=reason)
+        check_cpu(connection, there, here.ref.name)
+        room = sum(p.available_bytes for p in pools if p.name in needed)
+        return DestinationCheck(here.ref.name, pools, room)
+
+    return here.ask("check_can_live_migrate_destination", check)
+
+
+def check_source(here: Seat, guest: Guest, destination: DestinationCheck, options: MoveOptions) -> bool:
+    """Return whether the disks have to be copied. Raises InvalidLocalStorage, InvalidSharedStorage, …"""
+
+    def facts(connection: libvirt.virConnect) -> tuple[FoundGuest | None, tuple[Pool, ...]]:
+        domain = domain_of(connection, guest.uuid)
+        found = None if domain is None else describing.found_guest(connection, domain)
+        return found, all_pools(connection, here.settings.shared_pools)
+
+    found, pools = here.ask("check_can_live_migrate_source", facts)
+    if found is None:
+        raise here.missing(guest)
+    for disk in found.disks:
+        if not disk.pool:
+            raise MigrationPreCheckError(
+                reason=f"disk {disk.device} ({disk.path}) is in no storage pool of {here.ref.name}"
+            )
+    block = check_storage(here.ref.name, options, found.disks, pools, destination.pools)
+    if block:
+        check_room(guest, options, found.disks, destination.available_disk_bytes)
+    return block
+
+
+def unmovable(definition: Node) -> str:
+    """Return which device of the guest binds it to its host, or an empty string."""
+    for tag, reason in IMMOVABLE.items():
+        if definition.find(f"devices/{tag}") is not None:
+            return reason
+    for interface in definition.iterfind("devices/interface"):
+        if interface.get("type") in {"hostdev", "direct"}:
+            return f"its interface is of type {interface.get('type')}, which belongs to its host"
+    for disk in definition.iterfind("devices/disk"):
+        if disk.get("device") in {"cdrom", "floppy"} and disk.find("source") is not None:
+            return f"there is a medium in its {disk.get('device')} drive"
+    return ""
+
+
+def unsupported(connection: libvirt.virConnect, definition: Node) -> str:
+    """Return why the hypervisor cannot run a machine of this kind, or an empty string."""
+    kind = definition.find("os/type")
+    assert kind is not None  # libvirt always writes it
+    try:
+        connection.getDomainCapabilities(None, kind.get("arch"), kind.get("machine"), definition.get("type"))
+    except libvirt.libvirtError as error:
+        return f"{connection.getHostname()} cannot run it: {error}"
+    return ""
+
+
+def unconnected(connection: libvirt.virConnect, definition: Node) -> str:
+    """Return which network or bridge of the guest is missing, or an empty string."""
+    for interface in definition.iterfind("devices/interface"):
+        source = interface.find("source")
+        kind = interface.get("type")
+        if source is None or kind not in {"network", "bridge"}:
+            continue
+        name = source.get(kind, "")
+        if kind == "network" and not has_network(connection, name):
+            return f"{connection.getHostname()} has no active network {name}"
+        if kind == "bridge" and not has_bridge(connection, name):
+            return f"{connection.getHostname()} has no bridge {name}"
+    return ""
+
+
+def has_network(connection: libvirt.virConnect, name: str) -> bool:
+    with forgiven(libvirt.VIR_ERR_NO_NETWORK):
+        return bool(connection.networkLookupByName(name).isActive())
+    return False
+
+
+def has_bridge(connection: libvirt.virConnect, name: str) -> bool:
+    """Return whether the host has the interface; taken for granted where libvirt cannot list interfaces."""
+    with forgiven(libvirt.VIR_ERR_NO_SUPPORT):
+        return any(interface.name() == name for interface in connection.listAllInterfaces())
+    return True
+
+
+def crowded(connection: libvirt.virConnect, found: FoundGuest) -> str:
+    """Return that the memory does not suffice, or an empty string. Caches count as free."""
+    stats = connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+    available = (stats.get("free", 0) + stats.get("buffers", 0) + stats.get("cached", 0)) * 1024 // MIB
+    if available >= found.memory_mb:
+        return ""
+    return f"{connection.getHostname()} has {available} MiB of memory, the guest needs {found.memory_mb} MiB"
+
+
+def check_cpu(connection: libvirt.virConnect, there: Origin, host: str) -> None:
+    """Raise InvalidCPUInfo where the CPU lacks what the guest was promised; libvirt compares."""
+    cpu, kind = there.definition.find("cpu"), there.definition.find("os/type")
+    virt_type = there.definition.get("type", "")
+    if cpu is None or kind is None or virt_type != "kvm":
+        return  # an emulated CPU is the same everywhere
+    try:
+        if cpu.get("mode") == "host-passthrough":
+            result = connection.compareCPU(there.cpu)
+        else:
+            xml = etree.tostring(cpu, encoding="unicode")
+            result = connection.compareHypervisorCPU(
+                None, kind.get("arch"), kind.get("machine"), virt_type, xml
+            )
+    except libvirt.libvirtError as error:
+        raise InvalidCPUInfo(reason=f"{host} cannot tell: {error}") from error
+    if result == libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
+        model = cpu.findtext("model") or etree.fromstring(there.cpu).findtext("model", "")
+        raise InvalidCPUInfo(
+            reason=f"{host} lacks features of {model or 'the CPU'} that the guest was promised"
+        )

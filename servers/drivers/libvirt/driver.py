@@ -1,0 +1,52 @@
+"""The driver of one libvirt host."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import libvirt
+
+from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
+from servers.drivers.libvirt import describing
+from servers.drivers.libvirt.cold_migration import LibvirtColdMigration
+from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.live_migration import LibvirtLiveMigration
+from servers.drivers.libvirt.seat import Seat, Settings, domain_of
+
+
+class LibvirtDriver(Driver):
+    """A host that libvirt drives. It holds no state but this process' connection to the host."""
+
+    live_migration: LibvirtLiveMigration
+    cold_migration: LibvirtColdMigration
+
+    def __init__(self, host: HostRef, settings: Settings) -> None:
+        super().__init__(host)
+        self.seat = Seat(host, settings)
+        self.live_migration = LibvirtLiveMigration(self.seat)
+        self.cold_migration = LibvirtColdMigration(self.seat)
+
+    def describe(self) -> HostInfo:
+        shared = self.seat.settings.shared_pools
+        return self.seat.ask("describe", lambda connection: describing.host_info(connection, shared))
+
+    def find_guest(self, guest: UUID) -> FoundGuest | None:
+        def find(connection: libvirt.virConnect) -> FoundGuest | None:
+            domain = domain_of(connection, guest)
+            return None if domain is None else _found(connection, domain)
+
+        return self.seat.ask("find_guest", find)
+
+    def list_guests(self) -> list[FoundGuest]:
+        def list_all(connection: libvirt.virConnect) -> list[FoundGuest]:
+            found = (_found(connection, domain) for domain in connection.listAllDomains())
+            return sorted((guest for guest in found if guest is not None), key=lambda guest: guest.name)
+
+        return self.seat.ask("list_guests", list_all)
+
+
+def _found(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest | None:
+    """Return the guest, None when it was removed while it was looked at."""
+    with forgiven(libvirt.VIR_ERR_NO_DOMAIN):
+        return describing.found_guest(connection, domain)
+    return None

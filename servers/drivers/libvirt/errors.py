@@ -1,0 +1,64 @@
+"""libvirt's errors in the words of `servers.errors`, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import libvirt
+
+from servers.drivers.base import HostRef
+from servers.errors import DriverFault, HypervisorUnavailable
+
+LOST = frozenset(
+    {
+        libvirt.VIR_ERR_NO_CONNECT,
+        libvirt.VIR_ERR_INVALID_CONN,
+        libvirt.VIR_ERR_AUTH_FAILED,
+        libvirt.VIR_ERR_AUTH_CANCELLED,
+        libvirt.VIR_ERR_AUTH_UNAVAILABLE,
+        libvirt.VIR_ERR_RPC,
+    }
+)
+"""With these codes it is the way to the host that fails, not the host."""
+
+JOB_OVER = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
+"""What a job's statistics and its abort answer when the job, or the guest with it, has just gone."""
+
+
+def is_lost(error: libvirt.libvirtError) -> bool:
+    """Return whether the connection is what failed: libvirt reports a closed socket in several ways."""
+    if error.get_error_code() in LOST or error.get_error_domain() == libvirt.VIR_FROM_RPC:
+        return True
+    message = error.get_error_message() or ""
+    return "client socket is closed" in message or "keepalive" in message
+
+
+def unavailable(host: HostRef, error: object) -> HypervisorUnavailable:
+    """Return the fault for a host to which there is no way."""
+    return HypervisorUnavailable(
+        message=f"{HypervisorUnavailable.template()} {host.name}: {error}", host=host.name
+    )
+
+
+def fault(host: HostRef, error: libvirt.libvirtError) -> DriverFault:
+    """Return what `error` of `host` means to us."""
+    if is_lost(error):
+        return unavailable(host, error)
+    return DriverFault(message=f"Host {host.name} refused: {error}", host=host.name)
+
+
+@contextmanager
+def forgiven(*codes: int) -> Iterator[None]:
+    """Let an error with one of these codes pass: what is already so need not be made so."""
+    with suppress(Forgiven):
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in codes:
+                raise Forgiven from error
+            raise
+
+
+class Forgiven(Exception):
+    """An error that was expected."""

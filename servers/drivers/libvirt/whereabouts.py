@@ -1,0 +1,58 @@
+"""Where a guest is, asked of one host: not at all, off, arriving, alive, or torn by a failed post-copy."""
+
+from __future__ import annotations
+
+from enum import Enum
+from uuid import UUID
+
+import libvirt
+
+from servers.drivers.base import Guest, HostRef, JobKind
+from servers.drivers.libvirt import job
+from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.errors import GuestOnTwoHosts
+
+TORN_REASONS = frozenset({libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED})
+
+
+class Presence(Enum):
+    ABSENT = "absent"
+    OFF = "off"
+    ARRIVING = "arriving"
+    ALIVE = "alive"
+    LEAVING = "leaving"
+    """Alive, and on its way to another host."""
+    TORN = "torn"
+    """A part of its memory is on another host, and the way between them is lost."""
+
+
+def presence(connection: libvirt.virConnect, guest: UUID) -> Presence:
+    """Return how the guest is here."""
+    domain = domain_of(connection, guest)
+    if domain is None:
+        return Presence.ABSENT
+    if not domain.isActive():
+        return Presence.OFF
+    state, reason = domain.state()
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason in TORN_REASONS:
+        return Presence.TORN
+    stats = job.statistics(domain)
+    if job.is_incoming(stats):
+        return Presence.ARRIVING
+    return Presence.LEAVING if job.kind(stats) is JobKind.LIVE_MIGRATION else Presence.ALIVE
+
+
+def ask(seat: Seat, guest: Guest) -> Presence:
+    """Ask a host how the guest is there. Raises HypervisorUnavailable, DriverFault."""
+    return seat.ask("find_guest", lambda connection: presence(connection, guest.uuid))
+
+
+def refuse_if_alive(seat: Seat, guest: Guest, here: HostRef) -> None:
+    """Raise GuestOnTwoHosts where the guest is alive at another host, HypervisorUnavailable where that is not known."""
+    if ask(seat, guest) not in {Presence.ABSENT, Presence.OFF}:
+        raise on_two_hosts(guest, seat.ref, here)
+
+
+def on_two_hosts(guest: Guest, *hosts: HostRef) -> GuestOnTwoHosts:
+    """Return the fault that asks for a person's decision."""
+    return GuestOnTwoHosts(guest=guest.name, hosts=" and ".join(host.name for host in hosts))

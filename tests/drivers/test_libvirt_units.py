@@ -1,0 +1,205 @@
+"""What the libvirt driver does without a hypervisor: faults, time limits, definitions, marks, whom it asks first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from django.test import override_settings
+
+libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
+
+from servers.conductor.fleet import driver_of  # noqa: E402
+from servers.drivers.base import HostRef  # noqa: E402
+from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks  # noqa: E402
+from servers.drivers.libvirt.checks import unmovable  # noqa: E402
+from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
+from servers.drivers.libvirt.job import progress  # noqa: E402
+from servers.drivers.libvirt.marks import Way  # noqa: E402
+from servers.drivers.libvirt.pools import pool  # noqa: E402
+from servers.drivers.libvirt.seat import Seat  # noqa: E402
+from servers.errors import DriverFault, HypervisorTimeout, HypervisorUnavailable  # noqa: E402
+from servers.states import PowerState  # noqa: E402
+
+HOST = HostRef("node1", "libvirt", "test:///default", "test")
+NOBODY = HostRef("node9", "libvirt", "qemu+tcp://127.0.0.1:1/system")
+DOMAIN = """
+<domain type='kvm'><name>web</name><memory unit='KiB'>524288</memory><vcpu>2</vcpu>
+ <devices>
+  <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/pool/web.qcow2'/><target dev='vda'/></disk>
+  <disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>
+  <interface type='network'><mac address='52:54:00:00:00:01'/><source network='blue'/></interface>
+  <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0' state='disconnected'/></channel>
+ </devices>
+</domain>"""
+
+
+@pytest.fixture
+def driver() -> LibvirtDriver:
+    return LibvirtDriver(HOST, Settings(timeout_s=5))
+
+
+@pytest.fixture
+def domain() -> Iterator[object]:
+    connection = libvirt.open("test:///default")
+    yield connection.lookupByName("test")
+    connection.close()
+
+
+def test_a_host_says_what_it_is(driver: LibvirtDriver) -> None:
+    info = driver.describe()
+    assert (info.hypervisor_type, info.vcpus) == ("TEST", 16)
+    assert info.pools[0].name == "default-pool"
+
+
+def test_a_host_lists_its_guests_and_finds_each(driver: LibvirtDriver) -> None:
+    (guest,) = driver.list_guests()
+    assert guest.power_state is PowerState.RUNNING
+    assert driver.find_guest(guest.uuid) == guest
+
+
+def test_a_guest_that_is_not_defined_is_not_found(driver: LibvirtDriver) -> None:
+    assert driver.find_guest(UUID(int=7)) is None
+
+
+def test_a_host_that_refuses_the_connection_is_unavailable_and_named() -> None:
+    with pytest.raises(HypervisorUnavailable, match="node9"):
+        LibvirtDriver(NOBODY, Settings()).describe()
+
+
+def test_an_answer_that_does_not_come_in_time_is_a_host_that_is_not_there() -> None:
+    asked = threading.Event()
+    with pytest.raises(HypervisorUnavailable, match=r"0\.2 s"):
+        Seat(HOST, Settings(timeout_s=0.2)).ask("describe", lambda connection: asked.wait(2))
+
+
+def test_a_change_that_does_not_end_in_time_has_an_unknown_outcome() -> None:
+    asked = threading.Event()
+    with pytest.raises(HypervisorTimeout, match="confirm"):
+        Seat(HOST, Settings(timeout_s=0.2)).ask("confirm", lambda connection: asked.wait(2), changes=True)
+
+
+def test_a_change_on_a_connection_that_breaks_has_an_unknown_outcome() -> None:
+    def breaks(connection: object) -> None:
+        raise broken("internal error: client socket is closed")
+
+    with pytest.raises(HypervisorTimeout):
+        Seat(HOST, Settings()).ask("confirm", breaks, changes=True)
+    with pytest.raises(HypervisorUnavailable):
+        Seat(HOST, Settings()).ask("describe", breaks)
+
+
+def broken(message: str) -> object:
+    error = libvirt.libvirtError(message)
+    error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_NONE, message, 2, None, None, None, 0, 0)
+    return error
+
+
+def test_what_a_host_refuses_is_a_fault_with_its_words(driver: LibvirtDriver) -> None:
+    with pytest.raises(DriverFault, match="node1 refused"):
+        driver.seat.ask("anything", lambda connection: connection.lookupByName("nobody"))
+
+
+def test_a_slow_host_is_in_nobodys_way(driver: LibvirtDriver) -> None:
+    slow = Seat(HostRef("slow", "libvirt", "test:///default?slow"), Settings(timeout_s=3))
+    busy = threading.Thread(target=lambda: slow.ask("describe", lambda connection: time.sleep(1)))
+    busy.start()
+    started = time.monotonic()
+    driver.describe()
+    assert time.monotonic() - started < 0.9
+    busy.join()
+
+
+class Line:
+    """A connection that can die."""
+
+    alive = True
+
+    def isAlive(self) -> bool:
+        return self.alive
+
+
+def test_a_dead_connection_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servers.drivers.libvirt.connections.connect", lambda uri: Line())
+    first = CONNECTIONS.get("qemu:///dies")
+    assert CONNECTIONS.get("qemu:///dies") is first
+    first.alive = False
+    assert CONNECTIONS.get("qemu:///dies") is not first
+
+
+def test_a_definition_is_read(driver: LibvirtDriver) -> None:
+    tree = definitions.parse(DOMAIN)
+    assert [(d.device, d.path, d.format) for d in definitions.disks(tree)] == [
+        ("vda", "/pool/web.qcow2", "qcow2")
+    ]
+    assert [(n.mac, n.network) for n in definitions.nics(tree)] == [("52:54:00:00:00:01", "blue")]
+    assert (definitions.memory_mb(tree), definitions.vcpus(tree)) == (512, 2)
+    assert definitions.has_agent(tree, running=False)
+    assert not definitions.has_agent(tree, running=True)
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [
+        ("<hostdev mode='subsystem' type='pci'/>", "host device"),
+        ("<filesystem type='mount'/>", "folder"),
+        ("<interface type='direct'><source dev='eth0'/></interface>", "direct"),
+        ("<disk device='cdrom'><source file='/iso'/></disk>", "cdrom"),
+    ],
+)
+def test_a_device_that_binds_a_guest_to_its_host_is_named(device: str, reason: str) -> None:
+    assert unmovable(definitions.parse(DOMAIN)) == ""
+    assert reason in unmovable(definitions.parse(DOMAIN.replace("</devices>", f"{device}</devices>")))
+
+
+def test_a_definition_cannot_read_files_of_the_server(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("swordfish")
+    xml = f'<!DOCTYPE d [<!ENTITY e SYSTEM "{secret.as_uri()}">]><domain><name>&e;</name></domain>'
+    assert definitions.parse(xml).findtext("name") != "swordfish"
+
+
+def test_a_mark_comes_back_as_it_was_written(domain: object) -> None:
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    mark = marks.mark(Way.TO, NOBODY, was_running=True)
+    marks.write(domain, mark, flags)
+    assert marks.read(domain, flags) == mark
+    marks.write(domain, None, flags)
+    marks.write(domain, None, flags)
+    assert marks.read(domain, flags) is None
+
+
+def test_a_mark_is_replaced_in_a_definition() -> None:
+    tree = definitions.parse(DOMAIN)
+    for way in (Way.TO, Way.FROM):
+        marks.into(tree, marks.mark(way, NOBODY))
+    found = tree.findall(f"metadata/{{{marks.NAMESPACE}}}move")
+    assert [mark.get("way") for mark in found] == ["from"]
+
+
+def test_a_directory_is_shared_only_where_the_deployment_says_so() -> None:
+    connection = libvirt.open("test:///default")
+    (found,) = connection.listAllStoragePools()
+    assert not pool(found, frozenset()).shared
+    declared = pool(found, frozenset({"default-pool"}))
+    assert declared.shared
+    assert declared.identity == "shared:default-pool"
+    connection.close()
+
+
+def test_progress_is_in_bytes() -> None:
+    now = progress({"memory_total": 10, "memory_dirty_rate": 3, "memory_page_size": 4096, "disk_bps": 5})
+    assert (now.memory_total_bytes, now.dirty_rate_bytes_s, now.rate_bytes_s) == (10, 12288, 5)
+
+
+def test_the_conductor_finds_the_driver_by_its_name() -> None:
+    with override_settings(LIBVIRT_TIMEOUT_S=7.0, LIBVIRT_SHARED_POOLS=["nfs"]):
+        driver = driver_of(replace(HOST, name="rack 7"))
+    assert isinstance(driver, LibvirtDriver)
+    assert driver.seat.settings.timeout_s == 7
+    assert driver.seat.settings.shared_pools == {"nfs"}

@@ -1,0 +1,66 @@
+"""One lab for all tests of this folder; `make lab` installs what it needs and runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+try:
+    from tests.lab.stage import LibvirtLab, build_boot_files, staged
+except ImportError:  # libvirt-python is an extra
+    THERE = False
+else:
+    THERE = True
+
+PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "ip", "nsenter", "unshare", "setpriv")
+SPACES = ["unshare", "--uts", "--mount", "--net", "--pid", "--fork", "true"]
+
+
+def missing() -> str:
+    """Return why the tests cannot run, or nothing."""
+    if not os.environ.get("LAB"):
+        return "two libvirt hosts are started by: make lab"
+    if not THERE:
+        return "libvirt-python is not installed"
+    if os.geteuid() != 0:
+        return "the lab's hosts need root"
+    if absent := [program for program in PROGRAMS if not shutil.which(program)]:
+        return f"not installed: {', '.join(absent)}"
+    if subprocess.run(SPACES, capture_output=True, check=False).returncode:
+        return "this machine lets nobody make namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN)"
+    return ""
+
+
+collect_ignore_glob = [] if THERE else ["test_*.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    reason = missing() if ours else ""
+    for item in ours:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+if THERE:
+
+    @pytest.fixture(scope="session")
+    def machines() -> Iterator[LibvirtLab]:
+        """Return the two hosts, which live as long as the test run."""
+        data = Path(os.environ.get("DATA_DIR", ".data/lab")).resolve()
+        build_boot_files(data / "guest")
+        with tempfile.TemporaryDirectory(dir=data, prefix="hosts-") as state:
+            yield from staged(Path(state), data / "guest")
+
+    @pytest.fixture
+    def lab(machines: LibvirtLab) -> LibvirtLab:
+        """Return the lab with its guest running on node1, as if nothing had ever happened."""
+        machines.clear()
+        machines.wake_guest()
+        return machines

@@ -1,0 +1,136 @@
+"""Actions from the REST door to a real guest: what the answer says is true on the guest's side."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from servers.actions.task import Task
+from servers.conductor import claims
+from servers.conductor.fleet import refresh_host
+from servers.conductor.task import WorkingTask
+from servers.conductor.work import run_until_idle
+from servers.models import ActionRecord, Host, Migration, Project, Server, ServerDisk, StoragePool
+from servers.states import ActionStatus, MigrationStatus, PowerState, VmState
+from tests.conftest import Caller
+from tests.drivers.contract import power
+from tests.factories import make_host, make_interface, make_server
+from tests.lab.stage import GUEST, SETTINGS, LibvirtLab
+
+pytestmark = pytest.mark.django_db
+
+NEWEST = "2.96"
+
+
+@pytest.fixture
+def server(lab: LibvirtLab, project: Project, settings: Any) -> Server:
+    """Return the record of the lab's guest, with the records of both hosts."""
+    settings.LIBVIRT_TIMEOUT_S = SETTINGS.timeout_s
+    settings.LIBVIRT_SHUTDOWN_TIMEOUT_S = SETTINGS.shutdown_s
+    settings.LIVE_MIGRATION_BANDWIDTH_MIB_S = lab.slow.bandwidth_mib_s
+    settings.HEARTBEAT_LIMIT_S = 600
+    for ref in (lab.source, lab.destination):
+        host = make_host(ref.name, driver="libvirt", uri=ref.uri, domain_type=ref.domain_type)
+        for seen in lab.driver(ref).describe().pools:
+            host.pools.add(StoragePool.objects.create(name=seen.name, identity=seen.identity, capacity_gb=10))
+        refresh_host(host)
+    node1 = Host.objects.get(name=lab.source.name)
+    (disk,), (nic,) = GUEST.disks, GUEST.nics
+    server = make_server(project, uuid=GUEST.uuid, host=node1, memory_mb=GUEST.memory_mb)
+    ServerDisk.objects.create(
+        server=server, pool=node1.pools.get(), device=disk.device, path=disk.path, size_bytes=disk.size_bytes
+    )
+    make_interface(server, *nic.addresses, gateway=nic.gateway)
+    claims.claim(server.pk, node1.name)
+    return server
+
+
+def act(caller: Caller, server: Server, body: dict[str, Any]) -> ActionRecord:
+    """Ask for an action, and carry it out."""
+    response = caller.post(f"/v2.1/servers/{server.uuid}/action", body, NEWEST)
+    assert response.status_code in {202, 204}, response.content
+    run_until_idle()
+    return ActionRecord.objects.filter(server=server).latest("created_at")
+
+
+def live(host: str | None = "node2") -> dict[str, Any]:
+    return {"os-migrateLive": {"host": host, "block_migration": "auto"}}
+
+
+def shown(caller: Caller, server: Server) -> dict[str, Any]:
+    body = caller.get(f"/v2.1/servers/{server.uuid}", NEWEST).json()["server"]
+    return {"status": body["status"], "host": body["OS-EXT-SRV-ATTR:host"]}
+
+
+def test_a_live_migration_moves_the_guest_that_runs(admin: Caller, server: Server, lab: LibvirtLab) -> None:
+    before = lab.heartbeat()
+    record = act(admin, server, live())
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node2"}
+    assert lab.heartbeat() > before > 0
+    assert lab.beating() == ["node2"]
+    assert power(lab, lab.source) is None
+    assert lab.disk_md5(lab.source) is None
+
+
+def test_a_killed_worker_is_followed_by_one_that_attaches(
+    admin: Caller, server: Server, lab: LibvirtLab, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """The worker is gone."""
+
+    def dies(task: Task, progress: object) -> None:
+        raise Killed
+
+    settings.LEASE_TTL_S = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkingTask, "report", dies)
+        with pytest.raises(Killed):
+            act(admin, server, live())
+    found = lab.driver(lab.source).find_guest(server.uuid)
+    assert found is not None
+    assert found.job_destination == "node2"
+    settings.LEASE_TTL_S = 60
+    time.sleep(1.5)
+    run_until_idle()
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node2"}
+    assert lab.beating() == ["node2"]
+    assert Migration.objects.get(server=server).status == MigrationStatus.COMPLETED
+
+
+def test_a_live_migration_to_a_dead_host_leaves_the_guest_alone(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    lab.host(lab.destination).crash()
+    record = act(admin, server, live())
+    assert record.status == ActionStatus.FAILED
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node1"}
+    assert lab.beating() == ["node1"]
+
+
+def test_a_cold_migration_is_confirmed(admin: Caller, server: Server, lab: LibvirtLab) -> None:
+    record = act(admin, server, {"migrate": {"host": "node2"}})
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, server) == {"status": "VERIFY_RESIZE", "host": "node2"}
+    assert power(lab, lab.source) is PowerState.SHUTDOWN
+    assert lab.disk_md5(lab.source) is not None
+    act(admin, server, {"confirmResize": None})
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node2"}
+    assert lab.disk_md5(lab.source) is None
+    assert lab.disk_md5(lab.destination) is not None
+    assert lab.heartbeat() > 0
+    assert lab.beating() == ["node2"]
+
+
+def test_a_cold_migration_is_reverted(admin: Caller, server: Server, lab: LibvirtLab) -> None:
+    act(admin, server, {"migrate": {"host": "node2"}})
+    record = act(admin, server, {"revertResize": None})
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node1"}
+    server.refresh_from_db()
+    assert server.vm_state == VmState.ACTIVE
+    assert lab.disk_md5(lab.destination) is None
+    assert lab.heartbeat() > 0
+    assert lab.beating() == ["node1"]
