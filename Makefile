@@ -2,13 +2,14 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .data/clients/venv
 NEWEST := for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done
 PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check e2e screenshots browser docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -29,12 +30,24 @@ up: setup ## Start everything: database, demo fleet, web server and worker; Ctrl
 test: setup ## Run the tests
 	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto
 
+fuzz: setup ## Send 2,000 requests made up from the OpenAPI document (FUZZ_EXAMPLES=20000 for more)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} DATA_DIR=.data/test $(BIN)/python -m pytest -n auto tests/fuzz
+
 check: setup ## Run ruff, mypy, import-linter and the check for missing migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@DATA_DIR=.data/test $(BIN)/python manage.py makemigrations --check --dry-run
+
+clients: client-venv ## Run OpenStack's own clients against Gantry, at four microversions
+	@CLIENTS=1 $(CLIENTS)/bin/python -m pytest tests/clients --confcutdir=tests/clients -o addopts=-q \
+		-p no:cacheprovider -W ignore -n 2 --dist loadgroup
+
+client-venv: setup
+	@cmp -s tests/clients/constraints.txt $(CLIENTS)/installed.txt || { \
+		$(PYTHON) -m venv $(CLIENTS) && $(CLIENTS)/bin/python $(PIP) -r tests/clients/constraints.txt && \
+		cp tests/clients/constraints.txt $(CLIENTS)/installed.txt; }
 
 e2e: browser ## Run the tests of the console in Chromium (apt-get install chromium)
 	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=
@@ -45,6 +58,10 @@ screenshots: browser ## Take pictures of every page: .data/screenshots, four for
 browser: setup
 	@cmp -s tests/e2e/constraints.txt $(VENV)/browser.txt || { \
 		$(BIN)/python $(PIP) -r tests/e2e/constraints.txt && cp tests/e2e/constraints.txt $(VENV)/browser.txt; }
+
+openstack: setup ## Run the tests with a real Keystone and a real Glance, installed into .data/openstack
+	@$(BIN)/python -m tests.openstack.installing
+	@OPENSTACK=1 DATA_DIR=.data/test $(BIN)/python -m pytest tests/openstack -o addopts=
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states

@@ -51,6 +51,13 @@ def env_flag(name: str, default: bool) -> bool:
     return word in {"true", "yes", "on", "1"}
 
 
+def require_address(name: str, value: str) -> None:
+    """Do nothing when `value` is an address of the web; raise ImproperlyConfigured otherwise."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} must be an http or https address, not {value!r}")
+
+
 def kept_secret(path: Path) -> str:
     """Return the secret that is kept in `path`, readable by the owner alone; make it when there is none."""
     if not path.exists():
@@ -65,9 +72,8 @@ def kept_secret(path: Path) -> str:
 DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "data").resolve()
 PORT = env_int("PORT", 8774, 1)
 PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+require_address("PUBLIC_URL", PUBLIC_URL)
 _public = urlsplit(PUBLIC_URL)
-if _public.scheme not in {"http", "https"} or not _public.hostname:
-    raise ImproperlyConfigured(f"PUBLIC_URL must be an http or https address, not {PUBLIC_URL!r}")
 
 DEBUG = env_flag("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
@@ -76,6 +82,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
 if env_flag("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
+    AXES_CLIENT_IP_CALLABLE = "servers.api.client_address.behind_proxy"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -102,6 +109,27 @@ RECONCILE_INTERVAL_S = env_number("RECONCILE_INTERVAL", 60, 0)
 UNKNOWN_RETRY_S = env_number("UNKNOWN_RETRY", 15, 0.1)
 KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1)
 KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0)
+IDENTITY = env_choice("IDENTITY", "embedded", {"embedded", "keystone"})
+KEYSTONE_URL = env.str("KEYSTONE_URL", "").rstrip("/")
+KEYSTONE_USER = env.str("KEYSTONE_USER", "gantry")
+KEYSTONE_PASSWORD = env.str("KEYSTONE_PASSWORD", "")
+KEYSTONE_PROJECT = env.str("KEYSTONE_PROJECT", "service")
+KEYSTONE_DOMAIN_ID = env.str("KEYSTONE_DOMAIN_ID", "default")
+KEYSTONE_TIMEOUT_S = env_number("KEYSTONE_TIMEOUT", 5, 0.1)
+KEYSTONE_TOKEN_CACHE_S = env_int("KEYSTONE_TOKEN_CACHE", 0, 0)
+IMAGES = env_choice("IMAGES", "local", {"local", "glance"})
+GLANCE_URL = env.str("GLANCE_URL", "").rstrip("/")
+GLANCE_TIMEOUT_S = env_number("GLANCE_TIMEOUT", 60, 0.1)
+if IDENTITY == "keystone":
+    require_address("KEYSTONE_URL", KEYSTONE_URL)
+    if not KEYSTONE_PASSWORD:
+        raise ImproperlyConfigured("IDENTITY=keystone needs KEYSTONE_PASSWORD, the password of KEYSTONE_USER")
+if IMAGES == "glance":
+    require_address("GLANCE_URL", GLANCE_URL)
+    if IDENTITY != "keystone":
+        raise ImproperlyConfigured(
+            "IMAGES=glance needs IDENTITY=keystone: both have to know the same projects"
+        )
 TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60)
 HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 1)
 RESET_NETWORK_GONE = env_flag("RESET_NETWORK_GONE", False)
@@ -130,6 +158,7 @@ INSTALLED_APPS = [
     "django_fsm",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
     "simple_history",
     "axes",
     "django_tasks",
@@ -191,6 +220,17 @@ AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["password", "secret"]
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gantry",
+    "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": PUBLIC_URL}],
+    "DEFAULT_GENERATOR_CLASS": "servers.api.schema.generator.Generator",
+    "POSTPROCESSING_HOOKS": [],  # enums stay where they are used
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_INCLUDE_SCHEMA": False,
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

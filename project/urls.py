@@ -12,5 +12,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", console.urls),
     path("identity", include("servers.api.identity.urls")),
     path("image", include("servers.api.image.urls")),
+    path("openapi", include("servers.api.schema.urls")),
     path("", include("servers.api.compute.urls")),  # last: it answers what is nobody's
 ]

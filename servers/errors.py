@@ -7,6 +7,7 @@
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
     │   │   └── MigrationMissing
     │   ├── Unauthenticated
+    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
@@ -16,6 +17,7 @@
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
         ├── PreCheckFault            a candidate is refused; the next one may do
         │   └── MigrationPreCheckError · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
+        ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · MigrationAborted · MigrationFailed · BackupFailed
             ├── AgentUnavailable · AgentNotReady · NotSupported
@@ -115,6 +117,18 @@ class MigrationMissing(Invalid):
 
 class Unauthenticated(Refusal):
     """The request you have made requires authentication."""
+
+
+class ServiceUnavailable(Refusal):
+    """A service that is needed for the request does not answer; try again later."""
+
+
+class IdentityUnavailable(ServiceUnavailable):
+    """The identity service does not answer; try again later."""
+
+
+class ImagesUnavailable(ServiceUnavailable):
+    """The image service cannot do it now; try again later. {reason}"""
 
 
 class NotPermitted(Refusal):
@@ -340,6 +354,12 @@ class HypervisorTimeout(DriverFault):
 
 class ImageStoreFault(ActionFault):
     """The image store refused: {reason}"""
+
+
+class ImageStoreUnavailable(ImageStoreFault):
+    """The image store does not answer: {reason}"""
+
+    retryable = True
 
 
 NOVA_NAMES = {Unforeseen: "NovaException"}

@@ -60,6 +60,8 @@ class Context:
     roles: frozenset[str]
     user_name: str = ""
     project_name: str = ""
+    user_domain_id: str = ""
+    project_domain_id: str = ""
     system_scope: str | None = None
     request_id: str = ""
     door: str = "rest"
@@ -69,6 +71,8 @@ class Context:
         return {
             "user_id": self.user_id,
             "project_id": self.project_id,
+            "user_domain_id": self.user_domain_id,
+            "project_domain_id": self.project_domain_id,
             "roles": sorted(self.roles),
             "system_scope": self.system_scope,
         }
@@ -119,6 +123,9 @@ READ_RULES = (
     Rule("os_compute_api:os-hypervisors:list", Role.ADMIN, "list hypervisors"),
     Rule("os_compute_api:os-hypervisors:list-detail", Role.ADMIN, "list hypervisors with details"),
     Rule("os_compute_api:os-hypervisors:show", Role.ADMIN, "show a hypervisor"),
+    Rule("os_compute_api:os-hypervisors:uptime", Role.ADMIN, "ask how long a hypervisor has been up"),
+    Rule("os_compute_api:os-availability-zone:list", Role.READER, "list availability zones"),
+    Rule("os_compute_api:os-availability-zone:detail", Role.ADMIN, "list availability zones with hosts"),
     Rule("os_compute_api:os-hosts:list", Role.ADMIN, "list hosts"),
     Rule("os_compute_api:os-hosts:show", Role.ADMIN, "show a host"),
     Rule("os_compute_api:os-aggregates:index", Role.ADMIN, "list aggregates"),

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from servers import clock
+from servers.conductor.context import roles_of
 from servers.models import (
     ActionEvent,
     ActionRecord,
@@ -47,7 +48,9 @@ def make_user(role: str | None = None, project: Project | None = None, **fields:
 
 
 def make_token(user: User, project: Project | None, roles: list[str], **fields: Any) -> str:
-    """Return the secret of a new token."""
+    """Return the secret of a new token of somebody who has these roles."""
+    for role in set(roles) - roles_of(user, project.pk if project else None):
+        Membership.objects.create(user=user, project=project, role=role)
     _, secret = Token.issue(user, 3600, project=project, roles=roles, methods=["password"], **fields)
     return secret
 

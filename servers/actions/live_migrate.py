@@ -103,7 +103,7 @@ class LiveMigrate(Action):
         ),
     )
     parameters = (
-        Parameter("host", HostName(), "destination; the scheduler chooses when it is null"),
+        Parameter("host", HostName(), "destination; without one the scheduler chooses"),
         Parameter("block_migration", Boolean(), "copy the disks as well", until="2.24"),
         Parameter(
             "block_migration",

@@ -50,7 +50,7 @@ class Migrate(Action):
         Parameter(
             "host",
             HostName(),
-            "destination; the scheduler chooses when it is null",
+            "destination; without one the scheduler chooses",
             since="2.56",
             required=False,
         ),

@@ -1,6 +1,17 @@
 """The browser console: Django's admin over everything that is kept, and the same actions as at the other doors."""
 
-from servers.admin import access, actions, fleet, hosts, images, migrations, server_list, workers
+from servers.admin import access, actions, credentials, fleet, hosts, images, migrations, server_list, workers
 from servers.admin.site import console
 
-__all__ = ["access", "actions", "console", "fleet", "hosts", "images", "migrations", "server_list", "workers"]
+__all__ = [
+    "access",
+    "actions",
+    "console",
+    "credentials",
+    "fleet",
+    "hosts",
+    "images",
+    "migrations",
+    "server_list",
+    "workers",
+]

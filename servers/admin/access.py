@@ -1,19 +1,14 @@
-"""Who there is: users, projects, memberships, tokens and application credentials."""
+"""Who there is: users, projects, memberships and tokens."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
 
 from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin
-from servers.admin.caller import OPERATORS, allows
 from servers.admin.changes import RememberedAdmin
 from servers.admin.site import console
-from servers.models import ApplicationCredential, Domain, Membership, Project, Token, User
+from servers.models import Domain, Membership, Project, Token, User
 
 
 class UserForm(forms.ModelForm[User]):
@@ -82,26 +77,6 @@ class MembershipAdmin(RememberedAdmin, OperatorAdmin):
     list_filter = ("role", "project")
     list_select_related = ("user", "project")
     search_fields = ("user__name", "project__name")
-
-
-@admin.register(ApplicationCredential, site=console)
-class ApplicationCredentialAdmin(RecordAdmin):
-    """What programs log in with; only hashes are kept. Everybody sees and deletes his own."""
-
-    list_display = ("name", "user", "project", "expires_at", "created_at")
-    list_select_related = ("user", "project")
-    fields = ("name", "description", "user", "project", "roles", "expires_at", "created_at")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        mine = Q() if allows(request, OPERATORS) else Q(user_id=request.user.pk)
-        return super().get_queryset(request).filter(mine)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_active
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_active
 
 
 @admin.register(Token, site=console)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -18,10 +16,10 @@ from servers.actions import registry
 from servers.actions.base import known_steps
 from servers.admin import badges, filters
 from servers.admin.amounts import moment
-from servers.admin.base import RecordAdmin
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
-from servers.admin.labels import label_of_slug, step_label
+from servers.admin.labels import label_of_slug, parameter_label, step_label
+from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import took
 from servers.admin.worker_health import worker_health
@@ -29,20 +27,39 @@ from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType
 
 
-def steps_of(record: ActionRecord) -> list[dict[str, str]]:
+def params_of(record: ActionRecord) -> list[tuple[str, Any]]:
+    """Return what was asked for, under the names of the form; what was left open is left out."""
+    action = registry.get(record.slug)
+    labels = {p.name: parameter_label(p) for p in action.parameters} if action else {}
+    return [(labels.get(name, name), value) for name, value in record.params.items() if value is not None]
+
+
+@dataclass(frozen=True)
+class ShownStep:
+    """A step of an action: how far it is, and when it began and ended."""
+
+    name: str
+    state: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+def steps_of(record: ActionRecord) -> list[ShownStep]:
     """Return the definition's steps, each with how far it is."""
     action = registry.get(record.slug)
-    names = list(known_steps(action)) if action else list(record.begun)
-    return [{"name": step_label(name), "state": step_state(record, name)} for name in names]
+    times = {step["name"]: step for step in record.steps}
+    return [shown_step(record, name, times.get(name)) for name in (known_steps(action) if action else times)]
 
 
-def step_state(record: ActionRecord, name: str) -> str:
-    """Return whether a step is done, going on, was left unfinished, or has not begun."""
-    if name in record.done:
-        return "done"
-    if name not in record.begun:
-        return "not begun"
-    return "not finished" if record.is_over else "going on"
+def shown_step(record: ActionRecord, name: str, times: dict[str, Any] | None) -> ShownStep:
+    """Return a step as done, going on, where the action came to its end, or not begun."""
+    if times is None:
+        return ShownStep(step_label(name), "not begun")
+    began = datetime.fromisoformat(times["began"])
+    if times["ended"]:
+        return ShownStep(step_label(name), "done", began, datetime.fromisoformat(times["ended"]))
+    waits = record.status in {ActionStatus.QUEUED, ActionStatus.RUNNING}
+    return ShownStep(step_label(name), "going on" if waits else record.status, began, record.finished_at)
 
 
 def controls_of(record: ActionRecord, request: HttpRequest) -> list[Button]:
@@ -56,10 +73,13 @@ def controls_of(record: ActionRecord, request: HttpRequest) -> list[Button]:
 
 
 @admin.register(ActionRecord, site=console)
-class ActionAdmin(RecordAdmin):
+class ActionAdmin(WatchedAdmin):
     """The task log: everything that anybody had done, newest first."""
 
     read_rule = "os_compute_api:os-instance-actions:list"
+    show_rule = "os_compute_api:os-instance-actions:show"
+    page_name = "action"
+    related = ("server", "server__host", "migration", "image")
     owner_field = "server__project_id"
     list_display = ("what", "of_server", "state", "asked_by", "asked_at", "lasted", "error")
     list_filter = ("status", filters.OpenFilter, filters.ActionFilter, "door", "created_at")
@@ -68,21 +88,8 @@ class ActionAdmin(RecordAdmin):
     search_help_text = "server, user, request id"
     actions = None
 
-    def get_urls(self) -> list[URLPattern]:
-        live = path(
-            "<uuid:record_id>/live/", self.admin_site.admin_view(self.live), name="servers_actionrecord_live"
-        )
-        return [live, *super().get_urls()]
-
-    def find(self, request: HttpRequest, record_id: str) -> ActionRecord:
-        """Return the action when the caller may see it. Raises Http404 or PermissionDenied."""
-        if not allows(request, "os_compute_api:os-instance-actions:show"):
-            raise PermissionDenied
-        try:
-            rows: QuerySet[ActionRecord] = self.get_queryset(request)
-            return rows.select_related("server", "server__host", "migration", "image").get(pk=UUID(record_id))
-        except (ActionRecord.DoesNotExist, ValueError) as error:
-            raise Http404(f"There is no action {record_id}.") from error
+    def title_of(self, record: ActionRecord) -> str:
+        return f"{label_of_slug(record.slug, record.name)} of {record.server.name}"
 
     def page(self, request: HttpRequest, record: ActionRecord) -> dict[str, Any]:
         """Return what stands on the action's page."""
@@ -96,6 +103,7 @@ class ActionAdmin(RecordAdmin):
             "repairs": seen.get("repairs"),
             "move": record.migration,
             "sees_moves": allows(request, "os_compute_api:os-migrations:index"),
+            "params": params_of(record),
             "steps": steps_of(record),
             "events": record.events.all(),
             "controls": controls_of(record, request),
@@ -104,23 +112,6 @@ class ActionAdmin(RecordAdmin):
             "worker": worker_health() if record.status == ActionStatus.QUEUED else None,
             "announcement": f"{name} of {record.server.name}: {record.status}, {record.progress_percent} percent.",
         }
-
-    def live(self, request: HttpRequest, record_id: UUID) -> HttpResponse:
-        """Return the part of the page that may have changed."""
-        record = self.find(request, str(record_id))
-        return render(request, "admin/servers/action_live.html", self.page(request, record))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        record = self.find(request, object_id)
-        title = f"{label_of_slug(record.slug, record.name)} of {record.server.name}"
-        context = {**self.admin_site.each_context(request), **self.page(request, record), "title": title}
-        return render(request, "admin/servers/action.html", {**context, "opts": self.opts})
 
     # -------------------------------------------------------------------------------------- columns
 

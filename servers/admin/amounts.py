@@ -70,8 +70,19 @@ def moment(when: datetime | None) -> SafeString | str:
         return "–"
     local = timezone.localtime(when)
     return format_html(
-        '<time datetime="{}"><span class="absolute">{}</span> <span class="relative">{}</span></time>',
+        '<time datetime="{}"><span class="absolute">{}</span> {} <span class="relative">{}</span></time>',
         when.isoformat(timespec="seconds"),
-        f"{local:%Y-%m-%d %H:%M:%S} {local:%z}",
+        f"{local:%Y-%m-%d %H:%M:%S}",
+        f"{local:%z}",
         ago(when),
+    )
+
+
+def time_of_day(when: datetime | None) -> SafeString | str:
+    """Return the time in the viewer's zone with its offset, where the day stands beside it."""
+    if when is None:
+        return "–"
+    local = timezone.localtime(when)
+    return format_html(
+        '<time datetime="{}">{}</time>', when.isoformat(timespec="seconds"), f"{local:%H:%M:%S %z}"
     )

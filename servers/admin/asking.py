@@ -11,22 +11,37 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_post_parameters
 
 from servers.actions import Action, registry
 from servers.admin.caller import allows, context_for
 from servers.admin.destinations import destinations_of
 from servers.admin.equivalents import command_line, curl_line
+from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import GRAVE, action_label
 from servers.conductor.submit import explain, find_server, submit
-from servers.errors import ActionFault, Conflict, Fault, Gone, InstanceMissing, Missing, NotPermitted, Refusal
+from servers.errors import (
+    ActionFault,
+    Conflict,
+    Fault,
+    Gone,
+    InstanceMissing,
+    Missing,
+    NotPermitted,
+    Refusal,
+    ServiceUnavailable,
+)
 from servers.models import ActionRecord, Server
 
-STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410}
+STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410, ServiceUnavailable: 503}
 SHOW = "os_compute_api:servers:show"
 TICKETS = "tickets"
 KEPT_TICKETS = 30
+
+
+CHANGED = "{} has changed since this page was made. Look at it again; then send the form once more."
 
 
 class SeeOther(HttpResponseRedirect):
@@ -58,6 +73,12 @@ def server_or_404(request: HttpRequest, server_id: str) -> Server:
     return server
 
 
+def likeness(server: Server) -> str:
+    """Return what tells whether a server is still as a page has shown it, without telling what that was."""
+    shown = f"{server.host_id} {server.vm_state} {server.power_state}"
+    return salted_hmac("seen", shown).hexdigest()
+
+
 def bound_form(action: type[Action], request: HttpRequest, **options: Any) -> ActionForm:
     """Return the form with what was sent, or with what the address fills in."""
     if request.method == "POST":
@@ -75,6 +96,8 @@ def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> Htt
         earlier = redeemed(request)
         if earlier is not None:
             return SeeOther(record_url(earlier))
+        if request.POST.get("seen", likeness(server)) != likeness(server):
+            return show_form(request, site, action, server, form, CHANGED.format(server.name), 409)
         if form.is_valid():
             return hand_in(request, site, action, server, form)
     refusal = explain(action, server, context_for(request))
@@ -114,6 +137,8 @@ def show_form(
         "destinations": destinations_of(form, action, server, context_for(request)),
         "lines": lines(action, str(server.pk), form),
         "ticket": uuid4().hex,
+        "seen": likeness(server),
+        "sees_hosts": allows(request, SEES_HOSTS, server.project_id),
     }
     template = "lines" if request.headers.get("HX-Request") else "action_form"
     return render(request, f"admin/servers/{template}.html", context, status=status)

@@ -15,14 +15,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from servers import policy
 from servers.actions import Action
-from servers.admin.asking import SeeOther, action_or_404, bound_form, describe
+from servers.admin.asking import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
 from servers.admin.buttons import running_migration
-from servers.admin.caller import context_for
+from servers.admin.caller import allows, context_for
+from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import action_label
 from servers.conductor.submit import explain, submit
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
-from servers.models import ActionRecord, Server
+from servers.models import ActionRecord, Host, Server
 from servers.policy import Context
 
 LIMIT = 50
@@ -40,6 +41,11 @@ class Candidate:
     server: Server
     reason: str = ""
     permitted: bool = True
+
+    @property
+    def likeness(self) -> str:
+        """Return what tells whether the server is still as it was shown."""
+        return f"{self.server.pk} {likeness(self.server)}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,16 @@ def no_migration(server: Server) -> Refusal:
     return Missing(f"Server {server.pk} has no live migration that is going on.")
 
 
+def as_seen(parts: Split, seen: list[str]) -> Split:
+    """Return the parts with those skipped who have changed since the page was made that says who will act."""
+    if not seen:
+        return parts
+    changed = [c for c in parts.acting if c.likeness not in seen]
+    acting = [c for c in parts.acting if c.likeness in seen]
+    skipped = [Candidate(c.server, CHANGED.format(c.server.name)) for c in changed]
+    return Split(acting, [*parts.skipped, *skipped], parts.forbidden)
+
+
 @sensitive_post_parameters()
 def ask_many(request: HttpRequest, site: AdminSite, slug: str) -> HttpResponse:
     """Show the form for many servers, or hand in what it says."""
@@ -97,7 +113,9 @@ def ask_many(request: HttpRequest, site: AdminSite, slug: str) -> HttpResponse:
     servers = selected(request)
     in_path = [p.name for p in action.parameters if p.in_path]
     form = bound_form(action, request, without=in_path)
-    parts = split(action, servers, context_for(request))
+    if allows(request, SEES_HOSTS):
+        form.offer_hosts(Host.objects.order_by("name").values_list("name", flat=True))
+    parts = as_seen(split(action, servers, context_for(request)), request.POST.getlist("seen"))
     sent = request.method == "POST" and form.is_valid()
     if sent and parts.acting and len(servers) <= LIMIT:
         return SeeOther(hand_in_all(request, action, parts, form))

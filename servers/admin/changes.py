@@ -37,13 +37,15 @@ def entries_of(row: Any) -> list[Entry]:
 
 def entry_of(new: Any, old: Any) -> Entry:
     """Return what one record of the history says, compared with the one before it."""
-    changed = new.diff_against(old).changes if old is not None else []
+    changed = new.diff_against(old, foreign_keys_are_objs=True).changes if old is not None else []
     return Entry(
         at=new.history_date,
-        who=str(new.history_user or "–"),
+        who=new.who or str(new.history_user or "–"),
         door=new.door,
         kind=KINDS[new.history_type],
-        lines=tuple((change.field, change.old, change.new) for change in changed),
+        lines=tuple(
+            (new._meta.get_field(change.field).verbose_name, change.old, change.new) for change in changed
+        ),
     )
 
 

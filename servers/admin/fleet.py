@@ -15,7 +15,6 @@ class StoragePoolAdmin(OperatorAdmin):
 
     list_display = ("name", "identity", "shared", "capacity_gb")
     list_filter = ("shared",)
-    filter_horizontal = ("hosts",)
 
 
 @admin.register(Flavor, site=console)

@@ -15,6 +15,8 @@ from servers.admin.fields import field_of
 from servers.admin.labels import parameter_label, versions_of
 from servers.microversions import Microversion, maximum
 
+ANY_HOST = "let the scheduler choose"
+
 
 def older_parameters(action: type[Action], newest: Microversion) -> list[Parameter]:
     """Return the parameters that the newest version does not know under any row."""
@@ -52,6 +54,12 @@ class ActionForm(forms.Form):
     def host_field(self) -> BoundField | None:
         """Return the field of the destination, or None where the action has none."""
         return next((self[p.name] for p in self.shown if isinstance(p.kind, kinds.HostName)), None)
+
+    def offer_hosts(self, names: Iterable[str]) -> None:
+        """Let the destination be chosen among these hosts, where the action has one."""
+        field = self.host_field()
+        if field is not None:
+            field.field.widget = forms.Select(choices=[("", ANY_HOST), *((name, name) for name in names)])
 
     def older_fields(self) -> list[BoundField]:
         """Return the fields of the parameters that only older versions know."""

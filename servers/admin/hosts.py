@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,6 +23,7 @@ from servers.admin.caller import allows
 from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
+from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.models import Host, Migration
 from servers.states import MIGRATION_OVER
@@ -89,10 +90,11 @@ class SwitchForm(forms.Form):
 
 
 @admin.register(Host, site=console)
-class HostAdmin(RememberedAdmin):
+class HostAdmin(PageAdmin, RememberedAdmin):
     """Machines that run guests."""
 
-    read_rule = "os_compute_api:os-hypervisors:list"
+    read_rule = show_rule = "os_compute_api:os-hypervisors:list"
+    page_name = "host"
     list_display = ("name", "state", "servers_here", "cpu", "memory", "disk", "zone", "heard")
     list_filter = ("enabled", "forced_down", "maintenance", "driver", "availability_zone")
     search_fields = ("name", "hypervisor_hostname", "address")
@@ -133,18 +135,6 @@ class HostAdmin(RememberedAdmin):
         add_allocations(listed.result_list)
         return listed
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        host = get_object_or_404(self.get_queryset(request), pk=object_id)
-        return self.show(request, host, SwitchForm(initial={"reason": host.disabled_reason}))
-
     def switch(self, request: HttpRequest, host_id: int) -> HttpResponse:
         """Enable or disable a host."""
         if not allows(request, UPDATE) or request.method != "POST":
@@ -152,7 +142,7 @@ class HostAdmin(RememberedAdmin):
         host = get_object_or_404(self.get_queryset(request), pk=host_id)
         form = SwitchForm(request.POST)
         if not form.is_valid():
-            return self.show(request, host, form, status=400)
+            return self.show(request, host, 400, form=form)
         row = Host.objects.get(pk=host.pk)
         row.enabled, row.updated_at = form.cleaned_data["enabled"], clock.now()
         row.disabled_reason = "" if row.enabled else form.cleaned_data["reason"]
@@ -162,25 +152,21 @@ class HostAdmin(RememberedAdmin):
         messages.success(request, f"{row.name}: {said}")
         return SeeOther(reverse("admin:servers_host_change", args=[row.pk]))
 
-    def show(self, request: HttpRequest, host: Any, form: SwitchForm, status: int = 200) -> HttpResponse:
-        """Return the host's page."""
+    def page(self, request: HttpRequest, host: Any) -> dict[str, Any]:
+        """Return what stands on the host's page."""
         add_allocations([host])
         moves = Migration.objects.filter(Q(source_compute=host.name) | Q(dest_compute=host.name))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": host.name,
-            "opts": self.opts,
+        return {
             "original": host,
             "host": host,
             "usages": usages_of(host),
-            "form": form,
+            "form": SwitchForm(initial={"reason": host.disabled_reason}),
             "refusal": "" if allows(request, UPDATE) else f"Policy doesn't allow {UPDATE} to be performed.",
             "servers": host.servers.filter(deleted_at=None).order_by("name"),
             "moves": moves.exclude(status__in=MIGRATION_OVER).select_related("server"),
             "pools": host.pools.all(),
             "aggregates": host.aggregates.all(),
         }
-        return render(request, "admin/servers/host.html", context, status=status)
 
     # -------------------------------------------------------------------------------------- columns
 

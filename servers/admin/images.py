@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,12 +17,12 @@ from django.utils.text import slugify
 from servers.admin import badges
 from servers.admin.amounts import moment, size
 from servers.admin.asking import SeeOther, status_of
-from servers.admin.base import RecordAdmin
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
+from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.conductor.images import delete_image, open_image
-from servers.errors import ImageMissing, Refusal
+from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus
 
@@ -31,10 +30,12 @@ DOWNLOAD, DELETE = "download_image", "delete_image"
 
 
 @admin.register(Image, site=console)
-class ImageAdmin(RecordAdmin):
+class ImageAdmin(PageAdmin):
     """Images of disks."""
 
-    read_rule = "get_images"
+    read_rule = show_rule = "get_images"
+    page_name = "image"
+    related = ("server",)
     owner_field = "project_id"
     list_select_related = ("server",)
     search_fields = ("name", "uuid", "instance_uuid", "server__name")
@@ -58,37 +59,14 @@ class ImageAdmin(RecordAdmin):
         ]
         return own + super().get_urls()
 
-    def find(self, request: HttpRequest, image_id: str) -> Image:
-        """Return the image when the caller may see it. Raises Http404 or PermissionDenied."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        try:
-            found: Image = self.get_queryset(request).select_related("server").get(pk=UUID(image_id))
-        except (Image.DoesNotExist, ValueError) as error:
-            raise Http404(str(ImageMissing(image=image_id))) from error
-        return found
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        return self.show(request, self.find(request, object_id))
-
-    def show(self, request: HttpRequest, image: Image, refusal: str = "", status: int = 200) -> HttpResponse:
-        """Return the image's page."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": image.name,
-            "opts": self.opts,
+    def page(self, request: HttpRequest, image: Image) -> dict[str, Any]:
+        """Return what stands on the image's page."""
+        return {
             "image": image,
             "download_refusal": refused(request, DOWNLOAD, image),
-            "delete_refusal": refusal or refused(request, DELETE, image),
+            "delete_refusal": refused(request, DELETE, image),
             "is_there": image.status == ImageStatus.ACTIVE and not image.never_uploaded,
         }
-        return render(request, "admin/servers/image.html", context, status=status)
 
     def download(self, request: HttpRequest, image_id: UUID) -> HttpResponse | StreamingHttpResponse:
         """Return the image's bytes."""
@@ -100,6 +78,8 @@ class ImageAdmin(RecordAdmin):
             content = open_image(image)
         except ImageMissing as fault:
             raise Http404(str(fault)) from fault
+        except ServiceUnavailable as fault:
+            return self.show(request, image, status_of(fault), delete_refusal=str(fault))
         response = StreamingHttpResponse(content, content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         if image.size_bytes is not None:
@@ -114,7 +94,7 @@ class ImageAdmin(RecordAdmin):
         try:
             delete_image(image, context_for(request))
         except Refusal as fault:
-            return self.show(request, image, str(fault), status_of(fault))
+            return self.show(request, image, status_of(fault), delete_refusal=str(fault))
         self.log_deletions(request, Image.objects.filter(pk=image.pk))
         messages.success(request, f"Image {image.name} is deleted.")
         return SeeOther(reverse("admin:servers_image_changelist"))

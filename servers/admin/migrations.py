@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from servers.actions import registry
 from servers.admin import badges
 from servers.admin.amounts import moment
-from servers.admin.base import RecordAdmin
 from servers.admin.buttons import button_of
 from servers.admin.caller import allows, context_for
+from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import milliseconds, took
 from servers.models import Migration
@@ -27,10 +25,12 @@ SEES_HOSTS = "os_compute_api:os-migrations:index:host"
 
 
 @admin.register(Migration, site=console)
-class MigrationAdmin(RecordAdmin):
+class MigrationAdmin(WatchedAdmin):
     """Moves from host to host, newest first."""
 
-    read_rule = "os_compute_api:os-migrations:index"
+    read_rule = show_rule = "os_compute_api:os-migrations:index"
+    page_name = "migration"
+    related = ("server", "server__host")
     owner_field = "server__project_id"
     list_select_related = ("server",)
     search_fields = ("uuid", "server__name", "server__uuid")
@@ -45,22 +45,8 @@ class MigrationAdmin(RecordAdmin):
         hosts = ["source_compute", "dest_compute"] if allows(request, SEES_HOSTS) else []
         return ["status", "migration_type", *hosts, "created_at"]
 
-    def get_urls(self) -> list[URLPattern]:
-        live = path(
-            "<int:number>/live/", self.admin_site.admin_view(self.live), name="servers_migration_live"
-        )
-        return [live, *super().get_urls()]
-
-    def find(self, request: HttpRequest, number: str) -> Migration:
-        """Return the migration when the caller may see it. Raises Http404 or PermissionDenied."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        try:
-            rows = self.get_queryset(request).select_related("server", "server__host")
-            found: Migration = rows.get(pk=int(number))
-        except (Migration.DoesNotExist, ValueError) as error:
-            raise Http404(f"There is no migration {number}.") from error
-        return found
+    def title_of(self, move: Migration) -> str:
+        return f"Migration {move.pk} of {move.server.name}"
 
     def page(self, request: HttpRequest, move: Migration) -> dict[str, Any]:
         """Return what stands on the migration's page."""
@@ -76,23 +62,6 @@ class MigrationAdmin(RecordAdmin):
             "sees_hosts": allows(request, SEES_HOSTS),
             "announcement": f"Migration {move.pk} of {move.server.name}: {move.status}, {move.progress_percent} percent.",
         }
-
-    def live(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Return the part of the page that may have changed."""
-        move = self.find(request, str(number))
-        return render(request, "admin/servers/migration_live.html", self.page(request, move))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        move = self.find(request, object_id)
-        context = {**self.admin_site.each_context(request), **self.page(request, move), "opts": self.opts}
-        context["title"] = f"Migration {move.pk} of {move.server.name}"
-        return render(request, "admin/servers/migration.html", context)
 
     # -------------------------------------------------------------------------------------- columns
 

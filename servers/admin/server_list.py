@@ -9,18 +9,17 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from servers.actions import Action
 from servers.admin import asking, badges, bulk, filters
-from servers.admin.amounts import moment
-from servers.admin.base import RecordAdmin
+from servers.admin.amounts import moment, size
 from servers.admin.buttons import offered
 from servers.admin.caller import allows
 from servers.admin.labels import action_label
+from servers.admin.pages import WatchedAdmin
 from servers.admin.server_page import live_part, whole_page
 from servers.admin.site import console
 from servers.admin.tags import addresses, copyable
@@ -44,10 +43,11 @@ def bulk_action(action: type[Action]) -> BulkAction:
 
 
 @admin.register(Server, site=console)
-class ServerAdmin(RecordAdmin):
+class ServerAdmin(WatchedAdmin):
     """Virtual machines."""
 
     read_rule = "os_compute_api:servers:index"
+    page_name = "server"
     owner_field = "project_id"
     ordering = ("name", "uuid")
     search_help_text = "name, UUID, address, host or project"
@@ -90,7 +90,6 @@ class ServerAdmin(RecordAdmin):
             path("do/<slug:slug>/", view(self.ask_many), name="servers_server_bulk"),
             path("outcome/<slug:key>/", view(self.outcome), name="servers_server_outcome"),
             path("<uuid:server_id>/do/<slug:slug>/", view(self.ask), name="servers_server_do"),
-            path("<uuid:server_id>/live/", view(self.live), name="servers_server_live"),
         ]
         return own + super().get_urls()
 
@@ -105,26 +104,14 @@ class ServerAdmin(RecordAdmin):
     def outcome(self, request: HttpRequest, key: str) -> HttpResponse:
         return bulk.show_outcome(request, self.admin_site, key)
 
-    def live(self, request: HttpRequest, server_id: UUID) -> HttpResponse:
-        """Return the part of the page that may have changed."""
-        server = asking.server_or_404(request, str(server_id))
-        return render(request, "admin/servers/server_live.html", live_part(request, server))
+    def find(self, request: HttpRequest, key: str) -> Server:
+        return asking.server_or_404(request, key)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        server = asking.server_or_404(request, object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            **whole_page(request, server),
-            "title": server.name,
-            "opts": self.opts,
-        }
-        return render(request, "admin/servers/server.html", context)
+    def page(self, request: HttpRequest, server: Server) -> dict[str, Any]:
+        return whole_page(request, server)
+
+    def live_part(self, request: HttpRequest, server: Server) -> dict[str, Any]:
+        return live_part(request, server)
 
     # -------------------------------------------------------------------------------------- columns
 
@@ -149,7 +136,7 @@ class ServerAdmin(RecordAdmin):
 
     @admin.display(description="size", ordering="memory_mb")
     def size(self, server: Server) -> str:
-        return f"{server.vcpus} vCPU, {server.memory_mb} MiB"
+        return f"{server.vcpus} vCPU, {size(server.memory_mb * 2**20)}"
 
     @admin.display(description="power")
     def power(self, server: Server) -> SafeString:

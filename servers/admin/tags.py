@@ -16,6 +16,7 @@ from servers.models import ActionEvent, ActionRecord, Host, Server
 register = template.Library()
 
 register.filter("moment", amounts.moment)
+register.filter("time_of_day", amounts.time_of_day)
 register.filter("size", amounts.size)
 register.filter("server_badge", badges.server_badge)
 register.filter("power_badge", badges.power_badge)

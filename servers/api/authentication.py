@@ -4,38 +4,79 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
 
 from servers.api.answers import json_answer
-from servers.conductor.context import new_request_id
+from servers.conductor.context import new_request_id, roles_of
 from servers.errors import Unauthenticated
 from servers.models import Token
 from servers.policy import Context, implied_roles
 
+BACKENDS = {
+    "embedded": "servers.api.authentication.by_own_token",
+    "keystone": "servers.api.keystone.by_keystone",
+}
+"""Loaded when asked for: Keystone's needs the extra `openstack`."""
+
+
+def authenticate(request: HttpRequest, request_id: str | None = None) -> Context | None:
+    """Return the context of the request's token, or None when it has none that is valid.
+
+    Raises IdentityUnavailable where the site's Keystone does not answer.
+    """
+    if not request.headers.get("X-Auth-Token"):
+        return None
+    found: Context | None = import_string(BACKENDS[settings.IDENTITY])(
+        request, request_id or new_request_id()
+    )
+    if found:
+        request.META["REMOTE_USER"] = found.user_name  # for the history of what the request changes
+    return found
+
+
+def by_own_token(request: HttpRequest, request_id: str) -> Context | None:
+    """Return the context of a token that was issued here, or None."""
+    token = find_token(request.headers["X-Auth-Token"])
+    return context_of_token(token, request_id) if token else None
+
+
+def find_token(secret: str) -> Token | None:
+    """Return the valid token with this secret, its roles as they are now, or None.
+
+    A role that was taken away since counts no more; a token for a project or the system without any is worth nothing.
+    """
+    token = Token.find(secret) if secret else None
+    if token is None or not (token.project or token.system_scope):
+        return token
+    token.roles = sorted(implied_roles(token.roles) & roles_of(token.user, token.project_id))
+    return token if token.roles else None
+
 
 def context_of_token(token: Token, request_id: str) -> Context:
     """Return the context of somebody who has shown this valid token."""
+    project = token.project
     return Context(
         user_id=token.user.pk,
         user_name=token.user.name,
-        project_id=token.project.pk if token.project else "",
-        project_name=token.project.name if token.project else "",
-        roles=implied_roles(token.roles),
+        user_domain_id=token.user.domain_id,
+        project_id=project.pk if project else "",
+        project_name=project.name if project else "",
+        project_domain_id=project.domain_id if project else "",
+        roles=frozenset(token.roles),
         system_scope="all" if token.system_scope else None,
         request_id=request_id,
         door="rest",
     )
 
 
-def authenticate(request: HttpRequest, request_id: str | None = None) -> Context | None:
-    """Return the context of the request's token, or None when it has none that is valid."""
-    secret = request.headers.get("X-Auth-Token", "")
-    token = Token.find(secret) if secret else None
-    return context_of_token(token, request_id or new_request_id()) if token else None
+def keystone_address() -> str:
+    """Return where a token is to be had."""
+    return settings.KEYSTONE_URL if settings.IDENTITY == "keystone" else f"{settings.PUBLIC_URL}/identity"
 
 
 def unauthenticated() -> HttpResponse:
     """Return the 401 of a service that asks Keystone for its users (CONTRACT E.5)."""
     message = str(Unauthenticated())
     answer = json_answer({"error": {"code": 401, "title": "Unauthorized", "message": message}}, 401)
-    answer["WWW-Authenticate"] = f'Keystone uri="{settings.PUBLIC_URL}/identity"'
+    answer["WWW-Authenticate"] = f'Keystone uri="{keystone_address()}"'
     return answer

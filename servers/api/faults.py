@@ -30,6 +30,7 @@ from servers.errors import (
     NotPermitted,
     NoValidHost,
     Refusal,
+    ServiceUnavailable,
     UnableToMigrateToSelf,
     Unauthenticated,
     WrongState,
@@ -56,6 +57,10 @@ class MediaTypeUnknown(Refusal):
     """Unsupported Content-Type"""
 
 
+class FeatureUnsupported(Refusal):
+    """The requested functionality is not supported."""
+
+
 STATUSES: dict[type[Fault], int] = {
     Invalid: 400,
     Unauthenticated: 401,
@@ -65,6 +70,8 @@ STATUSES: dict[type[Fault], int] = {
     Conflict: 409,
     Gone: 410,
     MediaTypeUnknown: 415,
+    FeatureUnsupported: 501,
+    ServiceUnavailable: 503,
     ComputeHostNotFound: 404,
     GuestNotFound: 404,
 }

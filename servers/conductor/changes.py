@@ -79,9 +79,9 @@ def _apply_to_server(action: ActionRecord, change: Change) -> None:
 
 
 def move_disks(server: Server, host: Host) -> None:
-    """Let the server's local disks lie in the new host's pool of the same name, or in its first local one."""
-    for disk in server.disks.filter(pool__shared=False).exclude(pool__hosts=host):
-        pools = StoragePool.objects.filter(hosts=host, shared=False).order_by("pk")
+    """Let disks in pools that the new host lacks lie in its pool of the same name, or in its first local one."""
+    for disk in server.disks.exclude(pool__hosts=host):
+        pools = StoragePool.objects.filter(hosts=host).order_by("shared", "pk")
         pool = pools.filter(name=disk.pool.name).first() or pools.first()
         if pool is not None:
             disk.pool = pool

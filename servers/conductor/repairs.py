@@ -174,8 +174,10 @@ def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
                 return None
             record = new_record(server, [finding])
             record.take("claim")
-            record.exclusive, record.attempt, record.begun = True, 1, [finding.kind.value]
-            record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
+            record.exclusive, record.attempt = True, 1
+            began = clock.now()
+            record.steps = [{"name": finding.kind.value, "began": began.isoformat(), "ended": None}]
+            record.lease_until = began + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
             record.save(force_insert=True)
     except IntegrityError:  # one_exclusive_action_per_server
         return None
@@ -188,6 +190,8 @@ def let_go(lease: Lease, fault: DriverFault | None) -> str:
         with fenced(lease) as record:
             record.take("fail" if fault else "succeed")
             record.message = "Error" if fault else ""
+            ended = None if fault else clock.now().isoformat()
+            record.steps = [{**step, "ended": ended} for step in record.steps]
             record.error_code, record.error_text = (fault.code, str(fault)) if fault else ("", "")
             end(record)
     except LeaseLost:  # os-resetState has put the record back, and no worker would take it
@@ -200,8 +204,8 @@ def end(record: ActionRecord) -> None:
     """Save a record that is over."""
     record.lease_until = None
     record.finished_at = record.updated_at = clock.now()
-    fields = ["status", "message", "error_code", "error_text", "lease_until", "finished_at", "updated_at"]
-    record.save(update_fields=fields)
+    fields = ["status", "steps", "message", "error_code", "error_text"]
+    record.save(update_fields=[*fields, "lease_until", "finished_at", "updated_at"])
 
 
 def drop_abandoned() -> int:

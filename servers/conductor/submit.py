@@ -14,12 +14,13 @@ from django_fsm import TransitionNotAllowed
 from servers import clock, policy
 from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
-from servers.conductor import sealing
+from servers.conductor import images, sealing
 from servers.conductor.changes import take_server_edges
 from servers.conductor.desk import AcceptingDesk
 from servers.conductor.evidence import Evidence, gather
 from servers.conductor.facts import server_facts
 from servers.conductor.fleet import KnownFleet
+from servers.conductor.identifiers import uuid_of
 from servers.conductor.run import carry_out_in_request
 from servers.conductor.work import ring
 from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
@@ -45,7 +46,7 @@ def find_server(server_id: str, context: Context, *, deleted: bool = False) -> S
     if not policy.in_force().is_admin(context):
         servers = servers.filter(project_id=context.project_id)
     try:
-        return servers.get(uuid=UUID(str(server_id)))
+        return servers.get(uuid=uuid_of(server_id))
     except (Server.DoesNotExist, ValueError) as error:
         raise InstanceMissing(server=server_id) from error
 
@@ -76,6 +77,8 @@ def submit(
     definition.check_request(request)
     evidence = gather(server) if action.looks_first else None
     record = accept(definition, server.uuid, request, context, evidence)
+    if record.image is not None:
+        images.announce(record.image)
     if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
         carry_out_in_request(record.pk)
         record.refresh_from_db()

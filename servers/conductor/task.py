@@ -111,8 +111,7 @@ class WorkingTask:
 
     @property
     def begun(self) -> Sequence[str]:
-        begun: Sequence[str] = self.row.begun
-        return begun
+        return self.row.begun
 
     def is_up(self, host: str) -> bool:
         return KnownFleet().is_up(host)
@@ -145,12 +144,17 @@ class WorkingTask:
     def begin_step(self, name: str) -> None:
         """Write down that a step begins, before it has any effect."""
         self.beat()
-        begun = self.row.begun if name in self.row.begun else [*self.row.begun, name]
-        self.write(begun=begun, step=name)
+        steps = self.row.steps
+        if name not in self.row.begun:
+            steps = [*steps, {"name": name, "began": clock.now().isoformat(), "ended": None}]
+        self.write(steps=steps, step=name)
 
     def finish_step(self, name: str) -> None:
         """Write down that a step is done."""
-        self.write(done=[*self.row.done, name])
+        now = clock.now().isoformat()
+        self.write(
+            steps=[{**step, "ended": now} if step["name"] == name else step for step in self.row.steps]
+        )
 
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})
@@ -319,13 +323,14 @@ class WorkingTask:
     def drop_image(self) -> None:
         with fenced(self.lease):
             images.mark_deleted(self._image_id())
-        images.store().discard(self._image_id())
+        images.discard(self._image_id())
 
     def rotate_images(self, backup_type: str, keep: int) -> None:
+        seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
         with fenced(self.lease):
-            gone = images.rotate(self.row.server_id, backup_type, keep, newest=self._image_id())
-        for image in gone:
-            images.store().discard(image)
+            gone = images.rotate(self.row.server_id, backup_type, keep, seen, newest=self._image_id())
+        for image in {*gone, *seen.lost}:
+            images.discard(image)
         self.answer(rotated_out=[str(image) for image in gone])
 
     # -------------------------------------------------------------------------------------------- ends

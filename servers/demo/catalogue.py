@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from servers.conductor.images import store
+from servers.conductor.images import facts_of, store
 from servers.demo.identifiers import uuid_of
 from servers.models import Flavor, Image
 from servers.states import ImageStatus
@@ -45,7 +45,7 @@ def add_images(project_id: str, user_id: str) -> None:
         uuid = uuid_of("image", name)
         content = f"{name}\n".encode() * 4096
         store().place(uuid).write_bytes(content)
-        Image.objects.create(
+        image = Image.objects.create(
             uuid=uuid,
             name=name,
             project_id=project_id,
@@ -54,7 +54,8 @@ def add_images(project_id: str, user_id: str) -> None:
             status=ImageStatus.ACTIVE.value,
             visibility="public",
             disk_format="raw",
-            size_bytes=store().commit(uuid),
+            size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             properties=properties,
         )
+        store().commit(facts_of(image), image.sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers import clock
 from servers.demo.identifiers import uuid_of
-from servers.demo.roster import GIB, HOSTS, LOCAL_POOL, SHARED_CAPACITY_GB, SHARED_POOL, DemoHost
+from servers.demo.roster import GIB, HOSTS, INSTANCES, LOCAL_POOL, SHARED_CAPACITY_GB, DemoHost
 from servers.drivers.base import Pool
 from servers.drivers.simulated import Fleet
 from servers.models import Host, StoragePool
@@ -23,8 +23,6 @@ def add_hosts(fleet: Fleet) -> dict[str, Host]:
 
 
 def _simulate(fleet: Fleet, demo: DemoHost) -> None:
-    shared = Pool(SHARED_POOL, SHARED_IDENTITY, True, SHARED_CAPACITY_GB * GIB, 0)
-    local = Pool(LOCAL_POOL, local_identity(demo), False, demo.disk_gb * GIB, 0)
     fleet.add_host(
         demo.name,
         vcpus=demo.vcpus,
@@ -32,10 +30,19 @@ def _simulate(fleet: Fleet, demo: DemoHost) -> None:
         disk_gb=demo.disk_gb,
         cpu_model=CPU_MODEL,
         version=HYPERVISOR_VERSION,
-        pools=[shared, local],
+        pools=pools(demo),
         bandwidth_bytes_s=demo.bandwidth_bytes_s,
         disk_bytes_s=DISK_BYTES_S,
     )
+
+
+def pools(demo: DemoHost) -> list[Pool]:
+    """Return what the host stores disks in."""
+    if demo.mounts_storage:
+        instances = Pool(INSTANCES, SHARED_IDENTITY, True, SHARED_CAPACITY_GB * GIB, 0)
+    else:
+        instances = Pool(INSTANCES, f"{demo.name}:/var/lib/gantry/instances", False, demo.disk_gb * GIB, 0)
+    return [instances, Pool(LOCAL_POOL, f"{demo.name}:/var/lib/gantry", False, demo.disk_gb * GIB, 0)]
 
 
 def _record(demo: DemoHost) -> Host:
@@ -56,21 +63,10 @@ def _record(demo: DemoHost) -> Host:
         disk_gb=demo.disk_gb,
         heartbeat_at=clock.now(),
     )
-    shared, _ = StoragePool.objects.get_or_create(
-        identity=SHARED_IDENTITY,
-        defaults={"name": SHARED_POOL, "shared": True, "capacity_gb": SHARED_CAPACITY_GB},
-    )
-    local = StoragePool.objects.create(
-        identity=local_identity(demo), name=LOCAL_POOL, capacity_gb=demo.disk_gb
-    )
-    shared.hosts.add(host)
-    local.hosts.add(host)
+    for pool in pools(demo):
+        facts = {"name": pool.name, "shared": pool.shared, "capacity_gb": pool.capacity_bytes // GIB}
+        StoragePool.objects.get_or_create(identity=pool.identity, defaults=facts)[0].hosts.add(host)
     return host
-
-
-def local_identity(demo: DemoHost) -> str:
-    """Return what tells the host's local pool from every other one."""
-    return f"{demo.name}:/var/lib/gantry"
 
 
 def pool_of(name: str, host: Host) -> StoragePool:

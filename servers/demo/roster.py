@@ -23,16 +23,20 @@ class DemoHost:
     disabled_reason: str = ""
     zone: str = "nova"
     bandwidth_bytes_s: int = 100 * MIB
+    mounts_storage: bool = True
+    """Whether the disks of its guests lie on the storage that the racks share, or in a folder of its own."""
 
 
 HOSTS = (
+    DemoHost("edge-1", 4, 4_096, 80, "192.0.2.5", mounts_storage=False),
     DemoHost("rack1-a", 16, 24_576, 400, "192.0.2.11"),
     DemoHost("rack1-b", 24, 32_768, 600, "192.0.2.12"),
     DemoHost("rack2-a", 4, 8_192, 120, "192.0.2.21"),
     DemoHost("rack2-b", 32, 65_536, 800, "192.0.2.22", disabled_reason="waits for a new power supply"),
 )
 
-SHARED_POOL = "shared"
+INSTANCES = "instances"
+"""The pool that every host has: mounted from the racks' storage, or local. A move between the two copies the disks."""
 LOCAL_POOL = "local"
 SHARED_CAPACITY_GB = 2_000
 
@@ -52,7 +56,7 @@ class DemoServer:
     flavor: str = "small"
     vm_state: VmState = VmState.ACTIVE
     power: PowerState = PowerState.RUNNING
-    pool: str = SHARED_POOL
+    pool: str = INSTANCES
     agent: Agent = AGENT
     image: str = "debian-13"
     launched: bool = True
@@ -68,7 +72,7 @@ class DemoServer:
 
 _P, _V = PowerState, VmState
 
-SERVERS = (
+SERVERS = (  # the newest first, as Nova lists them
     # The admin's own: free to be moved, saved and mended.
     DemoServer("web-1", "admin", "rack1-a", tags=("web",), description="Moves in about ten seconds."),
     DemoServer("web-2", "admin", "rack1-a", tags=("web",)),
@@ -135,6 +139,13 @@ SERVERS = (
     DemoServer("archive-1", "shop", None, vm_state=_V.SHELVED_OFFLOADED, power=_P.NOSTATE),
     DemoServer("old-1", "shop", None, vm_state=_V.DELETED, power=_P.NOSTATE, deleted=True),
     # Research: the full host, the disabled one, and what went wrong.
+    DemoServer(
+        "branch-1",
+        "research",
+        "edge-1",
+        "medium",
+        description="Far from the racks: to move it means to copy its disk.",
+    ),
     DemoServer("sim-1", "research", "rack2-a", "large", description="Its host is full."),
     DemoServer("sim-2", "research", "rack2-a", "medium"),
     DemoServer("sim-3", "research", "rack2-a", "small", pool=LOCAL_POOL),

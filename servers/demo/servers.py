@@ -33,7 +33,7 @@ def add_servers(fleet: Fleet, hosts: dict[str, Host]) -> None:
     """Make all servers of the demo."""
     sizes, owners = flavors(), projects()
     add_stranger(fleet)
-    for number, demo in enumerate(SERVERS, start=1):
+    for number, demo in enumerate(reversed(SERVERS), start=1):
         host = hosts[demo.host] if demo.host else None
         server = _record(demo, number, owners[demo.project], sizes[demo.flavor], host)
         _connect(server, number)

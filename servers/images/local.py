@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from servers.errors import ImageMissing, ImageStoreFault
-from servers.images.base import ImageStore
+from servers.errors import ImageMissing
+from servers.images.base import ImageFacts, ImageStore, Stored
+from servers.images.draft import require_digest, translated
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -25,35 +26,40 @@ class LocalImageStore(ImageStore):
     def _path(self, image: UUID) -> Path:
         return self.folder / str(UUID(str(image)))
 
-    def _draft(self, image: UUID) -> Path:
+    def draft(self, image: UUID) -> Path:
+        """Return the path on which `place` lets an image be written."""
         return self._path(image).with_suffix(".part")
 
     def place(self, image: UUID) -> Path:
         with translated(image):
-            self._draft(image).unlink(missing_ok=True)
-        return self._draft(image)
+            self.draft(image).unlink(missing_ok=True)
+        return self.draft(image)
 
-    def commit(self, image: UUID) -> int:
-        draft = self._draft(image)
-        with translated(image):
+    def announce(self, image: ImageFacts) -> None:
+        """Do nothing: who looks for the image finds the record."""
+
+    def commit(self, image: ImageFacts, sha256: str) -> int:
+        draft = self.draft(image.uuid)
+        with translated(image.uuid):
             draft.chmod(0o600)
+            require_digest(draft, sha256)
             sync(draft)
-            draft.rename(self._path(image))
+            draft.rename(self._path(image.uuid))
             sync(self.folder)
-        return self.size(image)
+        return self.look(image.uuid).size_bytes
 
     def discard(self, image: UUID) -> None:
         with translated(image):
             self._path(image).unlink(missing_ok=True)
-            self._draft(image).unlink(missing_ok=True)
+            self.draft(image).unlink(missing_ok=True)
 
     def open(self, image: UUID, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         with translated(image), present(image):
             return Part(self._path(image), start, end)
 
-    def size(self, image: UUID) -> int:
+    def look(self, image: UUID) -> Stored:
         with translated(image), present(image):
-            return self._path(image).stat().st_size
+            return Stored(self._path(image).stat().st_size)
 
 
 class Part(Iterator[bytes]):
@@ -86,15 +92,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def translated(what: object) -> Iterator[None]:
-    """Turn what the file system says into ImageStoreFault."""
-    try:
-        yield
-    except OSError as error:
-        raise ImageStoreFault(reason=f"{what}: {error.strerror}") from error
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from servers import clock
 from servers.conductor.fleet import refresh_host
+from servers.conductor.images import discard_left
 from servers.conductor.periodic import confirm_overdue, reconcile_when_due
 from servers.conductor.retention import prune
 from servers.conductor.work import sweep
@@ -30,6 +31,7 @@ PRESENCE_S = 5.0
 CONFIRM_S = 10.0
 RECONCILE_S = 5.0
 """How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
+DISCARD_S = 60.0
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 KEEP_BELLS_DAYS = 1
@@ -75,6 +77,7 @@ class Rounds:
             Duty(HEARTBEAT_S, self.ask_hosts),
             Duty(CONFIRM_S, confirm_overdue),
             Duty(RECONCILE_S, self.reconcile),
+            Duty(DISCARD_S, discard_left),
             Duty(PRUNE_S, tidy_up),
         ]
 

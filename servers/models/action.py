@@ -53,8 +53,7 @@ class ActionRecord(ActionMachine):
     lease_until = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(default=clock.now, db_index=True)
     rung_at = models.DateTimeField(null=True, blank=True)
-    begun = models.JSONField(default=list, help_text="Steps that were begun, in order.")
-    done = models.JSONField(default=list, help_text="Steps that are done, in order.")
+    steps = models.JSONField(default=list, help_text="Steps that were begun, in order: name, began, ended.")
     memo = models.JSONField(default=dict, help_text="What one step leaves for the next.")
     step = models.CharField(max_length=64, blank=True)
     progress_percent = models.PositiveSmallIntegerField(default=0)
@@ -91,6 +90,16 @@ class ActionRecord(ActionMachine):
     @property
     def is_over(self) -> bool:
         return self.status in {ActionStatus.SUCCEEDED, ActionStatus.FAILED, ActionStatus.CANCELLED}
+
+    @property
+    def begun(self) -> list[str]:
+        """The names of the steps that were begun, in order."""
+        return [step["name"] for step in self.steps]
+
+    @property
+    def done(self) -> list[str]:
+        """The names of the steps that are done, in order."""
+        return [step["name"] for step in self.steps if step["ended"]]
 
 
 class ActionEvent(models.Model):

@@ -1,4 +1,4 @@
-"""Who changed hosts, users, projects and memberships: when, what, and through which door.
+"""Who changed hosts, users, projects, memberships and application credentials: when, what, and through which door.
 
 Servers, migrations and actions are not among them: their actions are their history.
 """
@@ -10,9 +10,10 @@ from simple_history import register
 from simple_history.models import HistoricalRecords
 
 from servers.models.host import Host
-from servers.models.identity import Membership, Project, User
+from servers.models.identity import ApplicationCredential, Membership, Project, User
 
 NEVER_SHOWN = ["password", "last_login"]
+NEVER_KEPT = ["secret_hash"]
 NO_CHANGES = ["heartbeat_at", "generation", "updated_at"]
 """What the engine writes all the time."""
 
@@ -25,9 +26,19 @@ def current_door() -> str:
     return "console" if request.path.startswith("/admin/") else "rest"
 
 
+def current_user() -> str:
+    """Return the name of whoever makes the change; it outlives the user, who may be known to Keystone alone."""
+    request = getattr(HistoricalRecords.context, "request", None)
+    if request is None:
+        return ""
+    name: str = request.user.get_username() or request.META.get("REMOTE_USER", "")
+    return name
+
+
 class Change(models.Model):
     """What is kept of every change besides the row as it was afterwards."""
 
+    who = models.CharField(max_length=255, default=current_user, editable=False)
     door = models.CharField(max_length=16, default=current_door, editable=False)
 
     class Meta:
@@ -38,3 +49,4 @@ register(Host, app="servers", bases=[Change], excluded_fields=NO_CHANGES)
 register(User, app="servers", bases=[Change], excluded_fields=NEVER_SHOWN)
 register(Project, app="servers", bases=[Change])
 register(Membership, app="servers", bases=[Change])
+register(ApplicationCredential, app="servers", bases=[Change], excluded_fields=NEVER_KEPT)

@@ -40,6 +40,11 @@ class Image(ImageMachine):
     )
     created_at = models.DateTimeField(default=clock.now, db_index=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    discarded_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the store has let go of the bytes; empty while they may be left.",
+    )
 
     class Meta:
         ordering = ["-created_at", "-uuid"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from servers.models import ActionRecord, ApplicationCredential, Membership, Project, User
-from tests.admin.visiting import Visitor, page_of
+from tests.admin.visiting import Visitor, page_of, words
 from tests.factories import make_domain, make_project, make_server, make_user
 
 OPERATORS_ONLY = [
@@ -135,6 +138,54 @@ def test_everybody_sees_and_deletes_his_own_credentials_alone(onlooker: Visitor,
     onlooker.post(f"{listing('applicationcredential')}{foreign.pk}/delete/", {"post": "yes"})
     onlooker.post(f"{listing('applicationcredential')}{mine.pk}/delete/", {"post": "yes"})
     assert [c.name for c in ApplicationCredential.objects.all()] == ["foreign"]
+
+
+CREDENTIALS = "/admin/servers/applicationcredential/"
+
+
+def test_credential_is_made_for_the_project_one_acts_in_and_its_secret_shown_once(
+    onlooker: Visitor, project: Project
+) -> None:
+    answer = onlooker.post(f"{CREDENTIALS}add/", {"name": "robot", "roles": ["reader"]})
+    made = ApplicationCredential.objects.get(name="robot")
+    assert (made.user, made.project, made.roles) == (onlooker.user, project, ["reader"])
+    secret = re.search(r"application_credential_secret: (\S+)", words(answer))
+    assert secret is not None and made.check_secret(secret[1])
+    assert "no-store" in answer["Cache-Control"]
+    assert secret[1] not in onlooker.text(page_of(made)) + onlooker.text(f"{CREDENTIALS}{made.pk}/history/")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"name": "robot", "roles": ["admin"]}, "Select a valid choice. admin is not one of"),
+        ({"name": "", "roles": ["reader"]}, "This field is required"),
+        ({"name": "robot"}, "This field is required"),
+        (
+            {"name": "robot", "roles": ["reader"], "expires_at": "2001-01-01T00:00"},
+            "Name a time to come",
+        ),
+    ],
+)
+def test_credential_that_asks_for_too_much_is_not_made(
+    onlooker: Visitor, fields: dict[str, Any], said: str
+) -> None:
+    assert said in words(onlooker.post(f"{CREDENTIALS}add/", fields))
+    assert not ApplicationCredential.objects.exists()
+
+
+def test_second_credential_of_the_same_name_is_refused(onlooker: Visitor) -> None:
+    fields = {"name": "robot", "roles": ["reader"]}
+    onlooker.post(f"{CREDENTIALS}add/", fields)
+    answer = onlooker.post(f"{CREDENTIALS}add/", fields)
+    assert "You have an application credential robot already." in words(answer)
+
+
+def test_history_names_users_and_projects(operator: Visitor, project: Project) -> None:
+    row = Membership.objects.create(user=make_user(name="eva"), project=project, role="member")
+    row.project = make_project(name="garden")
+    row.save()
+    assert f"project {project.name} → garden" in operator.text(f"{listing('membership')}{row.pk}/history/")
 
 
 def test_digest_of_a_token_is_not_shown(operator: Visitor, admin: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 
 from servers.actions import Action, registry
 from servers.microversions import NEWEST, Microversion
@@ -111,6 +113,26 @@ def test_form_that_is_sent_twice_acts_once(operator: Visitor, server: Server) ->
     second = operator.ask("inject-network-info", server, ticket="t1")
     assert first["Location"] == second["Location"]
     assert ActionRecord.objects.count() == 1
+
+
+def hidden(page: HttpResponse, name: str) -> list[str]:
+    """Return the values of a page's hidden fields of this name."""
+    return re.findall(rf'type="hidden" name="{name}" value="([^"]*)"', page.content.decode())
+
+
+@pytest.mark.parametrize("change", [{"vm_state": VmState.PAUSED}, {"power_state": 4}, {"host": "elsewhere"}])
+def test_form_of_a_server_that_has_changed_meanwhile_is_shown_again(
+    operator: Visitor, server: Server, change: dict[str, Any]
+) -> None:
+    (seen,) = hidden(operator.get(form_of("inject-network-info", server)), "seen")
+    if "host" in change:
+        change = {"host": make_host("elsewhere")}
+    Server.objects.filter(pk=server.pk).update(**change)
+    response = operator.ask("inject-network-info", server, seen=seen)
+    assert response.status_code == 409 and "has changed since this page was made" in refusal_of(response)
+    assert not ActionRecord.objects.exists()
+    (fresh,) = hidden(response, "seen")
+    assert operator.ask("inject-network-info", server, seen=fresh).status_code == 303
 
 
 def test_preview_shows_the_lines_and_submits_nothing(operator: Visitor, server: Server) -> None:

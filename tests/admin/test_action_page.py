@@ -12,13 +12,31 @@ from tests.factories import make_action, make_event, make_migration, make_projec
 
 LOG = "/admin/servers/actionrecord/"
 MIB = 1024 * 1024
+OPENED = {
+    "name": "open_move",
+    "began": "2026-03-01T12:00:00+00:00",
+    "ended": "2026-03-01T12:00:01.500000+00:00",
+}
+CHOOSING = {"name": "choose_destination", "began": "2026-03-01T12:00:02+00:00", "ended": None}
 
 
 def test_steps_show_how_far_each_is(operator: Visitor, server: Server) -> None:
-    begun, done = ["open_move", "choose_destination"], ["open_move"]
-    action = make_action(server, "live-migration", status="running", begun=begun, done=done)
+    action = make_action(server, "live-migration", status="running", steps=[OPENED, CHOOSING])
     text = operator.text(page_of(action))
-    assert "Open move done" in text and "Choose destination going on" in text and "Arrive not begun" in text
+    assert "Open move done, 1.5 s, at 12:00:00 +0000" in text
+    assert "Choose destination going on," in text and "Arrive not begun" in text
+
+
+def test_step_at_which_an_action_failed_says_so(operator: Visitor, server: Server) -> None:
+    ended = clock.now()
+    action = make_action(
+        server,
+        "live-migration",
+        status="failed",
+        steps=[OPENED, CHOOSING],
+        finished_at=ended,
+    )
+    assert "Choose destination failed" in operator.text(page_of(action))
 
 
 def test_events_show_attempts_reasons_and_the_verdicts(operator: Visitor, server: Server) -> None:

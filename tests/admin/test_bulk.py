@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from servers.actions import registry
@@ -39,6 +41,23 @@ def test_selection_is_divided_with_one_reason_each(operator: Visitor, project: P
     context = context_of(operator.user, project, door="console")
     for server in (stopped, busy):
         assert str(explain(registry["live-migration"], server, context)) in text
+
+
+def test_destination_of_many_is_chosen_among_the_hosts(operator: Visitor, project: Project) -> None:
+    servers = [make_server(project), make_server(project)]
+    make_host("roomy")
+    page = operator.get(choose(operator, "live-migration", servers)).content.decode()
+    assert '<option value="roomy">' in page and "let the scheduler choose</option>" in page
+
+
+def test_server_that_has_changed_since_it_was_shown_is_skipped(operator: Visitor, project: Project) -> None:
+    same, other = make_server(project, name="same"), make_server(project, name="other")
+    form = choose(operator, "inject-network-info", [same, other])
+    seen = re.findall(r'name="seen" value="([^"]*)"', operator.get(form).content.decode())
+    Server.objects.filter(pk=other.pk).update(host=make_host())
+    text = operator.text(operator.post(form, {"seen": seen})["Location"])
+    assert "other has changed since this page was made" in text
+    assert ActionRecord.objects.get().server == same
 
 
 def test_who_may_not_sees_the_rule_and_no_form(onlooker: Visitor, project: Project) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from servers import policy
 from servers.actions import Action, registry
 from servers.models import ActionRecord, Migration, Project, Server, User
 from servers.policy import Role
 from servers.states import TaskState, VmState
+from tests.admin import visiting
 from tests.contracts.test_every_action_at_every_door import OPTIONS, PARAMS
 from tests.factories import make_migration, make_project, make_token, make_user
 from tests.small_fleet import SmallFleet
@@ -72,7 +77,15 @@ def by_command(action: type[Action], server: Server, user: User, project: Projec
     return "passes"
 
 
-DOORS = {"rest": by_rest, "command": by_command}
+def by_console(action: type[Action], server: Server, user: User, project: Project, role: str) -> str:
+    fields: dict[str, Any] = {}
+    if action.on_migration:
+        fields["migration"] = Migration.objects.get(server=server).pk
+    response = visiting.Visitor(project, role, user).ask(action.slug, server, **fields)
+    return {303: "passes", 403: "forbidden", 404: "missing"}[response.status_code]
+
+
+DOORS = {"rest": by_rest, "command": by_command, "console": by_console}
 
 
 @pytest.mark.parametrize("own", WHERE, ids=lambda own: WHERE[own])
@@ -90,3 +103,46 @@ def test_door_lets_in_whom_the_rules_let_in(
     outcome = DOORS[door](action, server, user, project, role)
     assert outcome == expected(action, role, own)
     assert ActionRecord.objects.count() - before == (outcome == "passes")
+
+
+# -------------------------------------------------------------------- the file, while everything runs
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    """Return the operator's file, empty as yet, of a policy that is loaded once for the whole test."""
+    path = tmp_path / "policy.yaml"
+    path.write_text("{}")
+    settings.POLICY_FILE = str(path)
+    policy.in_force.cache_clear()
+    yield path
+    policy.in_force.cache_clear()
+
+
+def rewrite(path: Path, rules: dict[str, str]) -> None:
+    """Write the file so that its time of change is another one, however quick the test is."""
+    changed_at = path.stat().st_mtime + 10
+    path.write_text(json.dumps(rules))
+    os.utime(path, (changed_at, changed_at))
+
+
+@pytest.mark.parametrize("door", list(DOORS))
+@pytest.mark.parametrize("action", list(registry.values()), ids=lambda a: a.slug)
+def test_rule_that_changes_in_the_file_changes_the_door_without_a_restart(
+    action: type[Action], door: str, policy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = prepared(action)
+    project = Project.objects.get(pk=server.project_id)
+    in_force = policy.in_force()
+
+    def ask(role: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+        return DOORS[door](action, server, make_user(role, project), project, role)
+
+    lowest = max((LOWEST[rule.default] for rule in action.rules_for({})), key=LADDER.index)
+    assert ask("reader") == "forbidden"
+    rewrite(policy_file, {rule.name: "!" for rule in action.policy})
+    assert ask(lowest) == "forbidden"
+    rewrite(policy_file, {rule.name: "role:reader" for rule in action.policy})
+    assert ask("reader") == "passes"
+    assert policy.in_force() is in_force

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.test import override_settings
 
 from servers.actions import registry
+from servers.conductor.choice import opinions
 from servers.conductor.claims import RESOURCES, needs, used
 from servers.conductor.context import local_operator
 from servers.conductor.discovery import discover
@@ -22,7 +23,7 @@ from servers.conductor.images import open_image
 from servers.conductor.reconcile import reconcile
 from servers.conductor.submit import explain
 from servers.demo.identifiers import uuid_of
-from servers.demo.roster import SERVERS, STRANGER
+from servers.demo.roster import INSTANCES, SERVERS, STRANGER
 from servers.demo.seed import forget_guests
 from servers.drivers.simulated import Fleet
 from servers.models import (
@@ -34,6 +35,7 @@ from servers.models import (
     Migration,
     Project,
     Server,
+    StoragePool,
     User,
 )
 from servers.states import ActionStatus, ImageStatus, MigrationStatus
@@ -119,11 +121,30 @@ def test_no_host_has_promised_more_than_its_room(fleet: Fleet) -> None:
         assert all(taken <= room for taken, room in zip(used(host), host.room(), strict=True)), host
 
 
-def test_one_host_is_full_one_is_disabled_and_two_can_be_used(fleet: Fleet) -> None:
+def test_one_host_is_full_one_is_disabled_and_three_can_be_used(fleet: Fleet) -> None:
     hosts = list(Host.objects.all())
     assert [h.name for h in hosts if used(h)[1] == h.room()[1]] == ["rack2-a"]
     assert [(h.name, bool(h.disabled_reason)) for h in hosts if not h.enabled] == [("rack2-b", True)]
-    assert (len(hosts), all(h.is_up for h in hosts)) == (4, True)
+    assert (len(hosts), all(h.is_up for h in hosts)) == (5, True)
+
+
+def test_one_host_keeps_its_disks_to_itself_under_the_name_that_they_have_elsewhere(fleet: Fleet) -> None:
+    shared = {host.name: host.pools.get(name=INSTANCES).shared for host in Host.objects.all()}
+    assert [name for name, is_shared in shared.items() if not is_shared] == ["edge-1"]
+    assert StoragePool.objects.filter(name=INSTANCES).count() == 2
+
+
+def test_the_list_begins_with_a_server_that_can_go_to_every_host_in_use_and_to_the_edge_last(
+    fleet: Fleet,
+) -> None:
+    first = Server.objects.filter(deleted_at=None).order_by("-created_at").first()
+    assert first is not None
+    accepted = [verdict.host for verdict in opinions(first) if verdict.accepted]
+    assert (first.name, accepted) == ("web-1", ["rack1-b", "edge-1"])
+
+
+def test_a_server_that_stays_apart_from_another_one_has_nowhere_to_go(fleet: Fleet) -> None:
+    assert not any(verdict.accepted for verdict in opinions(Server.objects.get(name="db-1")))
 
 
 def test_every_guest_is_on_its_servers_host_in_its_power_state(fleet: Fleet) -> None:

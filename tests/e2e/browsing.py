@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.e2e.running import Running
+from tests.running import Running
 
 OPTIONS = [
     "--no-sandbox",

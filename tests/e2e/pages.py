@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
 from playwright.sync_api import Page
 
@@ -84,11 +85,40 @@ def server_running(page: Page) -> None:
     open_server(page, "web-2")
 
 
+def credential_made(page: Page) -> None:
+    """Go to the page that shows the secret of a new application credential."""
+    page.goto("/admin/servers/applicationcredential/add/")
+    page.fill("#id_name", f"robot {uuid4()}")
+    page.check("input[name=roles][value=reader]")
+    page.click("input[name=_save]")
+    page.wait_for_selector("#clouds-title")
+
+
+def history_of(model: str) -> Way:
+    """Return the way to who changed the first row of a list."""
+
+    def go(page: Page) -> None:
+        first_of(model)(page)
+        page.goto(page.url.replace("/change/", "/history/"))
+
+    return go
+
+
+def deletion(page: Page) -> None:
+    """Go to the question whether a project is to be deleted."""
+    first_of("project")(page)
+    page.click("a.deletelink")
+    page.wait_for_load_state()
+
+
 LISTS = (
     *("server", "host", "image", "actionrecord", "migration", "worker", "user", "project", "membership"),
     *("applicationcredential", "token", "domain", "flavor", "servergroup", "aggregate", "storagepool"),
     "allocation",
 )
+
+ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation", "worker")
+FORMS = ("create-backup", "inject-network-info", "live-migration", "lock", "migrate", "reset-network")
 
 PAGES: dict[str, Way] = {
     "overview": at("/admin/"),
@@ -96,10 +126,9 @@ PAGES: dict[str, Way] = {
     "server": server("web-1"),
     "server-locked": server("cart-2"),
     "server-to-confirm": server("worker-2"),
-    "form-live-migration": form("web-1", "live-migration"),
-    "form-create-backup": form("web-1", "create-backup"),
-    "form-reset-state": form("web-1", "reset-state"),
-    "form-change-password": form("web-1", "change-password"),
+    **{f"form-{slug}": form("web-1", slug) for slug in (*FORMS, "reset-state", "change-password", "unlock")},
+    "form-confirm-resize": form("worker-2", "confirm-resize"),
+    "form-revert-resize": form("worker-2", "revert-resize"),
     "form-refused": form("worker-3", "live-migration"),
     "bulk-form": bulk("worker", "live-migration"),
     "bulk-outcome": bulk_outcome,
@@ -115,8 +144,16 @@ PAGES: dict[str, Way] = {
     "image": first_of("image"),
     "user": first_of("user"),
     "project": first_of("project"),
+    "project-deletion": deletion,
     "membership-add": at("/admin/servers/membership/add/"),
+    "aggregate-add": at("/admin/servers/aggregate/add/"),
+    "user-add": at("/admin/servers/user/add/"),
+    "credential-add": at("/admin/servers/applicationcredential/add/"),
+    "credential-made": credential_made,
+    **{f"row-{model}": first_of(model) for model in ROWS},
+    "user-history": history_of("user"),
     "policy": at("/admin/policy/"),
+    "not-found": at("/admin/servers/host/0/change/"),
     "password-change": at("/admin/password_change/"),
 }
 """As an operator sees them."""

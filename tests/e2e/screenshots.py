@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.browsing import NARROW, WIDE, launched, log_in
 from tests.e2e.pages import PAGES
-from tests.e2e.running import ROOT, Running, gantry
+from tests.running import ROOT, Running, gantry
 
 FOLDER = ROOT / ".data/screenshots"
 README = ROOT / "docs/screenshots"

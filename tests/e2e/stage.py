@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.browsing import launched, log_in
-from tests.e2e.running import Running
-from tests.e2e.running import gantry as started
+from tests.running import Running
+from tests.running import gantry as started
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import NARROW, log_in, open_server
 from tests.e2e.doing import PATIENCE_MS, expect_status, fill
-from tests.e2e.running import Running
+from tests.running import Running
 
 ACTIONS = 13
 

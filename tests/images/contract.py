@@ -5,21 +5,34 @@ A test module makes a fixture `store` and a subclass of ImageStoreContract.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from servers.errors import ImageMissing, ImageStoreFault
-from servers.images.base import ImageStore
+from servers.images.base import ImageFacts, ImageStore
 
 CONTENT = bytes(range(256)) * 4
 
 
-def keep(store: ImageStore, content: bytes = CONTENT) -> UUID:
+def facts(image: UUID, **more: Any) -> ImageFacts:
+    """Return what a record says of an image."""
+    return ImageFacts(image, "backup", "demo", disk_format="raw", **more)
+
+
+def commit(store: ImageStore, image: UUID, content: bytes, **more: Any) -> int:
+    """Write an image and make it one; return its size."""
+    store.place(image).write_bytes(content)
+    return store.commit(facts(image, **more), hashlib.sha256(content).hexdigest())
+
+
+def keep(store: ImageStore, content: bytes = CONTENT, **more: Any) -> UUID:
     """Return a new image with this content."""
     image = uuid4()
-    store.place(image).write_bytes(content)
-    assert store.commit(image) == len(content)
+    assert commit(store, image, content, **more) == len(content)
     return image
 
 
@@ -33,34 +46,64 @@ class ImageStoreContract:
 
     def test_what_was_written_is_read(self, store: ImageStore) -> None:
         image = keep(store)
-        assert read(store, image) == CONTENT and store.size(image) == len(CONTENT)
+        assert read(store, image) == CONTENT and store.look(image).size_bytes == len(CONTENT)
 
     def test_image_is_there_only_when_it_is_whole(self, store: ImageStore) -> None:
         image = uuid4()
+        store.announce(facts(image))
         store.place(image).write_bytes(b"half")
-        for ask in (store.size, store.open):
+        for ask in (store.look, store.open):
             with pytest.raises(ImageMissing):
                 ask(image)
-        assert store.commit(image) == 4
+        assert store.commit(facts(image), hashlib.sha256(b"half").hexdigest()) == 4
+
+    def test_announced_twice_is_announced_once(self, store: ImageStore) -> None:
+        image = uuid4()
+        store.announce(facts(image))
+        store.announce(facts(image))
+        assert commit(store, image, b"content") == 7
+
+    def test_image_that_was_announced_in_another_format_takes_the_one_it_has(self, store: ImageStore) -> None:
+        image = uuid4()
+        store.announce(replace(facts(image), disk_format="qcow2"))
+        assert commit(store, image, CONTENT) == len(CONTENT)
 
     def test_what_was_left_of_an_earlier_attempt_is_removed(self, store: ImageStore) -> None:
         image = uuid4()
         store.place(image).write_bytes(b"old")
         assert not store.place(image).exists()
 
-    def test_second_attempt_takes_the_place_of_the_first(self, store: ImageStore) -> None:
+    def test_second_attempt_with_the_same_bytes_changes_nothing(self, store: ImageStore) -> None:
+        image = keep(store)
+        assert commit(store, image, CONTENT) == len(CONTENT)
+        assert read(store, image) == CONTENT
+
+    def test_second_attempt_with_other_bytes_is_refused_or_takes_the_place_of_the_first(
+        self, store: ImageStore
+    ) -> None:
         image = keep(store, b"first")
-        store.place(image).write_bytes(b"second one")
-        assert read(store, image) == b"first"
-        assert store.commit(image) == 10 and read(store, image) == b"second one"
+        expected = b"second one"
+        try:
+            commit(store, image, expected)
+        except ImageStoreFault:
+            expected = b"first"
+        assert read(store, image) == expected
 
     def test_commit_of_nothing_is_refused(self, store: ImageStore) -> None:
         with pytest.raises(ImageStoreFault):
-            store.commit(uuid4())
+            store.commit(facts(uuid4()), hashlib.sha256(b"").hexdigest())
+
+    def test_what_is_not_what_the_driver_wrote_is_refused(self, store: ImageStore) -> None:
+        image = uuid4()
+        store.place(image).write_bytes(b"truncated")
+        with pytest.raises(ImageStoreFault, match="not what was written"):
+            store.commit(facts(image), hashlib.sha256(b"truncated and more").hexdigest())
+        with pytest.raises(ImageMissing):
+            store.look(image)
 
     def test_empty_image_is_an_image(self, store: ImageStore) -> None:
         image = keep(store, b"")
-        assert read(store, image) == b"" and store.size(image) == 0
+        assert read(store, image) == b"" and store.look(image).size_bytes == 0
 
     @pytest.mark.parametrize(
         ("start", "end"),

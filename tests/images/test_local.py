@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from servers.errors import ImageStoreFault
 from servers.images.local import LocalImageStore
-from tests.images.contract import CONTENT, ImageStoreContract, keep, read
+from tests.images.contract import CONTENT, ImageStoreContract, commit, facts, keep, read
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr("servers.images.local.os.fsync", lambda fd: done.append("sync"))
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", lambda self, to: done.append("rename") or rename(self, to))
-    store.commit(image)
+    store.commit(facts(image), hashlib.sha256(b"x").hexdigest())
     assert done == ["sync", "rename", "sync"]
 
 
@@ -73,7 +74,7 @@ def test_trouble_with_the_disk_is_a_fault_of_the_store(
     store.place(image).write_bytes(b"x")
     monkeypatch.setattr("servers.images.local.os.fsync", full)
     with pytest.raises(ImageStoreFault, match="No space left"):
-        store.commit(image)
+        store.commit(facts(image), hashlib.sha256(b"x").hexdigest())
     assert read(store, image) == CONTENT
 
 
@@ -81,3 +82,10 @@ def test_folder_that_cannot_be_made_is_a_fault_of_the_store(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(ImageStoreFault):
         LocalImageStore(tmp_path / "file" / "images")
+
+
+def test_second_attempt_takes_the_place_of_the_first_when_it_is_whole(store: LocalImageStore) -> None:
+    image = keep(store, b"first")
+    store.place(image).write_bytes(b"second one")
+    assert read(store, image) == b"first"
+    assert commit(store, image, b"second one") == 10 and read(store, image) == b"second one"

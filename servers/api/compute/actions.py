@@ -16,6 +16,7 @@ from servers.api.compute.bodies import action_of, read_json
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import check_body
+from servers.conductor.images import address as image_address
 from servers.conductor.submit import Accepted, submit
 from servers.errors import (
     InstanceLocked,
@@ -98,12 +99,14 @@ class ServerAction(ActionView):
 
     def image_answer(self, accepted: Accepted, params: Mapping[str, Any]) -> HttpResponse:
         """Return the answer that names the image: in a Location at first, in the body since 2.45."""
+        image_id = accepted.image_id
         if self.version >= IMAGE_ID_IN_BODY:
-            return self.answer({"image_id": str(accepted.image_id)}, 202)
+            return self.answer({"image_id": str(image_id)}, 202)
         response = empty_answer(202, "text/html; charset=UTF-8")
         if self.action.clean(params, self.version)["rotation"] > 0:
             folder = "v2" if self.compat else "v2.1"
-            response["Location"] = f"{settings.PUBLIC_URL}/{folder}/images/{accepted.image_id}"
+            here = f"{settings.PUBLIC_URL}/{folder}/images/{image_id}"
+            response["Location"] = image_address(image_id) or here
         return response
 
 

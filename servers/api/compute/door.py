@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -33,6 +34,10 @@ class TooLarge(Exception):
 
 class Unrouted(Exception):
     """Nothing is at this address, or not with this method; not a fault in Nova's form."""
+
+
+class MalformedUrl(Invalid):
+    """Malformed request URL"""
 
 
 class WrongProject(Invalid):
@@ -129,6 +134,8 @@ class NovaView(APIView):
             return plain_refusal(self.request._request, 404, "Not Found", "The resource could not be found.")
         if isinstance(exc, Unauthenticated):
             return unauthenticated()
+        if isinstance(exc, SuspiciousOperation):  # Django's, for more keys in a query than it takes
+            exc = MalformedUrl()
         response = faults.answer(exc)
         if isinstance(exc, faults.VersionRefused):
             announce(response, exc.facts["version"])

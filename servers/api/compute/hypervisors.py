@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
+from servers.api.faults import FeatureUnsupported
 from servers.errors import Invalid, Missing
 from servers.models import Host, Server
 
@@ -51,10 +53,9 @@ class PatternWithPaging(Invalid):
 
 
 def cpu_info(view: NovaView, host: Host) -> Any:
-    """Return what is known of the host's CPU, as an object since 2.28."""
-    if view.at_least("2.28"):
-        return {"model": host.cpu_model} if host.cpu_model else {}
-    return host.cpu_model
+    """Return what is known of the host's CPU: an object, and below 2.28 the text of one."""
+    known = {"model": host.cpu_model} if host.cpu_model else {}
+    return known if view.at_least("2.28") else json.dumps(known)
 
 
 class HypervisorView(NovaView):
@@ -187,6 +188,16 @@ class HypervisorShow(HypervisorView):
         if is_true(self.value("with_servers") or ""):
             self.with_servers([body], [host])
         return self.answer({"hypervisor": body})
+
+
+class HypervisorUptime(HypervisorView):
+    """`GET /os-hypervisors/{id}/uptime`, until 2.87: not known, as with those drivers of Nova that do not tell."""
+
+    @versions(until="2.87")
+    def get(self, request: Request, hypervisor_id: str) -> HttpResponse:
+        self.require(f"{RULES}:uptime")
+        self.find(hypervisor_id)
+        raise FeatureUnsupported
 
 
 class HypervisorSearch(HypervisorView):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from servers.api.answers import empty_answer
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import seconds
+from servers.conductor.identifiers import uuid_of
 from servers.conductor.images import delete_image
 from servers.errors import Missing
 from servers.models import Image
@@ -37,7 +37,7 @@ class ImageProxy(NovaView):
     def find(self, image_id: str) -> Image:
         """Return an image that the caller may see. Raises NoSuchImage."""
         try:
-            image = Image.objects.filter(pk=UUID(image_id)).exclude(status=ImageStatus.DELETED).first()
+            image = Image.objects.filter(pk=uuid_of(image_id)).exclude(status=ImageStatus.DELETED).first()
         except ValueError as error:
             raise NoSuchImage from error
         if image is None or not self.sees(image):

@@ -16,6 +16,7 @@ from servers.api.compute import (
     migrations,
     servers,
     services,
+    zones,
 )
 from servers.microversions import maximum
 
@@ -43,6 +44,9 @@ resources: list[URLPattern | URLResolver] = [
     path("os-hypervisors/<str:hypervisor_id>", hypervisors.HypervisorShow.as_view()),
     path("os-hypervisors/<str:pattern>/search", hypervisors.HypervisorSearch.as_view()),
     path("os-hypervisors/<str:pattern>/servers", hypervisors.HypervisorSearch.as_view(adds_servers=True)),
+    path("os-hypervisors/<str:hypervisor_id>/uptime", hypervisors.HypervisorUptime.as_view()),
+    path("os-availability-zone", zones.ZoneList.as_view()),
+    path("os-availability-zone/detail", zones.ZoneDetailList.as_view()),
     path("os-aggregates", hosts.AggregateList.as_view()),
     path("os-aggregates/<str:aggregate_id>", hosts.AggregateShow.as_view()),
     path("os-hosts", hosts.HostList.as_view()),

@@ -10,19 +10,28 @@ from django.http import HttpRequest, HttpResponse
 
 from servers import clock
 from servers.api.answers import json_answer
+from servers.api.authentication import find_token
 from servers.api.identity.bodies import ROLES, credential_body, link, role_id
 from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, read_json, text
-from servers.models import ApplicationCredential, Token
+from servers.models import ApplicationCredential
 from servers.policy import implied_roles
 
 
-class Credentials(KeystoneView):
-    """Everybody's own; made once, for the project and at most the roles of the token that asks."""
+class CredentialView(KeystoneView):
+    """What both addresses have in common: everybody has their own."""
 
-    def get(self, request: HttpRequest, user_id: str, pk: str | None = None) -> HttpResponse:
+    def own(self, user_id: str) -> Any:
+        """Return the user's credentials. Raises KeystoneError for a stranger."""
+        if user_id != self.context.user_id:
+            self.require_admin("identity:list_application_credentials")
+        return ApplicationCredential.objects.filter(user_id=user_id).order_by("name")
+
+
+class Credentials(CredentialView):
+    """The list; a credential is made once, for the project and at most the roles of the token that asks."""
+
+    def get(self, request: HttpRequest, user_id: str) -> HttpResponse:
         found = self.own(user_id)
-        if pk is not None:
-            return json_answer({"application_credential": credential_body(self.one(user_id, pk))})
         if "name" in request.GET:
             found = found.filter(name=request.GET["name"])
         bodies = [credential_body(credential) for credential in found]
@@ -32,7 +41,7 @@ class Credentials(KeystoneView):
     def post(self, request: HttpRequest, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
             raise KeystoneError(403, "An application credential is made by its owner, for a project.")
-        token = Token.find(request.headers.get("X-Auth-Token", ""))
+        token = find_token(request.headers.get("X-Auth-Token", ""))
         if token is None or token.application_credential_id is not None:
             raise KeystoneError(403, "An application credential cannot make another one.")
         given = member(read_json(request), "application_credential")
@@ -59,23 +68,6 @@ class Credentials(KeystoneView):
         body = {**credential_body(credential), "secret": secret}
         return json_answer({"application_credential": body}, 201)
 
-    def delete(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
-        self.one(user_id, pk).delete()
-        return HttpResponse(status=204)
-
-    def own(self, user_id: str) -> Any:
-        """Return the user's credentials. Raises KeystoneError for a stranger."""
-        if user_id != self.context.user_id:
-            self.require_admin("identity:list_application_credentials")
-        return ApplicationCredential.objects.filter(user_id=user_id).order_by("name")
-
-    def one(self, user_id: str, pk: str) -> ApplicationCredential:
-        """Return one credential. Raises KeystoneError."""
-        found: ApplicationCredential | None = self.own(user_id).filter(pk=pk).first()
-        if found is None:
-            raise missing("application credential", pk)
-        return found
-
     def roles(self, asked: Any) -> list[str]:
         """Return the roles that the credential gets: those asked for, or all of the caller's."""
         mine = implied_roles(self.context.roles)
@@ -87,6 +79,24 @@ class Credentials(KeystoneView):
         if not named or not named <= mine:
             raise KeystoneError(400, "roles must be among the roles that you have.")
         return sorted(named)
+
+
+class OneCredential(CredentialView):
+    """One of them: shown without its secret, and deleted."""
+
+    def get(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
+        return json_answer({"application_credential": credential_body(self.one(user_id, pk))})
+
+    def delete(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
+        self.one(user_id, pk).delete()
+        return HttpResponse(status=204)
+
+    def one(self, user_id: str, pk: str) -> ApplicationCredential:
+        """Return one credential. Raises KeystoneError."""
+        found: ApplicationCredential | None = self.own(user_id).filter(pk=pk).first()
+        if found is None:
+            raise missing("application credential", pk)
+        return found
 
 
 def is_called(asked: Any, role: str) -> bool:

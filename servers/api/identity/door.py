@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
-import structlog
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import HttpRequest, HttpResponse
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.csrf import csrf_exempt
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from servers import policy
 from servers.api.answers import json_answer
-from servers.api.authentication import authenticate
-from servers.conductor.context import new_request_id
-from servers.policy import Context
-
-log = structlog.get_logger(__name__)
+from servers.api.door import EmbeddedView
+from servers.errors import Unauthenticated
 
 TITLES = {
     400: "Bad Request",
@@ -46,15 +36,7 @@ class KeystoneError(Exception):
         self.code = code
 
 
-def refusal(code: int, message: str) -> HttpResponse:
-    """Return an error in Keystone's form."""
-    answer = json_answer({"error": {"code": code, "message": message, "title": TITLES[code]}}, code)
-    if code == 401:
-        answer["WWW-Authenticate"] = "Keystone"
-    return answer
-
-
-def unauthorized(message: str = "The request you have made requires authentication.") -> KeystoneError:
+def unauthorized(message: str = Unauthenticated.template()) -> KeystoneError:
     """Return the error for everybody who is not let in; it never says what was wrong."""
     return KeystoneError(401, message)
 
@@ -64,56 +46,31 @@ def missing(kind: str, name: object) -> KeystoneError:
     return KeystoneError(404, f"Could not find {kind}: {name}.")
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class KeystoneView(View):
-    """An address behind `/identity`; a method that it does not have is 405."""
+class KeystoneView(EmbeddedView):
+    """An address behind `/identity`."""
 
-    public = False
-    context: Context
+    service = "identity"
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        request_id = new_request_id()
-        try:
-            if not self.public:
-                self.context = self.require_token(request, request_id)
-            answer = self.handle(request, *args, **kwargs)
-        except KeystoneError as error:
-            answer = refusal(error.code, str(error))
-        except RequestDataTooBig:
-            answer = refusal(413, "The request is too large.")
-        except SuspiciousOperation:
-            answer = refusal(400, "The request is malformed.")
-        except Exception:
-            log.exception("identity.failed", request_id=request_id, path=request.path)
-            answer = refusal(500, "An unexpected error prevented the server from fulfilling your request.")
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = super().dispatch(request, *args, **kwargs)
         answer["Vary"] = "X-Auth-Token"
-        answer["x-openstack-request-id"] = request_id
         return answer
 
-    def handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Return the answer of the method that was asked for. Raises KeystoneError."""
-        if "\0" in unquote(request.get_full_path()):
-            raise KeystoneError(400, "The address is malformed.")
-        known = [name for name in self.http_method_names if hasattr(self, name)]
-        method = (request.method or "").lower()
-        if method not in known:  # getattr alone would find dispatch, setup and whatever else a view has
-            answer = refusal(405, "The method is not allowed for the requested URL.")
-            answer["Allow"] = ", ".join(name.upper() for name in known)
-            return answer
-        handler: Callable[..., HttpResponse] = getattr(self, method)
-        return handler(request, *args, **kwargs)
+    def is_served(self) -> bool:
+        return settings.IDENTITY == "embedded"
 
-    def require_token(self, request: HttpRequest, request_id: str) -> Context:
-        """Return who asks. Raises KeystoneError."""
-        context = authenticate(request, request_id)
-        if context is None:
-            raise unauthorized()
-        return context
+    def refusal(self, code: int, message: str) -> HttpResponse:
+        answer = json_answer({"error": {"code": code, "message": message, "title": TITLES[code]}}, code)
+        if code == 401:
+            answer["WWW-Authenticate"] = "Keystone"
+        return answer
 
-    @property
-    def is_admin(self) -> bool:
-        """Return whether the caller sees everybody."""
-        return policy.in_force().is_admin(self.context)
+    def answer_to(self, error: Exception) -> HttpResponse:
+        if isinstance(error, KeystoneError):
+            return self.refusal(error.code, str(error))
+        if isinstance(error, Unauthenticated):
+            return self.refusal(401, str(error))
+        return super().answer_to(error)
 
     def require_admin(self, rule: str) -> None:
         """Do nothing for an admin. Raises KeystoneError."""

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
+from servers.api.authentication import find_token
 from servers.api.identity import guessing
 from servers.api.identity.door import KeystoneError, member, text, unauthorized
 from servers.api.identity.lookup import find_credential, find_user
@@ -71,7 +72,7 @@ def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
 
 def by_token(given: dict[str, Any]) -> Proof:
     """Return the proof of somebody who has a token; what restricted that one restricts the next one."""
-    token = Token.find(text(member(given, "id"), "auth.identity.token.id"))
+    token = find_token(text(member(given, "id"), "auth.identity.token.id"))
     if token is None:
         raise unauthorized()
     return Proof(token.user, [*token.methods, "token"], token.application_credential, token)

@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 
 from servers import clock
 from servers.api.answers import json_answer
+from servers.api.authentication import find_token
 from servers.api.identity.bodies import catalog, link, project_body, token_body
 from servers.api.identity.door import KeystoneError, KeystoneView, missing, read_json
 from servers.api.identity.login import prove
 from servers.api.identity.scope import scope_of
-from servers.conductor.context import new_request_id
 from servers.models import Membership, Project, Token
 
 
@@ -59,9 +59,9 @@ class Tokens(KeystoneView):
 
     def subject(self, request: HttpRequest) -> tuple[Token, str]:
         """Return the token in question and its secret: one's own, or anybody's for an admin. Raises KeystoneError."""
-        self.context = self.require_token(request, new_request_id())
+        self.context = self.require_token(request)
         secret = request.headers.get("X-Subject-Token", "")
-        token = Token.find(secret) if secret else None
+        token = find_token(secret)
         if token is None or (token.user_id != self.context.user_id and not self.is_admin):
             raise missing("token", "it is unknown, expired or revoked")
         return token, secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from servers.api.identity import discovery, tokens
-from servers.api.identity.credentials import Credentials
+from servers.api.identity.credentials import Credentials, OneCredential
 from servers.api.identity.directory import Domains, Projects, RoleAssignments, Roles, Users
 
 urlpatterns = [
@@ -21,7 +21,7 @@ urlpatterns = [
     path("/v3/users/<str:pk>", Users.as_view()),
     path("/v3/users/<str:user_id>/projects", tokens.OwnProjects.as_view()),
     path("/v3/users/<str:user_id>/application_credentials", Credentials.as_view()),
-    path("/v3/users/<str:user_id>/application_credentials/<str:pk>", Credentials.as_view()),
+    path("/v3/users/<str:user_id>/application_credentials/<str:pk>", OneCredential.as_view()),
     path("/v3/domains", Domains.as_view()),
     path("/v3/domains/<str:pk>", Domains.as_view()),
     path("/v3/roles", Roles.as_view()),

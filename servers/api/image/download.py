@@ -8,7 +8,6 @@ from base64 import b64encode
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from servers import policy
-from servers.api.image.door import refusal
 from servers.api.image.visibility import ImageView
 from servers.conductor.images import open_image
 from servers.models import Image
@@ -29,7 +28,7 @@ class ImageFile(ImageView):
         size = image.size_bytes
         part = byte_range(range_header(request, image), size)
         if part is not None and not part:
-            return unsatisfiable(size)
+            return self.unsatisfiable(size)
         asked = range(size) if part is None else part
         chunks = iter(()) if request.method == "HEAD" else open_image(image, asked.start, asked.stop)
         code = 200 if part is None else 206
@@ -41,6 +40,12 @@ class ImageFile(ImageView):
         if image.sha256:
             answer["ETag"] = etag(image)
             answer["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(image.sha256)).decode()}:"  # RFC 9530
+        return answer
+
+    def unsatisfiable(self, size: int) -> HttpResponse:
+        """Return the answer to a range behind the image's end."""
+        answer = self.refusal(416, f"The requested range cannot be satisfied: the image has {size} bytes.")
+        answer["Content-Range"] = f"bytes */{size}"
         return answer
 
 
@@ -70,10 +75,3 @@ def byte_range(header: str, size: int) -> range | None:
     if last < first and match[2]:
         return None
     return range(first, min(last + 1, size))
-
-
-def unsatisfiable(size: int) -> HttpResponse:
-    """Return the answer to a range behind the image's end."""
-    answer = refusal(416, f"The requested range cannot be satisfied: the image has {size} bytes.")
-    answer["Content-Range"] = f"bytes */{size}"
-    return answer

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from servers import policy
 from servers.api.image.door import GlanceView
+from servers.conductor.identifiers import uuid_of
 from servers.errors import ImageMissing
 from servers.models import Image
 from servers.policy import Context
@@ -47,6 +48,6 @@ def visible(context: Context) -> QuerySet[Image]:
 def identifier(text: str) -> UUID | None:
     """Return a UUID, None for what is none."""
     try:
-        return UUID(text)
+        return uuid_of(text)
     except ValueError:
         return None

@@ -16,7 +16,7 @@ from servers.management.private_files import new_password, write_private
 
 class Command(BaseCommand):
     requires_system_checks = []
-    help = "Make the demo fleet: four simulated hosts, two dozen servers, users of every role."
+    help = "Make the demo fleet: five simulated hosts, two dozen servers, users of every role."
 
     def handle(self, *args: Any, **given: Any) -> None:
         if is_seeded():

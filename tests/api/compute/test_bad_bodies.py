@@ -8,14 +8,22 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from servers.actions import registry
+from servers.actions import Action, registry
+from servers.api.compute.schemas import action_schema
+from servers.api.compute.validation import formats
+from servers.api.schema.actions import bodies as bodies_of
+from servers.api.schema.actions import on_servers
+from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Server
 from tests.conftest import Caller
 from tests.factories import make_server
+from tests.fuzz.made_up import Maker, changed
 
 pytestmark = pytest.mark.django_db
 
+ON_SERVERS = on_servers()
 NAMES = sorted({a.wire_name for a in registry.values() if a.wire_name and not a.on_migration})
 VERSIONS = ["2.1", "2.24", "2.25", "2.30", "2.44", "2.45", "2.56", "2.68", "2.73", "2.104"]
 
@@ -77,6 +85,74 @@ def test_hostile_body_by_an_admin_is_refused(admin: Caller, raw: bytes, version:
     before = rows()
     response = admin.request("POST", f"/v2.1/servers/{server.uuid}/action", raw, version)
     assert 400 <= response.status_code < 500, response.content[:300]
+    assert rows() == before
+
+
+def invalid_bodies(action: type[Action], version: Microversion) -> st.SearchStrategy[Any]:
+    """Return bodies of an action that its schema refuses: good ones in which something is changed."""
+    schema = action_schema(action, version)
+    valid = Draft202012Validator(schema, format_checker=formats).is_valid
+    good = Maker({}, str).fitting(schema)
+    return good.flatmap(changed).filter(lambda body: isinstance(body, dict) and not valid(body))
+
+
+@pytest.mark.parametrize("action", ON_SERVERS, ids=lambda a: a.slug)
+def test_body_that_breaks_the_schema_of_its_action_is_refused_for_an_admin(
+    admin: Caller, action: type[Action]
+) -> None:
+    server = make_server(admin.project)
+    before = rows()
+    versions = st.sampled_from([body.since for body in bodies_of(action)])
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(asked=versions.flatmap(lambda v: st.tuples(st.just(str(v)), invalid_bodies(action, v))))
+    def is_refused(asked: tuple[str, Any]) -> None:
+        version, body = asked
+        response = admin.post(f"/v2.1/servers/{server.uuid}/action", body, version)
+        assert 400 <= response.status_code < 500, response.content
+        assert rows() == before
+
+    is_refused()
+
+
+HOSTILE = {
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "a number without end": "1e999",
+    "half a surrogate pair": '"\\ud800"',
+    "NUL": '"a\\u0000"',
+    "an integer of 5,000 digits": "9" * 5000,
+    "20,000 lists in each other": "[" * 20000 + "]" * 20000,
+    "20,000 objects in each other": '{"a":' * 20000 + "1" + "}" * 20000,
+    "200 KiB": '"' + "x" * 200 * 1024 + '"',
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("action", ON_SERVERS, ids=lambda a: a.slug)
+def test_hostile_value_is_refused_by_every_action(admin: Caller, action: type[Action], hostile: str) -> None:
+    server = make_server(admin.project)
+    before = rows()
+    names = ["", *{p.name for p in action.parameters if not p.in_path}]
+    for name in names:
+        value = f'{{"{name}": {HOSTILE[hostile]}}}' if name else HOSTILE[hostile]
+        raw = f'{{"{action.wire_name}": {value}}}'.encode()
+        for body in bodies_of(action):
+            path = f"/v2.1/servers/{server.uuid}/action"
+            response = admin.request("POST", path, raw, str(body.since))
+            assert 400 <= response.status_code < 500, response.content[:300]
+    assert rows() == before
+
+
+@pytest.mark.parametrize("action", ON_SERVERS, ids=lambda a: a.slug)
+def test_second_action_in_a_body_is_refused_however_good_the_first_is(
+    admin: Caller, action: type[Action]
+) -> None:
+    server = make_server(admin.project)
+    before = rows()
+    other = "unlock" if action.wire_name != "unlock" else "lock"
+    body = {action.wire_name: None, other: None}
+    assert admin.post(f"/v2.1/servers/{server.uuid}/action", body).status_code == 400
     assert rows() == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -68,6 +69,12 @@ def test_orders_until_2_52(
     assert response.json() == {"service": {**named, **answer}}
     host.refresh_from_db()
     assert {name: getattr(host, name) for name in fields} == fields
+
+
+def test_history_names_who_has_changed_a_service(admin: Caller, host: Host) -> None:
+    admin.put("/v2.1/os-services/disable", {"host": "cmp-1", "binary": "nova-compute"}, "2.11")
+    trace = host.history.latest()  # type: ignore[attr-defined]
+    assert (trace.enabled, trace.door, trace.who) == (False, "rest", admin.user.name)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +166,11 @@ def test_capacity_is_gone_since_2_88(admin: Caller, host: Host) -> None:
     assert admin.get("/v2.1/os-hypervisors/statistics", "2.88").status_code == 404
 
 
-def test_cpu_info_is_an_object_since_2_28(admin: Caller, host: Host) -> None:
+def test_cpu_info_is_the_text_of_an_object_and_an_object_since_2_28(admin: Caller, host: Host) -> None:
     old, new = (
         admin.get(f"/v2.1/os-hypervisors/{host.pk}", v).json()["hypervisor"] for v in ("2.27", "2.28")
     )
-    assert (old["cpu_info"], new["cpu_info"]) == ("Nehalem", {"model": "Nehalem"})
+    assert (json.loads(old["cpu_info"]), new["cpu_info"]) == ({"model": "Nehalem"}, {"model": "Nehalem"})
 
 
 @pytest.mark.parametrize(
@@ -177,6 +184,15 @@ def test_cpu_info_is_an_object_since_2_28(admin: Caller, host: Host) -> None:
 )
 def test_unknown_hypervisors(admin: Caller, host: Host, hypervisor: str, version: str, status: int) -> None:
     assert admin.get(f"/v2.1/os-hypervisors/{hypervisor}", version).status_code == status
+
+
+def test_how_long_a_hypervisor_has_been_up_is_not_known(admin: Caller, host: Host) -> None:
+    path = "/v2.1/os-hypervisors/{}/uptime"
+    answers = [admin.get(path.format(host.pk), "2.52"), admin.get(path.format(host.uuid), "2.87")]
+    fault = {"code": 501, "message": "The requested functionality is not supported."}
+    assert [(a.status_code, a.json()) for a in answers] == [(501, {"notImplemented": fault})] * 2
+    assert admin.get(path.format("9"), "2.52").status_code == 404
+    assert admin.get(path.format(host.uuid), "2.88").status_code == 404
 
 
 def test_servers_of_a_hypervisor(admin: Caller, host: Host, project: Project) -> None:
@@ -216,6 +232,33 @@ def test_hypervisors_in_pages(admin: Caller) -> None:
     assert admin.get("/v2.1/os-hypervisors?marker=x", "2.53").status_code == 400
 
 
+# -- os-availability-zone
+
+
+def test_a_zone_is_available_while_a_host_of_it_is_enabled(manager: Caller, host: Host) -> None:
+    make_host("cmp-2", enabled=False)
+    make_host("cmp-3", enabled=False, availability_zone="attic")
+    assert manager.get("/v2.1/os-availability-zone").json() == {
+        "availabilityZoneInfo": [
+            {"zoneName": "nova", "zoneState": {"available": True}, "hosts": None},
+            {"zoneName": "attic", "zoneState": {"available": False}, "hosts": None},
+        ]
+    }
+
+
+def test_zones_with_their_enabled_hosts(admin: Caller, host: Host) -> None:
+    make_host("cmp-2", forced_down=True)
+    make_host("cmp-3", enabled=False, availability_zone="attic")
+    nova, attic = admin.get("/v2.1/os-availability-zone/detail").json()["availabilityZoneInfo"]
+    services = {name: services["nova-compute"] for name, services in nova["hosts"].items()}
+    assert {n: (s["active"], s["available"]) for n, s in services.items()} == {
+        "cmp-1": (True, True),
+        "cmp-2": (True, False),
+    }
+    assert set(services["cmp-1"]) == {"active", "available", "updated_at"}
+    assert attic["hosts"] is None
+
+
 # -- os-hosts and os-aggregates
 
 
@@ -252,7 +295,7 @@ def test_aggregates(admin: Caller, host: Host) -> None:
     "path",
     [
         "os-services", "os-hypervisors", "os-hypervisors/detail", "os-hypervisors/1", "os-hypervisors/statistics",
-        "os-hypervisors/x/search", "os-hosts", "os-hosts/x", "os-aggregates", "os-aggregates/1",
+        "os-hypervisors/1/uptime", "os-hypervisors/x/search", "os-availability-zone/detail", "os-hosts", "os-hosts/x", "os-aggregates", "os-aggregates/1",
     ],
 )  # fmt: skip
 def test_the_fleet_is_the_admins(manager: Caller, path: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 
+from servers.api.client_address import behind_proxy
 from servers.models import ApplicationCredential, Domain, Project, User
 from tests.api.identity.logging_in import by_credential, login, password
 
@@ -99,3 +100,27 @@ def test_one_password_is_hashed_whoever_is_named(
     )
     told(identity)
     assert len(hashed) == 1
+
+
+def test_behind_a_proxy_the_address_that_the_proxy_has_seen_is_counted(anna: User, settings: Any) -> None:
+    settings.AXES_CLIENT_IP_CALLABLE = "servers.api.client_address.behind_proxy"
+    attacker = {"X-Forwarded-For": "198.51.100.{}, 203.0.113.9"}
+    for number in range(3):
+        login(password(secret="guess"), **{k: v.format(number) for k, v in attacker.items()})
+    assert login(password(), **{"X-Forwarded-For": "192.0.2.77, 203.0.113.9"}).status_code == 401
+    assert login(password(), **{"X-Forwarded-For": "203.0.113.9, 192.0.2.1"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("10.0.0.1,192.0.2.1", "192.0.2.1"),
+        ("10.0.0.1, 2001:db8::1", "2001:db8::1"),
+        ("192.0.2.1, nonsense", "127.0.0.1"),
+        ("192.0.2.1,", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_what_the_proxy_says_is_an_address_or_is_not_believed(rf: Any, header: str, expected: str) -> None:
+    assert behind_proxy(rf.get("/", HTTP_X_FORWARDED_FOR=header)) == expected

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from servers.conductor.images import facts_of
 from servers.images.local import LocalImageStore
 from servers.models import Image, Project
 from tests.factories import make_image
@@ -19,5 +20,5 @@ def stored(project: Project, **fields: Any) -> Image:
     image = make_image(project, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest(), **fields)
     store = LocalImageStore(settings.IMAGE_DIR)
     store.place(image.pk).write_bytes(CONTENT)
-    store.commit(image.pk)
+    store.commit(facts_of(image), image.sha256)
     return image

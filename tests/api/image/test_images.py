@@ -127,11 +127,11 @@ def test_list_costs_as_many_queries_with_fifty_images_as_with_five(
 ) -> None:
     for _ in range(5):
         make_image(project)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         member.get("/image/v2/images")
     for _ in range(45):
         make_image(project)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         member.get("/image/v2/images")
 
 

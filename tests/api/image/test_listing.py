@@ -160,7 +160,7 @@ def test_many_properties_cost_one_query_more(
     member: Any, project: Project, django_assert_num_queries: Any
 ) -> None:
     make_image(project, properties={"a": "1", "b": "2", "c": "3"})
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert names(member.get("/image/v2/images?a=1&b=2&c=3")) == ["backup"]
 
 

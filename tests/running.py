@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 READY_IN_S = 90.0
 
 
@@ -24,7 +24,7 @@ class Running:
     """Where it answers, and who may log in."""
 
     address: str
-    passwords: dict[str, str]
+    passwords: dict[str, str] = field(repr=False)
 
 
 def free_port() -> int:
@@ -36,14 +36,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def gantry() -> Iterator[Running]:
-    """Start Gantry, and stop it at the end of the block. Raises RuntimeError when it does not come up."""
-    with TemporaryDirectory(prefix="gantry-e2e-") as data:
+def gantry(python: str = sys.executable, **settings: str) -> Iterator[Running]:
+    """Start Gantry with these settings, and stop it at the end of the block.
+
+    Raises RuntimeError when it does not come up.
+    """
+    with TemporaryDirectory(prefix="gantry-") as data:
         port = free_port()
         own = ("DATA_DIR", "PORT", "PUBLIC_URL", "DATABASE_URL")
         environment = {key: value for key, value in os.environ.items() if key not in own}
         environment |= {"DATA_DIR": data, "PORT": str(port), "LOG_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "manage.py", "up"]
+        environment |= settings
+        command = [python, "manage.py", "up"]
         log = Path(data) / "up.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)

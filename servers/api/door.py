@@ -1,0 +1,91 @@
+"""What the embedded identity and image services have in common: who asks, for which method, and one answer always."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from servers import policy
+from servers.api.authentication import authenticate
+from servers.conductor.context import new_request_id
+from servers.errors import Unauthenticated
+from servers.policy import Context
+
+log = structlog.get_logger(__name__)
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class EmbeddedView(View):
+    """An address of an embedded service. Refusals have the form of the service, and never the shape of a page."""
+
+    service: ClassVar[str] = ""
+    public: ClassVar[bool] = False
+    """Whether it answers without a token."""
+    request_id: str = ""
+    context: Context
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.request_id = new_request_id()
+        try:
+            answer = self.answer(request, *args, **kwargs)
+        except RequestDataTooBig:
+            answer = self.refusal(413, "The request is too large.")
+        except SuspiciousOperation:
+            answer = self.refusal(400, "The request is malformed.")
+        except Exception as error:  # noqa: BLE001 (no request ends without an answer in the form of the service)
+            answer = self.answer_to(error)
+        answer["x-openstack-request-id"] = self.request_id
+        return answer
+
+    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Return the answer of the method that was asked for, to whoever may ask. Raises what `answer_to` answers."""
+        if not self.is_served():
+            return self.refusal(404, "The resource could not be found.")
+        if not self.public:
+            self.context = self.require_token(request)
+        if "\0" in unquote(request.get_full_path()):
+            return self.refusal(400, "The address is malformed.")
+        known = [name for name in self.http_method_names if hasattr(self, name)]
+        method = (request.method or "").lower()
+        if method not in known:  # getattr alone would find dispatch, setup and whatever else a view has
+            refused = self.refusal(405, "The method is not allowed for the requested URL.")
+            refused["Allow"] = ", ".join(name.upper() for name in known)
+            return refused
+        handler: Callable[..., HttpResponseBase] = getattr(self, method)
+        return handler(request, *args, **kwargs)
+
+    def require_token(self, request: HttpRequest) -> Context:
+        """Return who asks. Raises Unauthenticated."""
+        context = authenticate(request, self.request_id)
+        if context is None:
+            raise Unauthenticated
+        return context
+
+    def answer_to(self, error: Exception) -> HttpResponse:
+        """Return the answer to an error; what nobody has foreseen is logged."""
+        log.error(
+            f"{self.service}.failed", request_id=self.request_id, path=self.request.path, exc_info=error
+        )
+        return self.refusal(500, "An unexpected error prevented the server from fulfilling your request.")
+
+    @abstractmethod
+    def is_served(self) -> bool:
+        """Return whether the service is embedded here, and not the site's own elsewhere."""
+
+    @abstractmethod
+    def refusal(self, code: int, message: str) -> HttpResponse:
+        """Return a refusal in the form of the service."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Return whether the caller sees everybody's."""
+        return policy.in_force().is_admin(self.context)

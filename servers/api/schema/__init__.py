@@ -1,0 +1,1 @@
+"""What all doors for clients accept and answer, as an OpenAPI document that is derived from them."""

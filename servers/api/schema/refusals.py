@@ -1,0 +1,80 @@
+"""How each service refuses: the same code has another body at each of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from http import HTTPStatus
+
+from servers.api.compute.negotiation import HEADER
+from servers.api.faults import NAMES
+from servers.api.identity.door import TITLES
+from servers.api.schema import compute, identity, image
+from servers.api.schema.shapes import TEXT, Schema
+
+FAULT: Schema = {
+    "type": "object",
+    "properties": {"code": {"type": "integer"}, "message": TEXT},
+    "required": ["code", "message"],
+    "additionalProperties": False,
+}
+"""Nova's."""
+ERROR: Schema = {
+    "type": "object",
+    "properties": {"code": {"type": "integer"}, "message": TEXT, "title": TEXT},
+    "required": ["code", "message", "title"],
+    "additionalProperties": False,
+}
+"""Keystone's."""
+PLAIN: Schema = {
+    "type": "object",
+    "properties": {"code": {"type": ["integer", "string"]}, "message": TEXT, "title": TEXT},
+    "required": ["code", "message", "title"],
+    "additionalProperties": False,
+}
+"""Of what knows nothing of either: a router, or Glance."""
+
+
+class Service(StrEnum):
+    """A service of OpenStack that is answered for here."""
+
+    COMPUTE = "compute"
+    IDENTITY = "identity"
+    IMAGE = "image"
+
+    @property
+    def always(self) -> tuple[int, ...]:
+        """Return the codes with which any of its addresses may refuse."""
+        return {"compute": compute.REFUSALS, "identity": identity.REFUSALS, "image": image.REFUSALS}[self]
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Return the headers that all of its answers have."""
+        names = ("x-openstack-request-id",)
+        return (*names, "x-compute-request-id", HEADER) if self is Service.COMPUTE else names
+
+    def refusal(self, code: int) -> Schema:
+        """Return the response object of a refusal."""
+        return {
+            "description": HTTPStatus(code).phrase,
+            "content": {media_type: {"schema": schema} for media_type, schema in self.bodies(code).items()},
+        }
+
+    def bodies(self, code: int) -> dict[str, Schema]:
+        """Return the schemas of a refusal's body, by media type."""
+        if self is Service.IDENTITY:
+            return {"application/json": under("error", ERROR, TITLES.get(code))}
+        if code == 401:
+            return {"application/json": under("error", ERROR)}
+        if self is Service.IMAGE:
+            return {"application/json": PLAIN}
+        fault = under(NAMES.get(code, "computeFault"), FAULT)
+        if code in {404, 413}:  # before any resource is found, or any body read
+            return {"application/json": {"anyOf": [fault, PLAIN]}, "text/html": TEXT}
+        return {"application/json": fault}
+
+
+def under(key: str, schema: Schema, title: str | None = None) -> Schema:
+    """Return the schema of an object with one key."""
+    if title is not None:
+        schema = {**schema, "properties": {**schema["properties"], "title": {"const": title}}}
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
