@@ -203,8 +203,8 @@ def end(record: ActionRecord) -> None:
     """Save a record that is over."""
     record.lease_until = None
     record.finished_at = record.updated_at = clock.now()
-    fields = ["status", "message", "error_code", "error_text", "lease_until", "finished_at", "updated_at"]
-    record.save(update_fields=[*fields, "steps"])
+    fields = ["status", "steps", "message", "error_code", "error_text"]
+    record.save(update_fields=[*fields, "lease_until", "finished_at", "updated_at"])
 
 
 def drop_abandoned() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -13,8 +13,9 @@ import structlog
 
 from servers.conductor.fleet import driver_of
 from servers.conductor.whereabouts import ALIVE
-from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
+from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef, JobKind
 from servers.errors import Fault
+from servers.states import PowerState
 
 log = structlog.get_logger(__name__)
 
@@ -101,13 +102,13 @@ def sightings(found: Survey) -> dict[UUID, dict[str, FoundGuest]]:
     return seen
 
 
-def runs_on(seen: dict[str, FoundGuest]) -> list[str]:
+def runs_on(seen: Mapping[str, FoundGuest]) -> list[str]:
     """Return the hosts on which the guest has a process.
 
-    While a move goes on, its destination may have one as well; that is not a second guest.
+    While it is moved live it has one on both, of which at most one runs: the other one is no second guest.
     """
-    alive = sorted(
-        host for host, guest in seen.items() if guest.power_state in ALIVE and not guest.prepared_only
-    )
-    moving = {guest.job_destination for guest in seen.values() if guest.job is not None}
-    return [host for host in alive if host not in moving] if len(alive) > 1 else alive
+    alive = sorted(host for host, g in seen.items() if g.power_state in ALIVE and not g.prepared_only)
+    moved = any(guest.job is JobKind.LIVE_MIGRATION for guest in seen.values())
+    if len(alive) < 2 or not moved:
+        return alive
+    return [host for host in alive if seen[host].power_state is PowerState.RUNNING] or alive[:1]
