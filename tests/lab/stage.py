@@ -15,12 +15,12 @@ import libvirt
 
 from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic
 from servers.drivers.libvirt import LibvirtDriver, Settings
-from tests.lab.hosts import LabHost, make_bridge, remove_bridge, run, wait_for
+from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wait_for
 
 MIB = 1024**2
 IMAGES = "/var/lib/libvirt/images"
 READY_S = 60
-SETTINGS = Settings(timeout_s=15, shutdown_s=20)
+SETTINGS = Settings(timeout_s=15, shutdown_s=20, knows=lambda uri: uri.startswith(f"qemu+tcp://10.{NUMBER}."))
 
 POOL = f"<pool type='dir'><name>default</name><target><path>{IMAGES}</path></target></pool>"
 DOMAIN = """\
@@ -109,8 +109,9 @@ class LibvirtLab:
             if host.outer is None:
                 host.start()
             host.heal()
-            if not host.answers():
+            if not host.has_libvirtd():
                 host.start_libvirtd()
+            wait_for(f"libvirtd of {host.name}", host.answers)
             with self.connected(host) as connection:
                 for domain in connection.listAllDomains():
                     for remove in (domain.destroy, domain.undefine):

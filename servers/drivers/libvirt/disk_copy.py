@@ -159,4 +159,4 @@ def size_of(volume: libvirt.virStorageVol) -> int:
 
 def version(volume: libvirt.virStorageVol) -> str:
     """Return when the volume was last written; empty where its pool does not say."""
-    return etree.fromstring(volume.XMLDesc()).findtext("target/timestamps/mtime", "")
+    return str(etree.fromstring(volume.XMLDesc()).findtext("target/timestamps/mtime", ""))

@@ -222,10 +222,18 @@ class Move:
         return MigrationFailed(host=self.source.ref.name, reason=reason)
 
     def _forget(self, connection: libvirt.virConnect) -> None:
-        """Take the mark off a guest that stays; not while a job runs, which would make this wait."""
+        """Tidy what was written down for a guest that stays; not while a job runs, which would make this wait."""
         domain = domain_of(connection, self.guest.uuid)
         if domain is not None and domain.isActive() and not job.statistics(domain):
             marks.write(domain, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            self._erase_notes(connection)
+
+    def _erase_notes(self, connection: libvirt.virConnect) -> None:
+        """Take the notes off the guest's disks: where it lives they are no copies."""
+        for disk in self.guest.disks:
+            known = notes.read(connection, disk.pool, volume_name(disk))
+            if known is not None and known.guest == str(self.guest.uuid):
+                notes.erase(connection, disk.pool, volume_name(disk))
 
     def _stopped(self) -> DriverFault:
         return DriverFault(
@@ -249,10 +257,7 @@ class Move:
         }:
             stats = {}
         marks.write(domain, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        for disk in self.guest.disks:
-            known = notes.read(connection, disk.pool, volume_name(disk))
-            if known is not None and known.guest == str(self.guest.uuid):
-                notes.erase(connection, disk.pool, volume_name(disk))
+        self._erase_notes(connection)
         return Moved(
             downtime_ms=stats.get("downtime", 0),
             memory_bytes=stats.get("memory_processed", 0),
