@@ -52,7 +52,7 @@ class Seat:
         """
         if not self.settings.knows(host.uri):
             raise DriverFault(
-                message=f"{self.ref.name} has noted host {host.name} as the other host of a move, at a URI of none."
+                message=f"Host {self.ref.name} names {host.name} as the other host of a move; no host has its URI."
             )
         return self.at(host)
 
