@@ -169,10 +169,10 @@ class LibvirtLab:
         return [int(n) for n in re.findall(r"^HB (\d+)\r?$", self.serial(ref), re.MULTILINE)]
 
     def heartbeat(self) -> int:
-        """Return the next beat, from whichever host it comes; 0 when the guest is silent for 10 s."""
+        """Return the next beat, from whichever host it comes; 0 when it is silent for as long as a boot may take."""
         refs = [self.ref(host) for host in self.hosts]
         before = {ref.name: len(self.beats(ref)) for ref in refs}
-        end = time.monotonic() + 10
+        end = time.monotonic() + READY_S
         while time.monotonic() < end:
             for ref in refs:
                 beats = self.beats(ref)
