@@ -203,7 +203,7 @@ class LibvirtLab:
             stream = connection.newStream()
             connection.lookupByName(GUEST.name).openConsole("serial1", stream)
             stream.send(b"32\n")
-            wait_for("the guest is busy", lambda: "BUSY" in self.serial(self.source))
+            wait_for("the guest is busy", lambda: "BUSY" in self.serial(self.source), READY_S)
             stream.abort()
 
     def driver(self, host: HostRef) -> LibvirtDriver:
