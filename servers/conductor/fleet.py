@@ -49,6 +49,7 @@ def _libvirt_driver(host: HostRef) -> Driver:
         Settings(
             timeout_s=settings.LIBVIRT_TIMEOUT_S,
             shutdown_s=settings.LIBVIRT_SHUTDOWN_TIMEOUT_S,
+            knows=lambda uri: Host.objects.filter(driver=host.driver, uri=uri).exists(),
             shared_pools=frozenset(settings.LIBVIRT_SHARED_POOLS),
         ),
     )

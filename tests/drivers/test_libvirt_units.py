@@ -192,6 +192,13 @@ def test_a_directory_is_shared_only_where_the_deployment_says_so() -> None:
     connection.close()
 
 
+def test_a_uri_that_a_host_has_noted_is_not_opened_unless_it_is_one_of_ours() -> None:
+    noted = HostRef("node2", "libvirt", "qemu+ext:///system?command=/bin/false")
+    with pytest.raises(DriverFault, match="node2"):
+        Seat(HOST, Settings()).at_noted(noted)
+    assert Seat(HOST, Settings(knows=lambda uri: uri == noted.uri)).at_noted(noted).ref == noted
+
+
 def test_progress_is_in_bytes() -> None:
     now = progress({"memory_total": 10, "memory_dirty_rate": 3, "memory_page_size": 4096, "disk_bps": 5})
     assert (now.memory_total_bytes, now.dirty_rate_bytes_s, now.rate_bytes_s) == (10, 12288, 5)

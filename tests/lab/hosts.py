@@ -128,6 +128,12 @@ class LabHost:
             return False
         return True
 
+    def has_libvirtd(self) -> bool:
+        """Return whether libvirtd runs, reachable or not."""
+        pid = (self.folder / "libvirtd.pid").read_text()
+        enter = ["nsenter", "-t", str(self.init), "-a", "kill", "-0", pid]
+        return subprocess.run(enter, capture_output=True, check=False).returncode == 0
+
     def crash(self) -> None:
         """Cut the power: libvirtd and every guest die at once."""
         if self.outer is None:

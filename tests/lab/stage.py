@@ -15,12 +15,12 @@ import libvirt
 
 from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic
 from servers.drivers.libvirt import LibvirtDriver, Settings
-from tests.lab.hosts import LabHost, make_bridge, remove_bridge, run, wait_for
+from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wait_for
 
 MIB = 1024**2
 IMAGES = "/var/lib/libvirt/images"
 READY_S = 60
-SETTINGS = Settings(timeout_s=15, shutdown_s=20)
+SETTINGS = Settings(timeout_s=15, shutdown_s=20, knows=lambda uri: uri.startswith(f"qemu+tcp://10.{NUMBER}."))
 
 POOL = f"<pool type='dir'><name>default</name><target><path>{IMAGES}</path></target></pool>"
 DOMAIN = """\
@@ -109,8 +109,9 @@ class LibvirtLab:
             if host.outer is None:
                 host.start()
             host.heal()
-            if not host.answers():
+            if not host.has_libvirtd():
                 host.start_libvirtd()
+            wait_for(f"libvirtd of {host.name}", host.answers)
             with self.connected(host) as connection:
                 for domain in connection.listAllDomains():
                     for remove in (domain.destroy, domain.undefine):
@@ -168,10 +169,10 @@ class LibvirtLab:
         return [int(n) for n in re.findall(r"^HB (\d+)\r?$", self.serial(ref), re.MULTILINE)]
 
     def heartbeat(self) -> int:
-        """Return the next beat, from whichever host it comes; 0 when the guest is silent for 10 s."""
+        """Return the next beat, from whichever host it comes; 0 when it is silent for as long as a boot may take."""
         refs = [self.ref(host) for host in self.hosts]
         before = {ref.name: len(self.beats(ref)) for ref in refs}
-        end = time.monotonic() + 10
+        end = time.monotonic() + READY_S
         while time.monotonic() < end:
             for ref in refs:
                 beats = self.beats(ref)
@@ -202,7 +203,7 @@ class LibvirtLab:
             stream = connection.newStream()
             connection.lookupByName(GUEST.name).openConsole("serial1", stream)
             stream.send(b"32\n")
-            wait_for("the guest is busy", lambda: "BUSY" in self.serial(self.source))
+            wait_for("the guest is busy", lambda: "BUSY" in self.serial(self.source), READY_S)
             stream.abort()
 
     def driver(self, host: HostRef) -> LibvirtDriver:

@@ -133,7 +133,7 @@ class LibvirtColdMigration(ColdMigration):
             raise DriverFault(
                 message=f"Guest {guest.name} was not moved away from host {self.seat.ref.name}."
             )
-        peer = self.seat.at(mark.peer())
+        peer = self.seat.at_noted(mark.peer())
         copies = self._copies(guest, peer)
 
         def remove(connection: libvirt.virConnect) -> None:
@@ -196,11 +196,11 @@ class LibvirtColdMigration(ColdMigration):
             raise on_two_hosts(guest, self.seat.ref)
         peers = {note.peer() for note in copies} | ({mark.peer()} if mark is not None else set())
         for peer in peers:
-            copied.found(self.seat.at(peer), guest)
+            copied.found(self.seat.at_noted(peer), guest)
 
     def finish_revert(self, guest: Guest, *, power_on: bool) -> PowerState:
         mark = self._mark("finish_revert_migration", guest, required=True)
-        peer = self.seat.at(mark.peer()) if mark is not None and mark.way is Way.TO else None
+        peer = self.seat.at_noted(mark.peer()) if mark is not None and mark.way is Way.TO else None
         state = self._started("finish_revert_migration", guest, peer, power_on=power_on)
         self._domain("finish_revert_migration", guest, lambda domain: _forget(domain, mark))
         return state

@@ -118,7 +118,7 @@ class LibvirtLiveMigration(LiveMigration):
             raise on_two_hosts(guest, self.seat.ref)
 
         for peer in {note.peer() for note in self.seat.ask("post_live_migration", left)}:
-            if whereabouts.ask(self.seat.at(peer), guest) is Presence.ALIVE:
+            if whereabouts.ask(self.seat.at_noted(peer), guest) is Presence.ALIVE:
                 self.seat.ask(
                     "post_live_migration",
                     lambda connection: notes.remove_disks(connection, guest, Role.MOVED),

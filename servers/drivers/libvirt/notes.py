@@ -73,8 +73,11 @@ def read(connection: libvirt.virConnect, pool: str, volume: str) -> Note | None:
     paper = None if found is None else volume_in(found, volume + SUFFIX)
     if paper is None:
         return None
-    content = json.loads(streams.download(connection, paper))
-    return Note(**{**content, "role": Role(content["role"])})
+    try:
+        content = json.loads(streams.download(connection, paper))
+        return Note(**{**content, "role": Role(content["role"])})
+    except (ValueError, TypeError, KeyError):  # none of ours, or not written to its end
+        return None
 
 
 def erase(connection: libvirt.virConnect, pool: str, volume: str) -> None:

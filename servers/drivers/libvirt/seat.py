@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,7 +15,7 @@ import libvirt
 from servers.drivers.base import Guest, HostRef
 from servers.drivers.libvirt.connections import CONNECTIONS
 from servers.drivers.libvirt.errors import fault, is_lost, unavailable
-from servers.errors import GuestNotFound, HypervisorTimeout
+from servers.errors import DriverFault, GuestNotFound, HypervisorTimeout
 
 T = TypeVar("T")
 
@@ -28,6 +28,8 @@ class Settings:
     """How long a host may take to answer a question."""
     shutdown_s: float = 60
     """How long a guest may take to shut down before its power is cut."""
+    knows: Callable[[str], bool] = field(default=lambda uri: False)
+    """Whether a URI is one of the deployment's own hosts: what a host has written down is not believed alone."""
     shared_pools: frozenset[str] = frozenset()
     """Names of directory pools behind which all hosts see the same storage."""
 
@@ -42,6 +44,17 @@ class Seat:
     def at(self, host: HostRef) -> Seat:
         """Return a place at another host."""
         return Seat(host, self.settings)
+
+    def at_noted(self, host: HostRef) -> Seat:
+        """Return a place at a host that was read from a mark or a note; a URI can make libvirt run a program.
+
+        Raises DriverFault where it is none of the deployment's hosts.
+        """
+        if not self.settings.knows(host.uri):
+            raise DriverFault(
+                message=f"Host {self.ref.name} names {host.name} as the other host of a move; no host has its URI."
+            )
+        return self.at(host)
 
     def ask(
         self,
