@@ -9,7 +9,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients openstack e2e lab screenshots browser client-venv docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -52,11 +52,13 @@ client-venv: setup
 e2e: browser ## Run the tests of the console in Chromium (apt-get install chromium)
 	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=
 
-lab: setup ## Run the tests between two libvirt hosts in namespaces of this machine (root; installs Debian packages)
+lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this machine (root; installs Debian packages)
+	@LAB=1 DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab -o addopts= --strict-markers
+
+libvirt: setup
 	@tests/lab/install.sh
 	@cmp -s tests/lab/constraints.txt $(VENV)/lab.txt || { \
 		$(BIN)/python $(PIP) -r tests/lab/constraints.txt && cp tests/lab/constraints.txt $(VENV)/lab.txt; }
-	@LAB=1 DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab -o addopts= --strict-markers
 
 screenshots: browser ## Take pictures of every page: .data/screenshots, four for the README in docs/screenshots
 	@DATA_DIR=.data/e2e $(BIN)/python -m tests.e2e.screenshots
