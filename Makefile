@@ -59,6 +59,7 @@ libvirt: setup
 	@tests/lab/install.sh
 	@cmp -s tests/lab/constraints.txt $(VENV)/lab.txt || { \
 		$(BIN)/python $(PIP) -r tests/lab/constraints.txt && cp tests/lab/constraints.txt $(VENV)/lab.txt; }
+	@tests/lab/guest/build.sh .data/lab/guest
 
 screenshots: browser ## Take pictures of every page: .data/screenshots, four for the README in docs/screenshots
 	@DATA_DIR=.data/e2e $(BIN)/python -m tests.e2e.screenshots

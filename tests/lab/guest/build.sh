@@ -2,7 +2,7 @@
 # Build the lab guest's kernel and initramfs in FOLDER out of Debian packages; nothing is installed on this machine.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:?usage: build.sh FOLDER}
+out=$(realpath -m "${1:?usage: build.sh FOLDER}")
 mkdir -p "$out/packages"
 cd "$out/packages"
 
