@@ -90,7 +90,6 @@ def configuration() -> tuple[tuple[str, str], ...]:
         "service_token_roles": "service",
         "service_token_roles_required": "true",
         "token_cache_time": str(settings.KEYSTONE_TOKEN_CACHE_S or -1),
-        "include_service_catalog": "false",
         "http_connect_timeout": str(settings.KEYSTONE_TIMEOUT_S),
         "http_request_max_retries": "0",
     }

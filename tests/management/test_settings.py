@@ -23,6 +23,9 @@ WRONG = [
     ("MIGRATE_MAX_RETRIES", "-2"),
     ("RESIZE_CONFIRM_WINDOW", "-1"),
     ("ENFORCE_NEW_DEFAULTS", "maybe"),
+    ("IDENTITY", "ldap"),
+    ("IMAGES", "s3"),
+    ("KEYSTONE_TIMEOUT", "0"),
 ]
 
 
@@ -48,6 +51,22 @@ def test_a_wrong_value_is_refused_by_name(tmp_path: Path, name: str, value: str)
 
 def test_the_defaults_are_accepted(tmp_path: Path) -> None:
     assert load(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"IDENTITY": "keystone"}, "KEYSTONE_URL must be"),
+        ({"IDENTITY": "keystone", "KEYSTONE_URL": "http://k:5000/v3"}, "needs KEYSTONE_PASSWORD"),
+        ({"IMAGES": "glance"}, "GLANCE_URL must be"),
+        ({"IMAGES": "glance", "GLANCE_URL": "http://g:9292"}, "IMAGES=glance needs IDENTITY=keystone"),
+    ],
+)
+def test_services_elsewhere_need_an_address_and_each_other(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    result = load(tmp_path, **variables)
+    assert result.returncode != 0 and said in result.stderr
 
 
 def test_a_policy_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
