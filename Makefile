@@ -8,7 +8,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check e2e screenshots browser docs constraints clean
+.PHONY: help setup up test check e2e screenshots browser postgresql procrastinate docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -23,7 +23,7 @@ setup: ## Make the virtual environment in .venv, unless it is there already
 		echo "Installing into $(VENV) (once; about a minute) …"; \
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python $(PIP) -r constraints.txt && cp constraints.txt $(VENV)/installed.txt; }
 
-up: setup ## Start everything: database, demo fleet, web server and worker; Ctrl-C stops it
+up: setup $(if $(filter postgres%,$(DATABASE_URL)),procrastinate) ## Start everything: database, demo fleet, web server and worker; Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
 
 test: setup ## Run the tests
@@ -45,6 +45,16 @@ screenshots: browser ## Take pictures of every page: .data/screenshots, four for
 browser: setup
 	@cmp -s tests/e2e/constraints.txt $(VENV)/browser.txt || { \
 		$(BIN)/python $(PIP) -r tests/e2e/constraints.txt && cp tests/e2e/constraints.txt $(VENV)/browser.txt; }
+
+postgresql: procrastinate ## Run the tests of the engine on a PostgreSQL of their own (apt-get install postgresql-15)
+	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
+		$(BIN)/python -m pytest tests/postgresql && \
+		$(BIN)/python -m pytest -n 2 tests/conductor tests/contracts tests/api'
+
+procrastinate: setup
+	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \
+		$(BIN)/python $(PIP) -r constraints-postgresql.txt && \
+		cp constraints-postgresql.txt $(VENV)/procrastinate.txt; }
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states

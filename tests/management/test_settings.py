@@ -23,6 +23,8 @@ WRONG = [
     ("MIGRATE_MAX_RETRIES", "-2"),
     ("RESIZE_CONFIRM_WINDOW", "-1"),
     ("ENFORCE_NEW_DEFAULTS", "maybe"),
+    ("QUEUE", "pigeon"),
+    ("QUEUE", "procrastinate"),
 ]
 
 
