@@ -59,7 +59,7 @@ def complete(fleet: SmallFleet, server: Server, record: ActionRecord) -> None:
     assert record.status == ActionStatus.SUCCEEDED, record.error_text
     assert server.host is not None
     assert server.host.name != "node1"
-    assert fleet.simulation.running_on(server.uuid) == [server.host.name]
+    assert fleet.simulation.running_on(server.uuid) == server.host.name
     assert Migration.objects.get(server=server).status == "completed"
 
 
@@ -75,7 +75,7 @@ def test_what_is_accepted_over_rest_is_carried_out_by_a_worker(
     server.refresh_from_db()
     assert server.host is not None
     assert server.host.name != "node1"
-    assert fleet.simulation.running_on(server.uuid) == [server.host.name]
+    assert fleet.simulation.running_on(server.uuid) == server.host.name
 
 
 def test_a_worker_is_woken_and_need_not_ask(fleet: SmallFleet, start_workers: Start) -> None:
@@ -124,7 +124,7 @@ def test_a_worker_killed_in_mid_migration_is_followed_by_another_and_the_guest_r
         return record.attempt > 1 and record.status == ActionStatus.RUNNING and pid_of(record) != killed
 
     until(taken_over, "nobody takes the action over")
-    assert fleet.simulation.running_on(server.uuid) == ["node1"]
+    assert fleet.simulation.running_on(server.uuid) == "node1"
     complete(fleet, server, record)
     assert Migration.objects.filter(server=server).count() == 1
 
@@ -204,11 +204,11 @@ def test_a_crash_of_postgresql_in_mid_migration_loses_neither_action_nor_guest(
     connection.close()
     try:
         time.sleep(2 * settings.LEASE_TTL_S)  # every lease runs out, and nobody can renew one
-        assert fleet.simulation.running_on(server.uuid) == ["node1"]
+        assert fleet.simulation.running_on(server.uuid) == "node1"
     finally:
         cluster.start()
     waiting = fleet.submit("reset-network", fleet.add_server("other")).record
     until_over(waiting)
     until(lambda: ActionRecord.objects.get(pk=record.pk).attempt > 1, "nobody takes the action over")
-    assert fleet.simulation.running_on(server.uuid) == ["node1"]
+    assert fleet.simulation.running_on(server.uuid) == "node1"
     complete(fleet, server, record)
