@@ -222,9 +222,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "procrastinate": {"level": max(LOG_LEVEL, "WARNING", key=logging.getLevelNamesMapping().get)}
-    },
+    "loggers": {"procrastinate": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL}},  # chatty
 }
 structlog.configure(
     processors=[
