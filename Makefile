@@ -9,7 +9,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt screenshots browser client-venv docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -24,7 +24,7 @@ setup: ## Make the virtual environment in .venv, unless it is there already
 		echo "Installing into $(VENV) (once; about a minute) …"; \
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python $(PIP) -r constraints.txt && cp constraints.txt $(VENV)/installed.txt; }
 
-up: setup ## Start everything: database, demo fleet, web server and worker; Ctrl-C stops it
+up: setup $(if $(filter postgres%,$(DATABASE_URL)),procrastinate) ## Start everything: database, demo fleet, web server and worker; Ctrl-C stops it
 	@exec $(BIN)/python manage.py up
 
 test: setup ## Run the tests
@@ -71,6 +71,16 @@ browser: setup
 openstack: setup ## Run the tests with a real Keystone and a real Glance, installed into .data/openstack
 	@$(BIN)/python -m tests.openstack.installing
 	@OPENSTACK=1 DATA_DIR=.data/test $(BIN)/python -m pytest tests/openstack -o addopts=
+
+postgresql: procrastinate ## Run the tests of the engine on a PostgreSQL of their own (apt-get install postgresql-15)
+	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
+		$(BIN)/python -m pytest tests/postgresql && \
+		$(BIN)/python -m pytest -n 2 tests/conductor tests/contracts tests/api'
+
+procrastinate: setup
+	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \
+		$(BIN)/python $(PIP) -r constraints-postgresql.txt && \
+		cp constraints-postgresql.txt $(VENV)/procrastinate.txt; }
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states

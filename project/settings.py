@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -221,7 +222,21 @@ AXES_USERNAME_FORM_FIELD = "username"  # in forms and credentials; not the model
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["password", "secret"]
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
+_on_postgresql = DATABASES["default"]["ENGINE"].endswith("postgresql")
+QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
+if QUEUE == "procrastinate":
+    if not _on_postgresql:
+        raise ImproperlyConfigured("QUEUE must be database where DATABASE_URL does not name PostgreSQL")
+    if find_spec("procrastinate") is None:
+        raise ImproperlyConfigured(
+            "QUEUE must be database until Procrastinate is there: pip install -r constraints-postgresql.txt"
+        )
+    INSTALLED_APPS.insert(INSTALLED_APPS.index("servers"), "procrastinate.contrib.django")
+_BELLS = {
+    "database": "servers.conductor.bells.database.DatabaseBells",
+    "procrastinate": "servers.conductor.bells.procrastinate.ProcrastinateBells",
+}
+TASKS = {"default": {"BACKEND": _BELLS[QUEUE], "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
@@ -251,6 +266,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"procrastinate": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL}},  # chatty
 }
 structlog.configure(
     processors=[

@@ -113,7 +113,7 @@ class SmallFleet:
             "migrations": [(m.status, m.source_compute, m.dest_compute) for m in moves],
             "server_charged_on": sorted(a.host.name for a in charged),
             "migration_charged_on": sorted(a.host.name for a in held),
-            "actions": [(a.name, a.status) for a in row.actions.order_by("created_at")],
+            "actions": [(a.name, a.status) for a in row.actions.order_by("created_at", "name")],
             "open_events": sum(a.events.filter(finished_at=None).count() for a in row.actions.all()),
             "images": sorted((i.name, i.status) for i in row.images.all()),
             "runs_on": self.simulation.running_on(server.uuid),

@@ -64,6 +64,14 @@ def test_every_dependency_is_pinned_to_a_version_that_it_allows(requirement: Req
     assert pins()[requirement.name.lower().replace("_", "-")] in requirement.specifier
 
 
+def test_every_dependency_on_postgresql_is_pinned() -> None:
+    lines = (ROOT / "constraints-postgresql.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in map(Requirement, project["optional-dependencies"]["postgresql"]):
+        assert pinned[requirement.name] in requirement.specifier
+
+
 def test_nothing_names_a_package_registry() -> None:
     setup = [ROOT / name for name in ("constraints.txt", "Makefile", "pyproject.toml", ".ci/run")]
     assert [p.name for p in setup if re.search(r"index-url|find-links|pypi\.org|://", p.read_text())] == []

@@ -1,4 +1,4 @@
-"""The doorbell: django-tasks carries the number of an action to a worker, and the row says the rest.
+"""The doorbell: a queue behind Django's Tasks API carries the number of an action, and the row says the rest.
 
 A bell that is lost does not matter: `sweep` rings again for whatever is due, be it new, put back, or left by a
 worker that was killed.

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.core.management import call_command
 from django.db import DatabaseError, close_old_connections, connections
 
 from servers import clock
+from servers.conductor.bells.base import bells
 from servers.conductor.fleet import refresh_host
 from servers.conductor.images import discard_left
 from servers.conductor.periodic import confirm_overdue, reconcile_when_due
@@ -34,7 +34,6 @@ RECONCILE_S = 5.0
 """How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
-KEEP_BELLS_DAYS = 1
 
 
 def worker_name() -> str:
@@ -136,4 +135,4 @@ def tidy_up() -> None:
     """Delete what has been kept for long enough."""
     prune()
     Worker.objects.filter(seen_at__lt=clock.now() - FORGET_WORKERS).delete()
-    call_command("prune_db_task_results", min_age_days=KEEP_BELLS_DAYS, verbosity=0)
+    bells().tidy_up()

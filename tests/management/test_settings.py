@@ -26,6 +26,8 @@ WRONG = [
     ("IDENTITY", "ldap"),
     ("IMAGES", "s3"),
     ("KEYSTONE_TIMEOUT", "0"),
+    ("QUEUE", "pigeon"),
+    ("QUEUE", "procrastinate"),
 ]
 
 

@@ -6,14 +6,13 @@ import os
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from servers.conductor.bells.base import bells
 from servers.management.children import MANAGE, Child, Stopping, end_with_parent, stop
 from servers.management.rounds import SWEEP_S, Rounds, worker_name
 
-INTERVAL_S = 0.2
 GRACE_S = 30.0
 
 
@@ -45,7 +44,7 @@ class Command(BaseCommand):
         if given["parent"]:
             end_with_parent(given["parent"])
         if given["one"]:
-            call_command("db_worker", interval=INTERVAL_S, startup_delay=False, worker_id=given["one"])
+            bells().serve(given["one"])
         else:
             self.supervise(given["processes"], given["grace"])
 

@@ -1,0 +1,47 @@
+"""Real workers on a real PostgreSQL; `make postgresql` runs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tests.postgresql.workers import Workers
+from tests.small_fleet import SmallFleet
+
+REASON = "a PostgreSQL of their own is started by: make postgresql"
+LEASE_TTL_S = 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "CLUSTER" not in os.environ and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=REASON))
+
+
+@pytest.fixture
+def fleet(transactional_db: None, settings: Any) -> Iterator[SmallFleet]:
+    """Return a small fleet in real time, in a database that other processes see."""
+    settings.LEASE_TTL_S = LEASE_TTL_S
+    yield SmallFleet()
+    with connection.cursor() as cursor:  # no model of Django's, so they outlive a test
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_events CASCADE")
+
+
+@pytest.fixture
+def start_workers(fleet: SmallFleet, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+    """Return what starts `manage.py work`, as often as it is called."""
+    started: list[Workers] = []
+
+    def start(processes: int = 2) -> Workers:
+        environment = {"DATA_DIR": str(tmp_path), "LEASE_TTL": str(LEASE_TTL_S), "PYTHONUNBUFFERED": "1"}
+        started.append(Workers(processes, environment, tmp_path / f"work-{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for workers in started:
+        workers.end()
