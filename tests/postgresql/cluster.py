@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from tests.e2e.running import free_port
+from tests.running import free_port
 
 USER = "postgres"
 DEBIAN = Path("/usr/lib/postgresql")
