@@ -14,7 +14,7 @@ from servers.models import Project
 from tests.factories import make_project, make_token, make_user
 
 NO_BODY = object()
-HTTP = Client(raise_request_exception=False)
+HTTP = Client(enforce_csrf_checks=True, raise_request_exception=False)
 """One for all: a new one would load every middleware again."""
 
 

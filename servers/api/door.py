@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import structlog
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
@@ -23,7 +22,6 @@ from servers.policy import Context
 log = structlog.get_logger(__name__)
 
 
-@method_decorator(csrf_exempt, name="dispatch")
 class EmbeddedView(View):
     """An address of an embedded service. Refusals have the form of the service, and never the shape of a page."""
 
@@ -32,6 +30,11 @@ class EmbeddedView(View):
     """Whether it answers without a token."""
     request_id: str = ""
     context: Context
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Return the view, to which a token is shown and never a cookie: whatever a subclass dispatches."""
+        return csrf_exempt(super().as_view(**initkwargs))
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.request_id = new_request_id()

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.test import Client
 
-HTTP = Client(raise_request_exception=False)
+HTTP = Client(enforce_csrf_checks=True, raise_request_exception=False)
 TOKENS = "/identity/v3/auth/tokens"
 PROJECT_BY_NAME = {"project": {"name": "shop", "domain": {"name": "Default"}}}
 
