@@ -60,7 +60,9 @@ def test_no_guest_is_touched_and_a_second_pass_finds_nothing_to_repair(names: li
     ):
         fleet = SmallFleet()
         server = fleet.add_server()
-        for name in names:
+        for name in sorted(
+            names, key=lambda name: name.startswith("silent")
+        ):  # else a mess waits for the host
             with suppress(Fault, IntegrityError, sqlite3.IntegrityError, ValueError), transaction.atomic():
                 MESSES[name](fleet, server)
         before = guests(fleet, server)
