@@ -51,4 +51,4 @@ class ForceComplete(Action):
         with task.event(EVENT, task.migration.source):
             live = task.driver(task.migration.source).live_migration
             if live is not None:
-                live.force_complete(task.guest)
+                task.answer(taken_at_once=live.force_complete(task.guest))

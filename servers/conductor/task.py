@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db.models import Count, Q
 
@@ -27,6 +28,7 @@ from servers.errors import (
     ActionFault,
     Cancelled,
     ComputeHostNotFound,
+    DriverFault,
     Fault,
     HypervisorTimeout,
     Later,
@@ -39,6 +41,8 @@ from servers.states import (
     MigrationType,
     PowerState,
 )
+
+log = structlog.get_logger(__name__)
 
 SLOT_RETRY_S = 2.0
 
@@ -291,15 +295,20 @@ class WorkingTask:
             self._hand_over_requests(fresh)
 
     def _hand_over_requests(self, fresh: ActionRecord) -> None:
-        """Tell the hypervisor what was asked of the running move while the control action did not reach it."""
+        """Tell the hypervisor what was asked of the running move while the control action did not reach it.
+
+        What it does not take now, it is told again with the next report: the move itself goes on.
+        """
         live = self.driver(self.source).live_migration
         if live is None:
             return
-        if fresh.cancel_requested_at:
-            live.abort(self.guest)
-        elif fresh.force_requested_at and not self.force_sent:
-            live.force_complete(self.guest)
-            self.force_sent = True
+        try:
+            if fresh.cancel_requested_at:
+                live.abort(self.guest)
+            elif fresh.force_requested_at and not self.force_sent:
+                self.force_sent = live.force_complete(self.guest)
+        except DriverFault as fault:
+            log.warning("action.request_not_taken", action=str(fresh.pk), reason=str(fault))
 
     # ----------------------------------------------------------------------------------------- images
 

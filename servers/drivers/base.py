@@ -242,7 +242,11 @@ class LiveMigration(ABC):
 
     @abstractmethod
     def force_complete(self, guest: Guest) -> bool:
-        """Make the running move end soon, by post-copy or by pausing the guest; False when none is running."""
+        """Make the running move end soon, by post-copy or by pausing the guest.
+
+        Return False when none is running, or when it cannot be ended yet because disks are still being copied:
+        ask again.
+        """
 
 
 class ColdMigration(ABC):

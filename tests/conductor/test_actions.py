@@ -265,6 +265,36 @@ def test_running_move_is_aborted_or_forced(
     assert state["open_events"] == 0 and action.message == ""
 
 
+@pytest.mark.parametrize(
+    ("slug", "verb", "host"),
+    [
+        ("abort-migration", "live_migration_abort", "node1"),
+        ("force-complete", "live_migration_force_complete", "node2"),
+    ],
+)
+def test_hypervisor_that_refuses_what_was_asked_of_a_move_is_asked_again_and_the_move_goes_on(
+    fleet: SmallFleet, virtual_clock: VirtualClock, slug: str, verb: str, host: str
+) -> None:
+    server = fleet.add_server()
+    fleet.simulation.set_hold("live_migration", "node1")
+    fleet.simulation.set_fault(verb, "node1", error="DriverFault", args={"message": "not now"}, times=2)
+    asked = []
+
+    def ask_once() -> None:
+        running = Migration.objects.filter(status="running").first()
+        if running and not asked:
+            asked.append(fleet.submit(slug, server, migration=running.pk).record)
+            run_until_idle(wait=False)
+
+    virtual_clock.on_sleep = ask_once
+    action = fleet.do("live-migration", server, host=None, block_migration="auto")
+    state = fleet.state(server)
+    assert (state["host"], state["runs_on"], state["task_state"]) == (host, host, "")
+    assert action.status == (ActionStatus.CANCELLED if host == "node1" else ActionStatus.SUCCEEDED)
+    asked[0].refresh_from_db()
+    assert asked[0].status == ActionStatus.FAILED and "not now" in asked[0].error_text
+
+
 def test_one_migration_at_a_time_leaves_a_host(fleet: SmallFleet) -> None:
     servers = [fleet.add_server(f"web{n}") for n in range(3)]
     for server in servers:

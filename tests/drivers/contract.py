@@ -91,6 +91,17 @@ def once(do: Callable[[], object]) -> OnProgress:
     return on_progress
 
 
+def until_taken(ask: Callable[[], bool]) -> OnProgress:
+    """Return an on_progress that asks for something with all news until it is taken."""
+    taken: list[bool] = []
+
+    def on_progress(progress: Progress) -> None:
+        if not any(taken):
+            taken.append(ask())
+
+    return on_progress
+
+
 def live(lab: Lab, host: HostRef) -> LiveMigration:
     ability = lab.driver(host).live_migration
     assert ability is not None
@@ -265,14 +276,14 @@ class LiveMigrationContract:
 
     def test_a_busy_guest_is_moved_when_it_is_forced(self, lab: Lab) -> None:
         lab.make_busy()
-        move(lab, once(lambda: live(lab, lab.source).force_complete(lab.guest)))
+        move(lab, until_taken(lambda: live(lab, lab.source).force_complete(lab.guest)))
         assert power(lab, lab.destination) is PowerState.RUNNING
         assert power(lab, lab.source) is None
 
     def test_post_copy_moves_a_busy_guest_when_it_is_forced(self, lab: Lab) -> None:
         lab.make_busy()
         options = replace(lab.slow, post_copy=True)
-        move(lab, once(lambda: live(lab, lab.source).force_complete(lab.guest)), options)
+        move(lab, until_taken(lambda: live(lab, lab.source).force_complete(lab.guest)), options)
         assert power(lab, lab.destination) is PowerState.RUNNING
         assert power(lab, lab.source) is None
 

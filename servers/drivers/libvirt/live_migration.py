@@ -142,7 +142,7 @@ class LibvirtLiveMigration(LiveMigration):
             domain = domain_of(connection, guest.uuid)
             if domain is None or whereabouts.presence(connection, guest.uuid) is not Presence.LEAVING:
                 return False
-            return ending.force(domain, self.seat.ref, self.seat.settings.timeout_s / 2)
+            return ending.force(domain)
 
         return self.seat.ask("live_migration_force_complete", force, changes=True)
 

@@ -163,18 +163,14 @@ class Move:
         if not limit_s or self.forced or self.aborted or stats["time_elapsed"] < limit_s * 1000:
             return
         if self.options.timeout_action == "force_complete":
-            if stats.get("memory_processed", 0) == 0:
-                return  # disks are still being copied; pausing the guest would not end that
-            self.forced = True
-            self.source.ask("live_migration_force_complete", self._force, changes=True)
+            self.forced = self.source.ask("live_migration_force_complete", self._force, changes=True)
         else:
             self.aborted = True
             self.source.ask("live_migration_abort", self._abort, changes=True)
 
-    def _force(self, connection: libvirt.virConnect) -> None:
+    def _force(self, connection: libvirt.virConnect) -> bool:
         domain = domain_of(connection, self.guest.uuid)
-        if domain is not None:
-            ending.force(domain, self.source.ref, POLL_S)
+        return domain is not None and ending.force(domain)
 
     def _abort(self, connection: libvirt.virConnect) -> None:
         domain = domain_of(connection, self.guest.uuid)
