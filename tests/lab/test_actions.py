@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from servers.conductor import claims
 from servers.conductor.fleet import refresh_host
 from servers.conductor.task import WorkingTask
 from servers.conductor.work import run_until_idle
+from servers.drivers.base import Progress
 from servers.models import ActionRecord, Host, Migration, Project, Server, ServerDisk, StoragePool
 from servers.states import ActionStatus, MigrationStatus, PowerState, VmState
 from tests.conftest import Caller
@@ -98,6 +100,61 @@ def test_a_killed_worker_is_followed_by_one_that_attaches(
     assert shown(admin, server) == {"status": "ACTIVE", "host": "node2"}
     assert lab.beating() == ["node2"]
     assert Migration.objects.get(server=server).status == MigrationStatus.COMPLETED
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, ask: Callable[[Migration], None]) -> None:
+    """Ask for something, and carry it out, at the first report of a move."""
+    report = WorkingTask.report
+    asked: list[Migration] = []
+
+    def reported(task: WorkingTask, progress: Progress) -> None:
+        report(task, progress)
+        if not asked:
+            asked.append(Migration.objects.get(status=MigrationStatus.RUNNING))
+            ask(asked[0])
+            run_until_idle(wait=False)
+
+    monkeypatch.setattr(WorkingTask, "report", reported)
+
+
+def test_a_live_migration_is_aborted(
+    admin: Caller, server: Server, lab: LibvirtLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def abort(migration: Migration) -> None:
+        answer = admin.delete(f"/v2.1/servers/{server.uuid}/migrations/{migration.pk}", NEWEST)
+        assert answer.status_code == 202, answer.content
+
+    lab.make_busy()
+    meanwhile(monkeypatch, abort)
+    before = lab.heartbeat()
+    act(admin, server, live())
+    moved = ActionRecord.objects.get(server=server, slug="live-migration")
+    assert moved.status == ActionStatus.CANCELLED
+    assert Migration.objects.get(server=server).status == MigrationStatus.CANCELLED
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node1"}
+    assert lab.heartbeat() > before > 0
+    assert lab.beating() == ["node1"]
+    assert lab.disk_md5(lab.destination) is None
+
+
+def test_a_live_migration_that_is_forced_while_its_disk_is_copied_ends_as_soon_as_its_memory_is(
+    admin: Caller, server: Server, lab: LibvirtLab, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def force(migration: Migration) -> None:
+        address = f"/v2.1/servers/{server.uuid}/migrations/{migration.pk}/action"
+        answer = admin.post(address, {"force_complete": None}, NEWEST)
+        assert answer.status_code == 202, answer.content
+
+    settings.LIVE_MIGRATION_BANDWIDTH_MIB_S = 4
+    lab.make_busy()
+    meanwhile(monkeypatch, force)
+    act(admin, server, live())
+    forced = ActionRecord.objects.get(server=server, slug="force-complete")
+    assert (forced.status, forced.result) == (ActionStatus.SUCCEEDED, {"taken_at_once": False})
+    moved = ActionRecord.objects.get(server=server, slug="live-migration")
+    assert moved.status == ActionStatus.SUCCEEDED, moved.error_text
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node2"}
+    assert lab.beating() == ["node2"]
 
 
 def test_a_live_migration_to_a_dead_host_leaves_the_guest_alone(
