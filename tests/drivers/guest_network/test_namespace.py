@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +37,10 @@ def test_a_guest_cannot_write_elsewhere(guest: Namespace, folder: str) -> None:
 
 def test_a_guest_does_not_see_how_the_machine_finds_names(guest: Namespace) -> None:
     assert guest.sh("cat /etc/resolv.conf") == "nameserver 203.0.113.99\n"
+
+
+def test_a_command_that_would_run_on_the_machine_itself_is_not_run(tmp_path: Path) -> None:
+    machine = Namespace(os.getpid(), tmp_path)
+    done = machine.do(Run(("-c", 'touch "$1"', "write", str(tmp_path / "written"))))
+    assert done.returncode == 99
+    assert not (tmp_path / "written").exists()
