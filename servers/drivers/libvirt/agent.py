@@ -1,0 +1,114 @@
+"""Changing something inside a guest, through the agent that runs there."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from servers.drivers.base import Guest, GuestAgent
+from servers.drivers.libvirt import links
+from servers.drivers.libvirt.agent_channel import AgentChannel, Done
+from servers.drivers.libvirt.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
+from servers.drivers.libvirt.seat import Seat
+from servers.errors import AgentUnavailable, DriverFault
+
+ADMINISTRATOR = "root"
+SAID = 1000
+"""How many characters of a program's complaint are handed on."""
+
+
+class LibvirtGuestAgent(GuestAgent):
+    """The guests of one host, by their agents. Whoever asks again does it again: each verb ends in the same state."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+
+    def inject_network_info(self, guest: Guest) -> dict[str, Any]:
+        channel = AgentChannel(self.seat, guest)
+        channel.find()
+        survey = _survey(channel)
+        style = _style(survey)
+        try:
+            if style is None:
+                known = ", ".join(each.name for each in FORMATS)
+                raise Unrenderable(f"it keeps its network in none of the formats {known}")
+            interfaces = match(guest.nics, survey)
+            files = style.render(interfaces, survey.files)
+        except Unrenderable as reason:
+            raise channel.refused(f"cannot take its network information: {reason}.") from reason
+        done = channel.run(script.inject(style, interfaces, files))
+        if done.status:
+            raise channel.refused(f"could not set its network, and is as it was: {_complaint(done)}")
+        names = [interface.name for interface in interfaces]
+        return {
+            "format": style.name,
+            "files": [file.path for file in files],
+            "interfaces": _interfaces(channel, names),
+        }
+
+    def reset_network(self, guest: Guest) -> dict[str, Any]:
+        channel = AgentChannel(self.seat, guest)
+        try:
+            channel.find()
+        except AgentUnavailable as fault:
+            return {"way": "link", "reason": str(fault), "interfaces": links.reset(self.seat, guest, fault)}
+        survey = _survey(channel)
+        style, names = _style(survey), _names(guest, survey)
+        if not names:
+            raise channel.refused("has no network interface that its agent could reset.")
+        done = channel.run(script.reset(style, names))
+        if done.status:
+            raise channel.refused(f"could not bring its interfaces up again: {_complaint(done)}")
+        return {
+            "way": "agent",
+            "format": style.name if style else "",
+            "interfaces": _interfaces(channel, names),
+        }
+
+    def set_admin_password(self, guest: Guest, password: str) -> None:
+        channel = AgentChannel(self.seat, guest)
+        channel.find()
+        secret = base64.b64encode(password.encode()).decode()
+        channel.command("guest-set-user-password", username=ADMINISTRATOR, password=secret, crypted=False)
+
+
+def _survey(channel: AgentChannel) -> Survey:
+    done = channel.run(script.survey())
+    if done.status:
+        raise channel.refused(f"cannot say how its network is kept: {_complaint(done)}")
+    try:
+        return Survey.parse(done.stdout)
+    except Unrenderable as reason:
+        raise channel.refused(f"cannot say how its network is kept: {reason}.") from reason
+
+
+def _style(survey: Survey) -> type[Format] | None:
+    """Return the format in charge of the guest's network, or None."""
+    return next((style for style in FORMATS if style.name in survey.formats), None)
+
+
+def _names(guest: Guest, survey: Survey) -> list[str]:
+    """Return the guest's names of its interfaces; of all its hardware where none are recorded."""
+    ours = {nic.mac.lower() for nic in guest.nics}
+    return [link.name for link in survey.links if link.hardware and (not ours or link.mac in ours)]
+
+
+def _interfaces(channel: AgentChannel, names: list[str]) -> list[dict[str, Any]]:
+    """Return the interfaces as the guest has them now; empty where its agent cannot tell."""
+    try:
+        found = channel.command("guest-network-get-interfaces")
+    except DriverFault:  # what was asked for is done; this is its report alone
+        return [{"name": name} for name in names]
+    return [
+        {
+            "name": each["name"],
+            "mac": each.get("hardware-address", ""),
+            "addresses": [f"{ip['ip-address']}/{ip['prefix']}" for ip in each.get("ip-addresses", ())],
+        }
+        for each in found
+        if each["name"] in names
+    ]
+
+
+def _complaint(done: Done) -> str:
+    return (done.stderr or done.stdout).strip()[-SAID:] or f"exit status {done.status}"
