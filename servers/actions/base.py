@@ -207,6 +207,8 @@ class Action:
     """Names of the events that it may leave."""
     consequence: ClassVar[str] = ""
     """What it means for the guest, in one sentence; the docstring's first line where nothing else is said."""
+    without_agent: ClassVar[str] = ""
+    """What becomes of it where no guest agent answers, in one sentence; empty where none is needed."""
     steps: ClassVar[tuple[Step, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ class ChangePassword(Action):
     errors = (AgentUnavailable, AgentNotReady)
     events = (EVENT,)
     consequence = "The old password of the guest's administrator stops working."
+    without_agent = "It will fail unless one answers by then."
 
     @step(touches_guest=True)
     def set_password(self, task: Task) -> None:

@@ -29,6 +29,7 @@ class InjectNetworkInfo(Action):
     errors = (AgentUnavailable, AgentNotReady)
     events = (EVENT,)
     consequence = "The guest's interfaces are configured anew; connections may be interrupted for a moment."
+    without_agent = "It will fail unless one answers by then."
 
     @step(touches_guest=True)
     def inject(self, task: Task) -> None:

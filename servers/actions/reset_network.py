@@ -27,6 +27,7 @@ class ResetNetwork(Action):
     errors = (AgentUnavailable, AgentNotReady)
     events = (EVENT,)
     consequence = "The guest's interfaces go down and up; connections are interrupted for some seconds."
+    without_agent = "The host takes the links of its interfaces down and up instead, where it can."
 
     def check_route(self, fleet: FleetFacts) -> None:
         if fleet.reset_network_gone():

@@ -21,6 +21,7 @@ from servers.admin.equivalents import command_line, curl_line
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import GRAVE, action_label
+from servers.conductor.agents import agent_warning
 from servers.conductor.submit import explain, find_server, submit
 from servers.errors import (
     ActionFault,
@@ -127,6 +128,7 @@ def show_form(
     status: int = 200,
 ) -> HttpResponse:
     """Return the page with the form."""
+    only_lines = "HX-Request" in request.headers
     context = {
         **site.each_context(request),
         **describe(action),
@@ -134,13 +136,14 @@ def show_form(
         "server": server,
         "form": form,
         "refusal": refusal,
+        "warning": "" if refusal or only_lines else agent_warning(action, server),
         "destinations": destinations_of(form, action, server, context_for(request)),
         "lines": lines(action, str(server.pk), form),
         "ticket": uuid4().hex,
         "seen": likeness(server),
         "sees_hosts": allows(request, SEES_HOSTS, server.project_id),
     }
-    template = "lines" if request.headers.get("HX-Request") else "action_form"
+    template = "lines" if only_lines else "action_form"
     return render(request, f"admin/servers/{template}.html", context, status=status)
 
 

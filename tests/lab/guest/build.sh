@@ -53,7 +53,7 @@ mkdir -p "$root"/etc/network/if-{pre-up,up,down,post-down}.d  # busybox' ifup: i
 printf 'auto lo\niface lo inet loopback\n' > "$root/etc/network/interfaces"
 : > "$root/etc/resolv.conf"
 install -m 755 "$here/init" "$root/init"
-install -m 755 "$here/heartbeat" "$here/busy" "$root/usr/bin/"
+install -m 755 "$here"/{heartbeat,busy,carrier} "$root/usr/bin/"
 install -m 755 "$here/chpasswd" "$root/usr/sbin/"
 install -m 755 "$here/shutdown" "$root/sbin/"
 install -m 755 "$here/power-button" "$root/etc/acpi/PWRF/00000080"
