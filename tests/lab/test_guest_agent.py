@@ -243,6 +243,19 @@ def test_a_guest_without_a_channel_is_refused_at_once_and_reset_by_its_cables(
     wait_for("the guest sees it", lambda: link_states(lab)[len(before) :] == ["0", "1"])
 
 
+def test_a_channel_that_is_attached_gives_a_guest_its_agent_at_the_next_start(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    reboot(lab, lab.definition.replace(CHANNEL, ""))
+    with lab.connected(lab.host(lab.source)) as connection:
+        domain = connection.lookupByUUIDString(str(GUEST.uuid))
+        domain.attachDeviceFlags(CHANNEL, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    assert not has_agent(lab)
+    reboot(lab)
+    assert act(admin, server, INJECT).status == ActionStatus.SUCCEEDED
+    assert has_agent(lab)
+
+
 def test_an_agent_that_does_not_run_is_missed_within_seconds(
     admin: Caller, server: Server, lab: LibvirtLab
 ) -> None:

@@ -68,8 +68,9 @@ class LibvirtGuestAgent(GuestAgent):
     def set_admin_password(self, guest: Guest, password: str) -> None:
         channel = AgentChannel(self.seat, guest)
         channel.find()
-        secret = base64.b64encode(password.encode()).decode()
-        channel.command("guest-set-user-password", username=ADMINISTRATOR, password=secret, crypted=False)
+        sealed = base64.b64encode(password.encode()).decode()
+        arguments = {"username": ADMINISTRATOR, "password": sealed, "crypted": False}
+        channel.command("guest-set-user-password", arguments, secrets=(password, sealed))
 
 
 def _survey(channel: AgentChannel) -> Survey:

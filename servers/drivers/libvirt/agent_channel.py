@@ -14,6 +14,7 @@ import libvirt_qemu
 from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.definitions import AGENT_CHANNEL
+from servers.drivers.libvirt.errors import is_lost
 from servers.drivers.libvirt.guest_network.script import Run
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.errors import AgentNotReady, AgentUnavailable, DriverFault
@@ -32,11 +33,9 @@ INSTALL = (
     f"Give it a virtio channel named {AGENT_CHANNEL}, and install and start qemu-guest-agent in the guest: "
     "docs/connect-your-hosts.md."
 )
-COMMAND_TIMEOUT, COMMAND_FAILED = 112, 113
-"""VIR_ERR_AGENT_COMMAND_…, since libvirt 10.9: a host may be newer than the binding here, which does not name them."""
+COMMAND_TIMEOUT = 112
+"""VIR_ERR_AGENT_COMMAND_TIMEOUT, since libvirt 10.9: a host may be newer than the binding here, which does not name it."""
 SILENT = frozenset({libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT})
-REFUSED = frozenset({libvirt.VIR_ERR_INTERNAL_ERROR, COMMAND_FAILED})
-"""How libvirt hands on that the agent said no: until 10.9 as an internal error."""
 FORBIDDEN = ("has been disabled", "has not been found", "not allowed", "not been enabled")
 
 
@@ -64,19 +63,26 @@ class AgentChannel:
                 raise self.unavailable(f"has a channel for a guest agent, but none is connected. {INSTALL}")
             time.sleep(LOOK_S)
 
-    def command(self, name: str, **arguments: Any) -> Any:
-        """Return what the agent answers. Raises AgentNotReady when it is silent, DriverFault when it refuses."""
-        text = json.dumps({"execute": name, "arguments": arguments} if arguments else {"execute": name})
+    def command(
+        self, name: str, arguments: dict[str, Any] | None = None, *, secrets: tuple[str, ...] = ()
+    ) -> Any:
+        """Return what the agent answers; `secrets` are texts that no fault may repeat.
+
+        Raises AgentNotReady when it is silent, AgentUnavailable, DriverFault when it refuses.
+        """
+        text = json.dumps({"execute": name, "arguments": arguments or {}})
 
         def send(connection: libvirt.virConnect) -> str:
             domain = self._domain(connection)
             try:
                 answer: str = libvirt_qemu.qemuAgentCommand(domain, text, ANSWER_S, 0)
             except libvirt.libvirtError as error:
-                fault = self._fault(name, error)
-                if fault is None:
+                if is_lost(error):
                     raise
-                raise fault from None  # the cause may repeat the arguments, a password among them
+                said = error.get_error_message() or ""
+                for secret in filter(None, secrets):
+                    said = said.replace(secret, "…")
+                raise self._fault(name, error.get_error_code(), said) from None  # the cause has it all
             return answer
 
         limit_s = self.seat.settings.timeout_s + 2 * ANSWER_S
@@ -84,13 +90,13 @@ class AgentChannel:
 
     def run(self, program: Run) -> Done:
         """Run a program in the guest to its end. Raises AgentNotReady, DriverFault."""
-        started = self.command(
-            "guest-exec",
-            path=program.path,
-            arg=list(program.arguments),
-            **{"input-data": _encoded(program.stdin), "capture-output": True},
-        )
-        status = self._wait_for_exit(started["pid"])
+        arguments = {
+            "path": program.path,
+            "arg": list(program.arguments),
+            "input-data": _encoded(program.stdin),
+            "capture-output": True,
+        }
+        status = self._wait_for_exit(self.command("guest-exec", arguments)["pid"])
         return Done(status.get("exitcode", -1), _text(status, "out-data"), _text(status, "err-data"))
 
     def refused(self, what: str) -> DriverFault:
@@ -105,7 +111,7 @@ class AgentChannel:
         heard = time.monotonic()
         while time.monotonic() < end:
             try:
-                status: dict[str, Any] = self.command("guest-exec-status", pid=pid)
+                status: dict[str, Any] = self.command("guest-exec-status", {"pid": pid})
             except AgentNotReady:
                 if time.monotonic() - heard > SILENCE_S:
                     raise
@@ -133,9 +139,8 @@ class AgentChannel:
             raise self.unavailable(f"has no channel for a guest agent. {INSTALL}")
         return definitions.has_agent(definition, running=True)
 
-    def _fault(self, name: str, error: libvirt.libvirtError) -> DriverFault | None:
-        """Return what an error of the agent means; None for one of the host."""
-        code, text = error.get_error_code(), error.get_error_message() or ""
+    def _fault(self, name: str, code: int, said: str) -> DriverFault:
+        """Return what an error of the agent means."""
         if code in SILENT:
             return AgentNotReady(
                 f"The guest agent of {self.guest.name} does not answer. "
@@ -145,16 +150,14 @@ class AgentChannel:
             return self.unavailable(f"has no channel for a guest agent. {INSTALL}")
         if code == libvirt.VIR_ERR_OPERATION_INVALID:
             return self.unavailable("does not run, so nothing can be changed inside it.")
-        if code not in REFUSED:
-            return None
-        if any(words in text for words in FORBIDDEN):
+        if any(words in said for words in FORBIDDEN):
             return self.unavailable(
                 f"has an agent that does not permit {name}: take it off the agent's block list, "
                 "in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf."
             )
         if name == "guest-exec-status":  # of a process that an earlier agent had started
             return AgentNotReady(f"The guest agent of {self.guest.name} was started anew.")
-        return self.refused(f"refused {name}: {text}")
+        return self.refused(f"refused {name}: {said}")
 
 
 def _encoded(text: str) -> str:
