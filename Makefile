@@ -53,7 +53,7 @@ e2e: browser ## Run the tests of the console in Chromium (apt-get install chromi
 	@E2E=1 DATA_DIR=.data/e2e $(BIN)/python -m pytest tests/e2e -o addopts=
 
 lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this machine (root; installs Debian packages)
-	@LAB=1 DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab -o addopts= --strict-markers
+	@LAB=1 DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab tests/drivers/guest_network -o addopts= --strict-markers
 
 libvirt: setup
 	@tests/lab/install.sh

@@ -36,7 +36,7 @@ INSTALL = (
 COMMAND_TIMEOUT = 112
 """VIR_ERR_AGENT_COMMAND_TIMEOUT, since libvirt 10.9: a host may be newer than the binding here, which does not name it."""
 SILENT = frozenset({libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT})
-FORBIDDEN = ("has been disabled", "has not been found", "not allowed", "not been enabled")
+FORBIDDEN = ("has been disabled", "has not been found")
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class AgentChannel:
             return self.unavailable("does not run, so nothing can be changed inside it.")
         if any(words in said for words in FORBIDDEN):
             return self.unavailable(
-                f"has an agent that does not permit {name}: take it off the agent's block list, "
+                f"has an agent that does not permit {name}, or is too old for it: take it off the agent's block list, "
                 "in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf."
             )
         if name == "guest-exec-status":  # of a process that an earlier agent had started

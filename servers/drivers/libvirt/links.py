@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import libvirt
@@ -33,13 +34,11 @@ def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[s
         interfaces = _plugged(domain) if domain.isActive() else []
         if not interfaces:
             raise instead_of
-        try:
+        with ExitStack() as plugs:
             for interface in interfaces:
+                plugs.callback(_set, domain, interface, "up")
                 _set(domain, interface, "down")
             time.sleep(PULLED_S)
-        finally:
-            for interface in interfaces:
-                _set(domain, interface, "up")
         return [{"mac": _mac(interface)} for interface in interfaces]
 
     return seat.ask("reset_network", pull, changes=True, limit_s=seat.settings.timeout_s + PULLED_S)
