@@ -287,6 +287,13 @@ class Backup(ABC):
         Raises BackupFailed; then `target` may hold a partial copy.
         """
 
+    @abstractmethod
+    def discard(self, guest: Guest) -> None:
+        """End a copy that runs, and remove from the host what it has left there; the guest runs on, thawed.
+
+        Does nothing where nothing is left.
+        """
+
 
 class GuestAgent(ABC):
     """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later)."""

@@ -8,6 +8,7 @@ import libvirt
 
 from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
 from servers.drivers.libvirt import describing
+from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold_migration import LibvirtColdMigration
 from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.live_migration import LibvirtLiveMigration
@@ -19,12 +20,14 @@ class LibvirtDriver(Driver):
 
     live_migration: LibvirtLiveMigration
     cold_migration: LibvirtColdMigration
+    backup: LibvirtBackup
 
     def __init__(self, host: HostRef, settings: Settings) -> None:
         super().__init__(host)
         self.seat = Seat(host, settings)
         self.live_migration = LibvirtLiveMigration(self.seat)
         self.cold_migration = LibvirtColdMigration(self.seat)
+        self.backup = LibvirtBackup(self.seat)
 
     def describe(self) -> HostInfo:
         shared = self.seat.settings.shared_pools

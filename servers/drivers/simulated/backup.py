@@ -55,6 +55,12 @@ class SimulatedBackup(Seat, Backup):
                 jobs.note(db, job, seen=True)
             return Snapshot(job.facts["size_bytes"], DISK_FORMAT, sha256, job.facts["consistent"])
 
+    def discard(self, guest: Guest) -> None:
+        with self.asked("discard_backup"), self.truth() as db:
+            last = self._newest(db, guest)
+            if last is not None and last.outcome is Outcome.RUNNING:
+                jobs.fail(db, last, "it was given up", at=seconds())
+
     def _begin(self, db: sqlite3.Connection, guest: Guest, target: str) -> Job:
         """Return the copy to this file: the one that runs, the one that ended unseen, or a new one."""
         here = guests.defined(db, self.name, guest)
