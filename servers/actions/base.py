@@ -170,7 +170,10 @@ class Request:
 
 
 registry: dict[str, type[Action]] = {}
-"""Every action by its slug, in the order of their names."""
+"""Every action that a server can be asked for, by its slug."""
+
+definitions: dict[str, type[Action]] = {}
+"""Every action that the engine can carry out: those, and the ones with which a server begins."""
 
 
 class Action:
@@ -196,6 +199,8 @@ class Action:
     """The microversion that brought it."""
     on_migration: ClassVar[bool] = False
     """Whether it acts on one migration of the server."""
+    makes_server: ClassVar[bool] = False
+    """Whether its server begins with it: nobody can ask that server for it, doors have a way of their own."""
     respects_lock: ClassVar[bool] = True
     looks_first: ClassVar[bool] = False
     """Whether hypervisors are asked, for two seconds at most, where the guest is. What they say is kept with the
@@ -219,11 +224,13 @@ class Action:
                 raise TypeError(f"action {name} does not say its {fact}")
         cls.verb = cls.__dict__.get("verb", cls.wire_name)
         cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
-        for other in registry.values():
+        for other in definitions.values():
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
                 raise TypeError(f"action {name} takes a name of {other.__name__}")
         declare(cls.policy)
-        registry[cls.slug] = cls
+        definitions[cls.slug] = cls
+        if not cls.makes_server:
+            registry[cls.slug] = cls
 
     # ------------------------------------------------------------------------------- what doors ask
 

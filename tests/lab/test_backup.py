@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import libvirt
+import libvirt_qemu
 import pytest
 
 from servers.conductor.images import store
+from servers.conductor.task import WorkingTask
 from servers.conductor.work import run_until_idle
-from servers.drivers.base import Progress
+from servers.drivers.base import JobKind, Progress
 from servers.drivers.libvirt import backup_job, freezing, spare
+from servers.drivers.libvirt.fetching import Fetch
 from servers.errors import BackupFailed
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus, PowerState
 from tests.conftest import Caller
 from tests.drivers.contract import Interrupted, ignore, let_go, power
-from tests.lab.hosts import run
-from tests.lab.stage import GUEST, MIB, LibvirtLab
-from tests.lab.test_actions import act, server, shown
+from tests.lab.hosts import LabHost, run, wait_for
+from tests.lab.stage import GUEST, IMAGES, MIB, LibvirtLab
+from tests.lab.test_actions import NEWEST, act, server, shown
 
 __all__ = ["server"]
 pytestmark = pytest.mark.django_db
@@ -70,3 +80,308 @@ def test_a_backup_of_a_running_guest_is_whole_and_holds_its_file(
     assert lab.beating() == ["node1"]
     assert shown(admin, server) == {"status": "ACTIVE", "host": "node1"}
     assert in_the_pool(lab) == {"web.qcow2"}
+
+
+# ------------------------------------------------------------------------------------------- freezing
+
+
+def agent(lab: LibvirtLab, command: str, **arguments: Any) -> Any:
+    """Ask the guest's agent directly."""
+    body = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
+    with lab.connected(lab.host(lab.source)) as connection:
+        domain = connection.lookupByUUIDString(str(GUEST.uuid))
+        return json.loads(libvirt_qemu.qemuAgentCommand(domain, body, 20, 0))["return"]
+
+
+@pytest.fixture
+def with_agent(lab: LibvirtLab) -> None:
+    """Skip where the lab's guest was built without a guest agent."""
+    found = lab.driver(lab.source).find_guest(GUEST.uuid)
+    if found is None or not found.agent:
+        pytest.skip("the lab's guest has no qemu-ga: apt has none for this machine")
+
+
+def is_frozen(lab: LibvirtLab) -> bool:
+    return bool(agent(lab, "guest-fsfreeze-status") == "frozen")
+
+
+class Killed(BaseException):
+    """The worker is gone."""
+
+
+@pytest.mark.usefixtures("with_agent")
+def test_a_backup_of_a_guest_with_an_agent_is_marked_consistent(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    act(admin, server, backup())
+    assert Image.objects.get(server=server).consistent is True
+    assert not is_frozen(lab)
+
+
+@pytest.mark.usefixtures("with_agent")
+def test_the_guest_is_thawed_when_whoever_watches_lets_go(lab: LibvirtLab, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), let_go)
+    assert not is_frozen(lab)
+
+
+@pytest.mark.usefixtures("with_agent")
+@pytest.mark.parametrize("again", ["snapshot", "discard"])
+def test_a_guest_that_a_dead_worker_left_frozen_is_thawed_by_who_comes_next(
+    lab: LibvirtLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    def dies(*_: object) -> None:
+        raise Killed
+
+    ability = lab.driver(lab.source).backup
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_job, "_job_xml", dies)
+        patch.setattr(freezing, "thaw", dies)
+        with pytest.raises(Killed):
+            ability.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert is_frozen(lab)
+    if again == "snapshot":
+        ability.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    else:
+        ability.discard(GUEST)
+    assert not is_frozen(lab)
+    assert in_the_pool(lab) == {"web.qcow2"}
+
+
+@pytest.mark.usefixtures("with_agent")
+def test_an_agent_that_hangs_makes_the_backup_crash_consistent(lab: LibvirtLab, tmp_path: Path) -> None:
+    stop_agent(lab)
+    snapshot = lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert not snapshot.consistent
+    assert lab.beating() == ["node1"]
+
+
+def stop_agent(lab: LibvirtLab) -> None:
+    """Let the guest's agent hang."""
+    agent(lab, "guest-exec", path="/bin/sh", arg=["-c", "kill -STOP $(cat /run/qemu-ga.pid)"])
+    with suppress(libvirt.libvirtError):
+        while True:  # until it has stopped answering
+            agent(lab, "guest-ping")
+
+
+# ------------------------------------------------------------------- guests that do not simply run
+
+
+def test_a_paused_guest_is_backed_up_and_stays_paused(lab: LibvirtLab, tmp_path: Path) -> None:
+    with lab.connected(lab.host(lab.source)) as connection:
+        connection.lookupByUUIDString(str(GUEST.uuid)).suspend()
+    snapshot = lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert not snapshot.consistent
+    assert power(lab, lab.source) is PowerState.PAUSED
+    run("qemu-img", "check", tmp_path / "backup")
+
+
+def test_a_suspended_guest_is_backed_up_without_being_woken(lab: LibvirtLab, tmp_path: Path) -> None:
+    with lab.connected(lab.host(lab.source)) as connection:
+        connection.lookupByUUIDString(str(GUEST.uuid)).managedSave()
+    snapshot = lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert not snapshot.consistent
+    assert power(lab, lab.source) is PowerState.SHUTDOWN
+    with lab.connected(lab.host(lab.source)) as connection:
+        domain = connection.lookupByUUIDString(str(GUEST.uuid))
+        assert domain.hasManagedSaveImage()
+        domain.managedSaveRemove(0)
+    assert in_the_pool(lab) == {"web.qcow2"}
+
+
+def test_a_stopped_guest_is_copied_without_a_job(lab: LibvirtLab, tmp_path: Path) -> None:
+    with lab.connected(lab.host(lab.source)) as connection:
+        connection.lookupByUUIDString(str(GUEST.uuid)).destroy()
+    image = tmp_path / "backup"
+    assert not lab.driver(lab.source).backup.snapshot(GUEST, str(image), ignore).consistent
+    assert content_md5(image, tmp_path) == run("md5sum", lab.state / "content" / "data").split()[0]
+    assert power(lab, lab.source) is PowerState.SHUTDOWN
+    assert in_the_pool(lab) == {"web.qcow2"}
+
+
+def test_somebody_elses_backup_job_is_left_alone(lab: LibvirtLab, tmp_path: Path) -> None:
+    pull = (
+        "<domainbackup mode='pull'><server transport='unix' socket='/var/lib/libvirt/pull.sock'/>"
+        "<disks><disk name='vda' backup='yes' type='file'><scratch file='/var/lib/libvirt/scratch'/></disk>"
+        "</disks></domainbackup>"
+    )
+    ability = lab.driver(lab.source).backup
+    with lab.connected(lab.host(lab.source)) as connection:
+        domain = connection.lookupByUUIDString(str(GUEST.uuid))
+        domain.backupBegin(pull, None)
+        with pytest.raises(BackupFailed, match="another job"):
+            ability.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+        ability.discard(GUEST)
+        assert "pull" in domain.backupGetXMLDesc()
+        domain.abortJob()
+
+
+# ------------------------------------------------------------------------------------------------ room
+
+
+@pytest.fixture
+def little_room(lab: LibvirtLab) -> Iterator[None]:
+    """Let the pool of the first host lie on a file system of 2 MiB; the guest's disk is open underneath."""
+    host = lab.host(lab.source)
+    host.inside("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", IMAGES)
+    with lab.connected(host) as connection:
+        connection.storagePoolLookupByName("default").refresh()
+    yield
+    host.inside("umount", IMAGES)
+
+
+@pytest.mark.usefixtures("little_room")
+def test_without_room_on_the_host_nothing_is_copied(admin: Caller, server: Server, lab: LibvirtLab) -> None:
+    record = act(admin, server, backup())
+    assert record.status == ActionStatus.FAILED
+    assert "no storage pool of files on host node1 has" in record.error_text
+    assert shown(admin, server)["status"] == "ACTIVE"
+    assert lab.host(lab.source).inside("ls", IMAGES) == ""
+    assert lab.beating() == ["node1"]
+
+
+def test_without_room_in_the_store_nothing_is_copied(
+    lab: LibvirtLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(MIB, 0, MIB))
+    with pytest.raises(BackupFailed, match="has 1 MiB free"):
+        lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert in_the_pool(lab) == {"web.qcow2"}
+
+
+@pytest.mark.usefixtures("little_room")
+def test_a_disk_that_fills_up_on_the_way_fails_the_backup_and_not_the_guest(
+    admin: Caller, server: Server, lab: LibvirtLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spare, "needed_bytes", lambda disk: MIB)
+    record = act(admin, server, backup())
+    assert record.status == ActionStatus.FAILED
+    assert "No space left" in record.error_text
+    assert "not_undone" not in record.result
+    assert lab.host(lab.source).inside("ls", IMAGES) == ""
+    assert lab.beating() == ["node1"]
+
+
+def test_without_qemu_img_nothing_is_copied(
+    lab: LibvirtLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackupFailed, match="qemu-img is not installed"):
+        lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert in_the_pool(lab) == {"web.qcow2"}
+
+
+def test_an_image_that_is_broken_is_no_backup(
+    admin: Caller, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act(admin, server, backup(1))
+    fetched = Fetch.run
+
+    def breaks(fetch: Fetch) -> str:
+        sha256 = fetched(fetch)
+        with fetch.target.open("r+b") as file:
+            file.seek(48)  # where a qcow2 says where its reference counts are
+            file.write(b"\0\0\0\0\0\0\x77\x77")
+        return sha256
+
+    monkeypatch.setattr(Fetch, "run", breaks)
+    record = act(admin, server, backup(1))
+    assert record.status == ActionStatus.FAILED
+    assert "qemu-img check" in record.error_text
+    kept = Image.objects.get(server=server, status=ImageStatus.ACTIVE)
+    assert file_of(kept).stat().st_size == kept.size_bytes
+
+
+# -------------------------------------------------------------------------- rotation, and cancelling
+
+
+def test_rotation_leaves_the_newest_ones(admin: Caller, server: Server) -> None:
+    for name in ("first", "second", "third"):
+        act(admin, server, backup(2, name))
+    left = Image.objects.filter(server=server, status=ImageStatus.ACTIVE).order_by("created_at")
+    assert [image.name for image in left] == ["second", "third"]
+    assert {file_of(image).name for image in left} == {str(image.pk) for image in left}
+    gone = Image.objects.get(server=server, name="first")
+    assert gone.status == ImageStatus.DELETED
+    assert not store().place(gone.pk).with_suffix("").exists()
+
+
+@pytest.fixture
+def slow_job(lab: LibvirtLab, with_agent: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a backup's job take some seconds: 32 MiB, by a qemu that is given a third of a hundredth of the time."""
+    script = "dd if=/dev/urandom of=/mnt/big bs=1M count=32 conv=fsync"
+    pid = agent(lab, "guest-exec", path="/bin/sh", arg=["-c", script])["pid"]
+    wait_for("a large file", lambda: agent(lab, "guest-exec-status", pid=pid)["exited"], 120, 0.5)
+    stop_agent(lab)  # so slow a guest could not be thawed in time
+    qemu = qemu_of(lab.host(lab.source))
+    over = threading.Event()
+    slowing = threading.Thread(target=slow_down, args=(qemu, over), daemon=True)
+    job_xml = backup_job._job_xml
+
+    def slowly(*args: Any) -> str:
+        slowing.start()
+        return job_xml(*args)
+
+    monkeypatch.setattr(backup_job, "_job_xml", slowly)
+    yield
+    over.set()
+    slowing.join()
+
+
+def qemu_of(host: LabHost) -> int:
+    """Return the process id of the guest on a host, as it is seen from here: other labs have a guest like it."""
+    ours = Path(f"/proc/{host.init}/ns/pid").readlink()
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            is_guest = (
+                process.name.isdigit() and str(GUEST.uuid).encode() in (process / "cmdline").read_bytes()
+            )
+            if is_guest and (process / "ns" / "pid").readlink() == ours:
+                return int(process.name)
+    raise LookupError(f"no guest runs on {host.name}")
+
+
+def slow_down(process: int, over: threading.Event) -> None:
+    """Let a process go on for a millisecond in three hundred."""
+    while not over.is_set():
+        os.kill(process, signal.SIGSTOP)
+        over.wait(0.3)
+        os.kill(process, signal.SIGCONT)
+        time.sleep(0.001)
+
+
+@pytest.mark.usefixtures("slow_job")
+def test_who_comes_after_a_dead_worker_attaches_to_its_job(lab: LibvirtLab, tmp_path: Path) -> None:
+    ability = lab.driver(lab.source).backup
+    with pytest.raises(Interrupted):
+        ability.snapshot(GUEST, str(tmp_path / "backup"), let_go)
+    seen: list[Progress] = []
+    snapshot = ability.snapshot(GUEST, str(tmp_path / "backup"), seen.append)
+    assert seen[0].disk_processed_bytes > 0
+    assert len(seen) > 2
+    assert hashlib.sha256((tmp_path / "backup").read_bytes()).hexdigest() == snapshot.sha256
+
+
+@pytest.mark.usefixtures("slow_job")
+def test_resetting_the_state_ends_a_running_backup_and_its_job(
+    admin: Caller, server: Server, lab: LibvirtLab, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(task: object, progress: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkingTask, "report", dies)
+        with pytest.raises(Killed):
+            act(admin, server, backup())
+    found = lab.driver(lab.source).find_guest(GUEST.uuid)
+    assert found is not None
+    assert found.job is JobKind.BACKUP
+    answer = admin.post(f"/v2.1/servers/{server.uuid}/action", {"os-resetState": {"state": "active"}}, NEWEST)
+    assert answer.status_code == 202
+    time.sleep(1.5)
+    run_until_idle()
+    assert ActionRecord.objects.get(name="createBackup").status == ActionStatus.CANCELLED
+    assert lab.driver(lab.source).find_guest(GUEST.uuid).job is None
+    assert in_the_pool(lab) == {"web.qcow2"}
+    assert Image.objects.get(server=server).status == ImageStatus.DELETED
+    assert lab.beating() == ["node1"]
