@@ -77,8 +77,6 @@ class Restore(Action):
 
     @step(touches_guest=True)
     def make_guest(self, task: Task) -> None:
-        task.checkpoint()
-
         def report(progress: Progress) -> None:
             task.report(progress)
             task.checkpoint()

@@ -328,7 +328,8 @@ class Restore(ABC):
         """Define a guest that is what the saved one was, with a copy of its disk, and start it if asked.
 
         UUID, name and interfaces are those of `guest`; other disks than the saved one are left out. The guest is
-        defined when its disk is complete and verified, not before. Raises RestoreFailed.
+        defined when its disk is complete and verified, not before; one that is made already is not made again, and
+        nothing is reported then. Raises RestoreFailed.
         """
 
     @abstractmethod

@@ -525,6 +525,13 @@ class RestoreContract:
         assert found is not None
         assert found.power_state is made.power_state is PowerState.RUNNING
 
+    def test_making_a_guest_twice_is_making_it_once(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        first = restore(lab).make(new_guest(lab), content, ignore, power_on=False)
+        seen: list[Progress] = []
+        assert restore(lab).make(new_guest(lab), content, seen.append, power_on=False) == first
+        assert seen == []
+
     def test_who_comes_after_a_dead_worker_restores_once(self, lab: Lab, tmp_path: Path) -> None:
         content = saved(lab, tmp_path)
         with pytest.raises(Interrupted):

@@ -358,7 +358,6 @@ def test_who_comes_after_a_dead_worker_attaches_to_its_job(lab: LibvirtLab, tmp_
     seen: list[Progress] = []
     snapshot = ability.snapshot(GUEST, str(tmp_path / "backup"), seen.append)
     assert seen[0].disk_processed_bytes > 0
-    assert len(seen) > 2
     assert hashlib.sha256((tmp_path / "backup").read_bytes()).hexdigest() == snapshot.sha256
 
 

@@ -11,7 +11,16 @@ import libvirt
 
 from servers import clock
 from servers.drivers.base import Backup, Disk, Guest, OnProgress, Progress, Snapshot
-from servers.drivers.libvirt import backup_job, copied, fetching, freezing, job, notes, spare
+from servers.drivers.libvirt import (
+    backup_job,
+    copied,
+    fetching,
+    freezing,
+    job,
+    notes,
+    redefining,
+    spare,
+)
 from servers.drivers.libvirt.backup_job import Ended
 from servers.drivers.libvirt.connections import connect
 from servers.drivers.libvirt.fetching import Fetch
@@ -91,8 +100,10 @@ class DiskBackup:
         complete = begun if begun.note.stage is Stage.COMPLETE else self._watch(begun)
         sha256 = self._fetch(complete)
         self._watched("check", lambda: fetching.check(self.target))
+        definition = self._ask(self._definition)
         self._remove(complete)
-        return Snapshot(self.target.stat().st_size, DISK_FORMAT, sha256, complete.note.consistent)
+        size = self.target.stat().st_size
+        return Snapshot(size, DISK_FORMAT, sha256, complete.note.consistent, definition)
 
     # beginning
 
@@ -181,6 +192,9 @@ class DiskBackup:
             raise
         report()
         return sha256
+
+    def _definition(self, connection: libvirt.virConnect) -> str:
+        return redefining.saved_definition(connection.lookupByUUIDString(str(self.guest.uuid)))
 
     def _remove(self, complete: Spare) -> None:
         self._ask(lambda connection: spare.remove(connection, complete), changes=True)

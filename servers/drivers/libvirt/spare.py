@@ -67,22 +67,29 @@ def needed_bytes(disk: Disk) -> int:
 
 
 def choose_pool(connection: libvirt.virConnect, disk: Disk) -> str:
-    """Return the pool for a copy of the disk: the disk's own, else the one with most room. Raises BackupFailed."""
+    """Return the pool for a copy of the disk. Raises BackupFailed where none has room."""
+    need = needed_bytes(disk)
+    chosen = roomy_pool(connection, disk.pool, need)
+    if chosen is None:
+        host = connection.getHostname()
+        raise BackupFailed(reason=f"no storage pool of files on host {host} has {need // MIB} MiB free")
+    return chosen
+
+
+def roomy_pool(connection: libvirt.virConnect, preferred: str, need: int) -> str | None:
+    """Return the preferred pool where it has room for so many bytes, else the one with most, or None."""
     room: dict[str, int] = {}
     for pool in file_pools(connection):
         with forgiven(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_INVALID):
             pool.refresh()  # else it tells what was free at the last refresh; refused while a volume is being made
         room[pool.name()] = pool.info()[3]
-    need = needed_bytes(disk)
-    best = max(room, key=lambda name: room[name], default="")
-    chosen = disk.pool if room.get(disk.pool, 0) >= need else best
-    if room.get(chosen, 0) < need:
-        most = f"the most has {room[chosen] // MIB} MiB" if chosen else "there is none"
-        host = connection.getHostname()
-        raise BackupFailed(
-            reason=f"no storage pool of files on host {host} has {need // MIB} MiB free; {most}"
-        )
-    return chosen
+    enough = {name: free for name, free in room.items() if free >= need}
+    return preferred if preferred in enough else max(enough, key=lambda name: enough[name], default=None)
+
+
+def folder_of(pool: libvirt.virStoragePool) -> str:
+    """Return the folder in which the pool's files lie."""
+    return str(etree.fromstring(pool.XMLDesc()).findtext("target/path", ""))
 
 
 def make(connection: libvirt.virConnect, spare: Spare, capacity: int) -> str:

@@ -13,7 +13,7 @@ from servers.drivers.simulated.copying import DiskCopy, Outcome
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import insert, seconds
-from servers.errors import DriverFault, RestoreFailed
+from servers.errors import RestoreFailed
 from servers.states import PowerState
 
 
@@ -22,21 +22,36 @@ class SimulatedRestore(Seat, Restore):
 
     def make(self, guest: Guest, saved: Saved, on_progress: OnProgress, *, power_on: bool) -> Restored:
         with self.asked("restore"):
-            verify(saved)
             with self.truth() as db:
-                job = self._begin(db, guest, saved)
-            job = self.watch(job, on_progress)
-            if job.outcome is not Outcome.DONE:
-                raise RestoreFailed(reason=job.reason)
+                is_made = self._is_made(db, guest)
+            if not is_made:
+                self._copy(guest, saved, on_progress)
             with self.truth() as db:
-                if guests.row(db, self.name, guest.uuid) is None:
-                    self._define(db, guest, saved)
                 if power_on:
                     guests.start(db, self.name, guest, seconds())
                 here = guests.defined(db, self.name, guest)
                 (disk,) = disks.disks(db, self.name, str(guest.uuid))
-                jobs.note(db, job, seen=True)
             return Restored(disk, PowerState(here["power_state"]))
+
+    def _is_made(self, db: sqlite3.Connection, guest: Guest) -> bool:
+        """Return whether the guest was made here before. Raises RestoreFailed for one of another origin."""
+        if guests.row(db, self.name, guest.uuid) is None:
+            return False
+        if [disk.path for disk in disks.disks(db, self.name, str(guest.uuid))] != [path_of(guest)]:
+            raise RestoreFailed(reason=f"host {self.ref.name} has guest {guest.name} already")
+        return True
+
+    def _copy(self, guest: Guest, saved: Saved, on_progress: OnProgress) -> None:
+        """Copy the disk and define the guest."""
+        verify(saved)
+        with self.truth() as db:
+            job = self._begin(db, guest, saved)
+        job = self.watch(job, on_progress)
+        if job.outcome is not Outcome.DONE:
+            raise RestoreFailed(reason=job.reason)
+        with self.truth() as db:
+            self._define(db, guest, saved)
+            jobs.note(db, job, seen=True)
 
     def discard(self, guest: Guest) -> None:
         with self.asked("discard_restore"), self.truth() as db:
@@ -45,19 +60,13 @@ class SimulatedRestore(Seat, Restore):
                 return
             if last.outcome is Outcome.RUNNING:
                 jobs.fail(db, last, "it was given up", at=seconds())
-            here = guests.row(db, self.name, guest.uuid)
-            if here is not None and guests.is_alive(here):
-                raise DriverFault(message=f"Guest {guest.name} runs on host {self.ref.name}.")
-            guests.remove(db, self.name, guest.uuid)
-            jobs.note(db, last, seen=True)
+            jobs.note(db, last, seen=True)  # until that is so, nothing has been defined
 
     def _begin(self, db: sqlite3.Connection, guest: Guest, saved: Saved) -> Job:
         """Return the copy for this guest: the one that runs, the one that ended unseen, or a new one."""
         last = self._unseen(db, guest)
         if last is not None and last.outcome in {Outcome.RUNNING, Outcome.DONE}:
             return last
-        if guests.row(db, self.name, guest.uuid) is not None:
-            raise RestoreFailed(reason=f"host {self.ref.name} has guest {guest.name} already")
         pool = self._pool(db, saved)
         if pool.available_bytes < saved.disk.used_bytes:
             raise RestoreFailed(reason=f"pool {pool.name} of host {self.ref.name} has no room for the disk")
@@ -75,8 +84,7 @@ class SimulatedRestore(Seat, Restore):
         """Give this host the guest, shut down, with its disk and its interfaces."""
         was = json.loads(saved.definition)
         pool = self._pool(db, saved)
-        path = f"/var/lib/libvirt/images/{guest.uuid}.qcow2"
-        disk = replace(saved.disk, path=path, pool=pool.name)
+        disk = replace(saved.disk, path=path_of(guest), pool=pool.name)
         place = disks.place_of(self.name, pool)
         disks.add_disk(db, self.name, str(guest.uuid), 0, disk, place, content=was["content"])
         row = {
@@ -95,6 +103,11 @@ class SimulatedRestore(Seat, Restore):
         """Return the guest's newest copy here, unless its end was seen by the one who had asked for it."""
         last = jobs.newest(db, JobKind.RESTORE, guest.uuid, self.name, "")
         return None if last is None or last.facts.get("seen") else last
+
+
+def path_of(guest: Guest) -> str:
+    """Return where the disk of a guest lies that was made of a backup."""
+    return f"/var/lib/libvirt/images/{guest.uuid}.qcow2"
 
 
 def verify(saved: Saved) -> None:
