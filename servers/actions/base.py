@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -172,8 +173,11 @@ class Request:
 registry: dict[str, type[Action]] = {}
 """Every action that a server can be asked for, by its slug."""
 
-definitions: dict[str, type[Action]] = {}
-"""Every action that the engine can carry out: those, and the ones with which a server begins."""
+beginnings: dict[str, type[Action]] = {}
+"""Those with which a server begins: no server can be asked for one."""
+
+definitions: Mapping[str, type[Action]] = ChainMap(registry, beginnings)
+"""All of them: what the engine carries out."""
 
 
 class Action:
@@ -228,9 +232,7 @@ class Action:
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
                 raise TypeError(f"action {name} takes a name of {other.__name__}")
         declare(cls.policy)
-        definitions[cls.slug] = cls
-        if not cls.makes_server:
-            registry[cls.slug] = cls
+        (beginnings if cls.makes_server else registry)[cls.slug] = cls
 
     # ------------------------------------------------------------------------------- what doors ask
 
