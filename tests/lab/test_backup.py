@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import libvirt
 import libvirt_qemu
 import pytest
+from django.core.management import call_command
 
 from servers.conductor.images import store
 from servers.conductor.task import WorkingTask
@@ -25,13 +28,14 @@ from servers.conductor.work import run_until_idle
 from servers.drivers.base import JobKind, Progress
 from servers.drivers.libvirt import backup_job, freezing, spare
 from servers.drivers.libvirt.fetching import Fetch
+from servers.drivers.libvirt.seat import in_thread
 from servers.errors import BackupFailed
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus, PowerState
 from tests.conftest import Caller
 from tests.drivers.contract import Interrupted, ignore, let_go, power
 from tests.lab.hosts import LabHost, run, wait_for
-from tests.lab.stage import GUEST, IMAGES, MIB, LibvirtLab
+from tests.lab.stage import GUEST, IMAGES, MIB, READY_S, LibvirtLab
 from tests.lab.test_actions import NEWEST, act, server, shown
 
 __all__ = ["server"]
@@ -219,15 +223,22 @@ def test_somebody_elses_backup_job_is_left_alone(lab: LibvirtLab, tmp_path: Path
 # ------------------------------------------------------------------------------------------------ room
 
 
-@pytest.fixture
-def little_room(lab: LibvirtLab) -> Iterator[None]:
-    """Let the pool of the first host lie on a file system of 2 MiB; the guest's disk is open underneath."""
-    host = lab.host(lab.source)
+@contextmanager
+def little_room_at(lab: LibvirtLab, host: LabHost) -> Iterator[None]:
+    """Let the pool of a host lie on a file system of 2 MiB; disks of guests that run are open underneath."""
     host.inside("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", IMAGES)
     with lab.connected(host) as connection:
         connection.storagePoolLookupByName("default").refresh()
-    yield
-    host.inside("umount", IMAGES)
+    try:
+        yield
+    finally:
+        host.inside("umount", IMAGES)
+
+
+@pytest.fixture
+def little_room(lab: LibvirtLab) -> Iterator[None]:
+    with little_room_at(lab, lab.host(lab.source)):
+        yield
 
 
 @pytest.mark.usefixtures("little_room")
@@ -307,8 +318,11 @@ def test_rotation_leaves_the_newest_ones(admin: Caller, server: Server) -> None:
 
 
 @pytest.fixture
-def slow_job(lab: LibvirtLab, with_agent: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a backup's job take some seconds: 32 MiB, by a qemu that is given a third of a hundredth of the time."""
+def slow_job(lab: LibvirtLab, with_agent: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let a backup's job take some seconds: 32 MiB, by a qemu that has a third of a hundredth of the time.
+
+    The event ends that.
+    """
     script = "dd if=/dev/urandom of=/mnt/big bs=1M count=32 conv=fsync"
     pid = agent(lab, "guest-exec", path="/bin/sh", arg=["-c", script])["pid"]
     wait_for("a large file", lambda: agent(lab, "guest-exec-status", pid=pid)["exited"], 120, 0.5)
@@ -323,7 +337,7 @@ def slow_job(lab: LibvirtLab, with_agent: None, monkeypatch: pytest.MonkeyPatch)
         return job_xml(*args)
 
     monkeypatch.setattr(backup_job, "_job_xml", slowly)
-    yield
+    yield over
     over.set()
     slowing.join()
 
@@ -361,9 +375,8 @@ def test_who_comes_after_a_dead_worker_attaches_to_its_job(lab: LibvirtLab, tmp_
     assert hashlib.sha256((tmp_path / "backup").read_bytes()).hexdigest() == snapshot.sha256
 
 
-@pytest.mark.usefixtures("slow_job")
 def test_resetting_the_state_ends_a_running_backup_and_its_job(
-    admin: Caller, server: Server, lab: LibvirtLab, settings: Any, monkeypatch: pytest.MonkeyPatch
+    admin: Caller, server: Server, lab: LibvirtLab, slow_job: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(task: object, progress: object) -> None:
         raise Killed
@@ -383,4 +396,88 @@ def test_resetting_the_state_ends_a_running_backup_and_its_job(
     assert lab.driver(lab.source).find_guest(GUEST.uuid).job is None
     assert in_the_pool(lab) == {"web.qcow2"}
     assert Image.objects.get(server=server).status == ImageStatus.DELETED
+    slow_job.set()
+    assert lab.heartbeat() > 0
     assert lab.beating() == ["node1"]
+
+
+# ------------------------------------------------------------------------- a new server out of a backup
+
+
+def restored(server: Server, *words: str) -> ActionRecord:
+    """Restore the server's backup on node2, through the shell; carry it out and return its record."""
+    image = Image.objects.get(server=server, status=ImageStatus.ACTIVE)
+    call_command("image", "restore", str(image.pk), "--name", "again", "--host", "node2", *words)
+    run_until_idle()
+    return ActionRecord.objects.select_related("server").get(slug="restore")
+
+
+def beats_of(lab: LibvirtLab, host: LabHost, guest: UUID) -> list[int]:
+    """Return two heartbeats from the serial console of a guest. Raises TimeoutError where it is silent."""
+
+    def listen() -> list[int]:
+        heard = ""
+        with lab.connected(host) as connection:
+            stream = connection.newStream()
+            connection.lookupByUUIDString(str(guest)).openConsole("serial0", stream)
+            while len(found := re.findall(r"^HB (\d+)\r?$", heard, re.MULTILINE)) < 2:
+                heard += stream.recv(1024).decode(errors="replace")
+            stream.abort()
+        return [int(beat) for beat in found]
+
+    return in_thread("listener", listen).result(READY_S)
+
+
+def test_a_restored_server_boots_and_holds_the_file(
+    admin: Caller, server: Server, lab: LibvirtLab, tmp_path: Path
+) -> None:
+    act(admin, server, backup(1))
+    record = restored(server, "--start", "true")
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, record.server) == {"status": "ACTIVE", "host": "node2"}
+    first, second = beats_of(lab, lab.host(lab.destination), record.server_id)
+    assert second > first > 0
+    file = lab.host(lab.destination).images / f"{record.server_id}.qcow2"
+    assert content_md5(file, tmp_path) == run("md5sum", lab.state / "content" / "data").split()[0]
+    assert lab.beating() == ["node1"]
+    found = lab.driver(lab.destination).find_guest(record.server_id)
+    assert found is not None
+    assert [nic.mac for nic in found.nics] == [nic.mac for nic in record.server.interfaces.all()]
+    assert found.nics[0].mac != GUEST.nics[0].mac
+
+
+def test_a_backup_is_restored_when_its_guest_and_its_host_are_lost(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    act(admin, server, backup(1))
+    lab.host(lab.source).crash()
+    record = restored(server)
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, record.server) == {"status": "SHUTOFF", "host": "node2"}
+
+
+def test_without_room_at_the_destination_nothing_is_made(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    act(admin, server, backup(1))
+    node2 = lab.host(lab.destination)
+    with little_room_at(lab, node2):
+        record = restored(server)
+        assert node2.inside("ls", IMAGES) == ""
+    assert record.status == ActionStatus.FAILED
+    assert "no storage pool of files on host node2 has" in record.error_text
+    assert lab.driver(lab.destination).list_guests() == []
+
+
+def test_a_guest_that_cannot_be_started_leaves_nothing(
+    admin: Caller, server: Server, lab: LibvirtLab
+) -> None:
+    act(admin, server, backup(1))
+    image = Image.objects.get(server=server)
+    image.definition = image.definition.replace("bridge='br0'", "bridge='nowhere'")
+    image.save(update_fields=["definition"])
+    record = restored(server, "--start", "true")
+    assert record.status == ActionStatus.FAILED
+    assert "nowhere" in record.error_text
+    assert lab.driver(lab.destination).list_guests() == []
+    assert list(lab.host(lab.destination).images.iterdir()) == []
