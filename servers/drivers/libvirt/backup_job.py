@@ -59,8 +59,11 @@ def _job_xml(domain: libvirt.virDomain, disk: Disk, path: str) -> str:
     return str(etree.tostring(E.domainbackup(disks, mode="push"), encoding="unicode"))
 
 
-def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare) -> Spare:
-    """Copy the disk of a guest that is off; returns when that is done. qemu's lock keeps the guest off meanwhile."""
+def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare) -> bool:
+    """Copy the disk of a guest that is off; return, when that is done, whether its file systems had been closed.
+
+    qemu's lock keeps the guest off meanwhile.
+    """
     domain = connection.lookupByUUIDString(str(guest.uuid))
     pool, original = pool_named(connection, empty.pool), volume_at(connection, disk.path)
     if pool is None or original is None:
@@ -69,7 +72,7 @@ def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare
     pool.createXMLFrom(spare.xml(empty, disk.size_bytes), original)
     if domain.isActive():
         raise BackupFailed(reason="the guest was started while its disk was copied")
-    return empty.write(connection, stage=Stage.COMPLETE, consistent=consistent)
+    return consistent
 
 
 def statistics(connection: libvirt.virConnect, guest: Guest, of: Spare) -> Stats | Ended:
@@ -132,3 +135,12 @@ def require_idle(connection: libvirt.virConnect, guest: Guest) -> None:
 def gone(connection: libvirt.virConnect, guest: Guest, left: Spare) -> bool:
     """Remove the volume once no job writes into it any more; return whether it is gone."""
     return not is_running(connection, guest, left) and spare.remove(connection, left)
+
+
+def discarded(connection: libvirt.virConnect, guest: Guest) -> bool:
+    """Stop what runs for a backup of the guest; return whether nothing is left of it."""
+    left = spare.find(connection, guest)
+    if left is None:
+        return True
+    abort(connection, guest, left)
+    return gone(connection, guest, left)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import libvirt
 
-from servers.drivers.base import Disk, Guest, OnProgress, Progress, Restore, Restored, Saved
-from servers.drivers.libvirt import copied, describing, notes, power, redefining, spare, streams
-from servers.drivers.libvirt.connections import connect
-from servers.drivers.libvirt.fetching import Stopped
+from servers.drivers.base import Disk, Guest, OnProgress, Restore, Restored, Saved
+from servers.drivers.libvirt import copied, describing, notes, power, redefining, spare
 from servers.drivers.libvirt.notes import Role, Stage, volume_name
 from servers.drivers.libvirt.pools import pool_named, volume_at
 from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.libvirt.sending import Sending
 from servers.drivers.libvirt.watched import watched
 from servers.errors import (
     DriverFault,
     HypervisorTimeout,
     HypervisorUnavailable,
-    ImageStoreFault,
     RestoreFailed,
 )
 
 PASSED_ON = (RestoreFailed, HypervisorTimeout, HypervisorUnavailable)
-T = TypeVar("T")
 
 
 class LibvirtRestore(Restore):
@@ -80,19 +73,27 @@ class LibvirtRestore(Restore):
 
         disk, complete = self.seat.ask("restore", begin, changes=True)
         if not complete:
-            sending = Sending(self.seat, guest, saved, disk)
-            try:
-                watched(
-                    self.seat,
-                    f"restore of {guest.name}",
-                    sending.run,
-                    lambda: on_progress(sending.progress()),
-                )
-            except BaseException:
-                sending.stop.set()
-                raise
-            on_progress(sending.progress())
+            self._send(Sending(self.seat, guest, saved, disk), on_progress)
+            note = notes.note(guest, Role.RESTORED, self.seat.ref, stage=Stage.COMPLETE)
+            self.seat.ask(
+                "restore",
+                lambda connection: notes.write(connection, disk.pool, volume_name(disk), note),
+                changes=True,
+            )
         return disk
+
+    def _send(self, sending: Sending, on_progress: OnProgress) -> None:
+        """Bring the backup there, verified. What on_progress raises stops it: it lives in this process."""
+
+        def report() -> None:
+            on_progress(sending.progress())
+
+        try:
+            watched(self.seat, f"restore of {sending.guest.name}", sending.run, report)
+            report()
+        except BaseException:
+            sending.stop.set()
+            raise
 
     def _define(
         self, connection: libvirt.virConnect, guest: Guest, saved: Saved, disk: Disk, *, power_on: bool
@@ -148,73 +149,3 @@ def place_for(connection: libvirt.virConnect, guest: Guest, saved: Saved) -> Dis
         reason = f"no storage pool of files on host {connection.getHostname()} has {saved.size_bytes // spare.MIB} MiB free"
         raise RestoreFailed(reason=reason)
     return Disk(saved.disk.device, f"{spare.folder_of(pool)}/{disk_name(guest)}", name, 0, 0)
-
-
-class Sending:
-    """A backup on its way into a volume. Every byte is hashed as it is read here, and again as it lies there."""
-
-    def __init__(self, seat: Seat, guest: Guest, saved: Saved, disk: Disk) -> None:
-        self.seat, self.guest, self.saved, self.disk = seat, guest, saved, disk
-        self.done = 0
-        self.stop = threading.Event()
-
-    def progress(self) -> Progress:
-        """Return how far it is; verifying counts as much as sending."""
-        total = 2 * self.saved.size_bytes
-        return Progress(
-            disk_total_bytes=total,
-            disk_processed_bytes=self.done,
-            disk_remaining_bytes=max(total - self.done, 0),
-        )
-
-    def run(self) -> None:
-        """Send, verify, and note that the disk is complete. Raises RestoreFailed, libvirtError, Stopped."""
-        connection = connect(self.seat.ref.uri)
-        try:
-            volume = connection.storageVolLookupByPath(self.disk.path)
-            if self._send(connection, volume) != self.saved.sha256:
-                raise RestoreFailed(reason="the backup is not what was saved: its SHA-256 is another one")
-            received = hashlib.sha256()
-            streams.receive(connection, volume, lambda piece: self._count(piece, received))
-            if received.hexdigest() != self.saved.sha256:
-                raise RestoreFailed(reason=f"what lies on host {self.seat.ref.name} is not what was sent")
-            volume.storagePoolLookupByVolume().refresh()  # so that its true format is known
-            note = notes.note(self.guest, Role.RESTORED, self.seat.ref, stage=Stage.COMPLETE)
-            notes.write(connection, self.disk.pool, volume_name(self.disk), note)
-        finally:
-            connection.close()
-
-    def _send(self, connection: libvirt.virConnect, volume: libvirt.virStorageVol) -> str:
-        """Stream the backup into the volume; return its hash."""
-        digest = hashlib.sha256()
-        stream = connection.newStream()
-        volume.upload(stream, 0, self.saved.size_bytes)
-        try:
-            for piece in self._pieces():
-                self._count(piece, digest)
-                streams.send(stream, piece)
-        except BaseException:
-            stream.abort()
-            raise
-        stream.finish()
-        return str(digest.hexdigest())
-
-    def _pieces(self) -> Iterator[bytes]:
-        """Yield the backup; no more than its size, whatever the store has."""
-        left = self.saved.size_bytes
-        try:
-            for piece in self.saved.open():
-                yield piece[:left]
-                left -= len(piece)
-                if left < 0:
-                    break
-        except ImageStoreFault as fault:
-            raise RestoreFailed(reason=str(fault)) from fault
-        if left:
-            raise RestoreFailed(reason="the backup has another size than what was saved")
-
-    def _count(self, piece: bytes, digest: hashlib._Hash) -> None:
-        if self.stop.is_set():
-            raise Stopped
-        digest.update(piece)
-        self.done += len(piece)
