@@ -29,11 +29,11 @@ from servers.drivers.base import JobKind, Progress
 from servers.drivers.libvirt import backup_job, freezing, spare
 from servers.drivers.libvirt.fetching import Fetch
 from servers.drivers.libvirt.seat import in_thread
-from servers.errors import BackupFailed
+from servers.errors import BackupFailed, HypervisorTimeout, HypervisorUnavailable
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus, PowerState
 from tests.conftest import Caller
-from tests.drivers.contract import Interrupted, ignore, let_go, power
+from tests.drivers.contract import Interrupted, ignore, let_go, once, power
 from tests.lab.hosts import LabHost, run, wait_for
 from tests.lab.stage import GUEST, IMAGES, MIB, READY_S, LibvirtLab
 from tests.lab.test_actions import NEWEST, act, server, shown
@@ -333,7 +333,8 @@ def slow_job(lab: LibvirtLab, with_agent: None, monkeypatch: pytest.MonkeyPatch)
     job_xml = backup_job._job_xml
 
     def slowly(*args: Any) -> str:
-        slowing.start()
+        if not over.is_set():
+            slowing.start()
         return job_xml(*args)
 
     monkeypatch.setattr(backup_job, "_job_xml", slowly)
@@ -373,6 +374,24 @@ def test_who_comes_after_a_dead_worker_attaches_to_its_job(lab: LibvirtLab, tmp_
     snapshot = ability.snapshot(GUEST, str(tmp_path / "backup"), seen.append)
     assert seen[0].disk_processed_bytes > 0
     assert hashlib.sha256((tmp_path / "backup").read_bytes()).hexdigest() == snapshot.sha256
+
+
+def test_a_libvirtd_that_dies_on_the_way_leaves_the_guest_running_and_the_backup_to_be_made_again(
+    lab: LibvirtLab, slow_job: threading.Event, tmp_path: Path
+) -> None:
+    host, ability = lab.host(lab.source), lab.driver(lab.source).backup
+    with pytest.raises((HypervisorUnavailable, HypervisorTimeout)):
+        ability.snapshot(GUEST, str(tmp_path / "backup"), once(host.stop_libvirtd))
+    slow_job.set()
+    host.start_libvirtd()
+    assert lab.heartbeat() > 0
+    lab.wait(1)
+    ability.snapshot(GUEST, str(tmp_path / "backup"), ignore)
+    assert (
+        content_md5(tmp_path / "backup", tmp_path) == run("md5sum", lab.state / "content" / "data").split()[0]
+    )
+    assert in_the_pool(lab) == {"web.qcow2"}
+    assert lab.beating() == ["node1"]
 
 
 def test_resetting_the_state_ends_a_running_backup_and_its_job(
