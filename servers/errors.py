@@ -107,6 +107,10 @@ class VolumeBacked(Invalid):
     """Backup is not supported for volume-backed instances."""
 
 
+class ImageUnacceptable(Invalid):
+    """Image {image} is unacceptable: {reason}"""
+
+
 class MigrationStatusWrong(Invalid):
     """Migration {migration} state of instance {server} is {status}. Cannot {verb} while the migration is in this state."""
 
@@ -324,6 +328,10 @@ class MigrationFailed(DriverFault):
 
 class BackupFailed(DriverFault):
     """The backup failed: {reason}"""
+
+
+class RestoreFailed(DriverFault):
+    """The backup was not restored: {reason}"""
 
 
 class DiskMoveRolledBack(DriverFault):

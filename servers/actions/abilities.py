@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servers.actions.task import Task
-from servers.drivers.base import ColdMigration, GuestAgent, LiveMigration
+from servers.drivers.base import ColdMigration, GuestAgent, LiveMigration, Restore
 from servers.errors import AgentUnavailable, MigrationPreCheckError, NotSupported
 
 
@@ -20,6 +20,14 @@ def cold_migration(task: Task, host: str) -> ColdMigration:
     ability = task.driver(host).cold_migration
     if ability is None:
         raise NotSupported(host=host, verb="move a guest")
+    return ability
+
+
+def restore(task: Task, host: str) -> Restore:
+    """Return the ability of `host` to make guests of backups. Raises NotSupported."""
+    ability = task.driver(host).restore
+    if ability is None:
+        raise NotSupported(host=host, verb="make a guest of a backup")
     return ability
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -170,7 +171,13 @@ class Request:
 
 
 registry: dict[str, type[Action]] = {}
-"""Every action by its slug, in the order of their names."""
+"""Every action that a server can be asked for, by its slug."""
+
+beginnings: dict[str, type[Action]] = {}
+"""Those with which a server begins: no server can be asked for one."""
+
+definitions: Mapping[str, type[Action]] = ChainMap(registry, beginnings)
+"""All of them: what the engine carries out."""
 
 
 class Action:
@@ -196,6 +203,8 @@ class Action:
     """The microversion that brought it."""
     on_migration: ClassVar[bool] = False
     """Whether it acts on one migration of the server."""
+    makes_server: ClassVar[bool] = False
+    """Whether its server begins with it: nobody can ask that server for it, doors have a way of their own."""
     respects_lock: ClassVar[bool] = True
     looks_first: ClassVar[bool] = False
     """Whether hypervisors are asked, for two seconds at most, where the guest is. What they say is kept with the
@@ -221,11 +230,11 @@ class Action:
                 raise TypeError(f"action {name} does not say its {fact}")
         cls.verb = cls.__dict__.get("verb", cls.wire_name)
         cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
-        for other in registry.values():
+        for other in definitions.values():
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
                 raise TypeError(f"action {name} takes a name of {other.__name__}")
         declare(cls.policy)
-        registry[cls.slug] = cls
+        (beginnings if cls.makes_server else registry)[cls.slug] = cls
 
     # ------------------------------------------------------------------------------- what doors ask
 

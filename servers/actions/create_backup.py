@@ -5,6 +5,7 @@ from __future__ import annotations
 from servers.actions.base import Action, Answer, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Count, KeyValues, Name, Text
 from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
+from servers.drivers.base import Progress
 from servers.errors import (
     ActionFault,
     BackupFailed,
@@ -78,12 +79,24 @@ class CreateBackup(Action):
     @step(touches_guest=True)
     def copy_disk(self, task: Task) -> None:
         if task.params["rotation"] > 0:
+            task.checkpoint()
+
+            def report(progress: Progress) -> None:
+                task.report(progress)
+                task.checkpoint()
+
             backup = task.driver(task.source).backup
             if backup is None:
                 raise NotSupported(host=task.source, verb="back a guest up")
-            snapshot = backup.snapshot(task.guest, str(task.image_target()), task.report)
+            snapshot = backup.snapshot(task.guest, str(task.image_target()), report)
             task.keep_image(snapshot)
         task.record(Change(server=("begin_uploading",)))
+
+    @copy_disk.undo
+    def end_copy(self, task: Task) -> None:
+        backup = task.driver(task.source).backup
+        if backup is not None:
+            backup.discard(task.guest)
 
     @step
     def rotate(self, task: Task) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from servers.drivers.base import Driver, Guest, HostRef, MoveOptions, Progress, Snapshot
+from servers.drivers.base import Disk, Driver, Guest, HostRef, MoveOptions, Progress, Saved, Snapshot
 from servers.errors import ActionFault, Refusal
 from servers.microversions import Microversion
 from servers.policy import Context
@@ -244,6 +244,10 @@ class Task(Protocol):
         """Give back the room on the destination. Does nothing where none was claimed."""
         ...
 
+    def place_disk(self, host: str, disk: Disk) -> None:
+        """Write down where the disk of a new server lies."""
+        ...
+
     def take_slot(self, edge: str) -> None:
         """Take `edge` on the migration when the source has a place for one more; waits its turn otherwise."""
         ...
@@ -281,6 +285,10 @@ class Task(Protocol):
 
     def keep_image(self, snapshot: Snapshot) -> None:
         """Make what was written the image, complete and verified. Raises ImageStoreFault."""
+        ...
+
+    def saved(self) -> Saved:
+        """Return the backup of which this action makes a server. Raises ImageStoreFault."""
         ...
 
     def drop_image(self) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from servers.actions import registry
+from servers.actions import definitions, registry
 from servers.actions.base import known_steps
 from servers.admin import badges, filters
 from servers.admin.amounts import moment
@@ -29,7 +29,7 @@ from servers.states import ActionStatus, MigrationType
 
 def params_of(record: ActionRecord) -> list[tuple[str, Any]]:
     """Return what was asked for, under the names of the form; what was left open is left out."""
-    action = registry.get(record.slug)
+    action = definitions.get(record.slug)
     labels = {p.name: parameter_label(p) for p in action.parameters} if action else {}
     return [(labels.get(name, name), value) for name, value in record.params.items() if value is not None]
 
@@ -46,7 +46,7 @@ class ShownStep:
 
 def steps_of(record: ActionRecord) -> list[ShownStep]:
     """Return the definition's steps, each with how far it is."""
-    action = registry.get(record.slug)
+    action = definitions.get(record.slug)
     times = {step["name"]: step for step in record.steps}
     return [shown_step(record, name, times.get(name)) for name in (known_steps(action) if action else times)]
 

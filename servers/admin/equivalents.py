@@ -12,6 +12,7 @@ from django.conf import settings
 
 from servers.actions import Action, kinds
 from servers.actions.base import Parameter, Shape
+from servers.actions.restore import Restore
 from servers.microversions import Microversion, maximum
 
 SECRET = "…"
@@ -65,6 +66,14 @@ def command_line(
         words += ["--api-version", str(version)]
     for parameter in action.parameters_at(version):
         words += option(parameter, params.get(parameter.name))
+    return shlex.join(words)
+
+
+def restore_line(image_id: str, params: Mapping[str, Any]) -> str:
+    """Return the shell command that makes a server of an image."""
+    words = ["python", "manage.py", "image", Restore.slug, image_id]
+    for parameter in Restore.parameters:
+        words += option(parameter, params.get(parameter.name) or None)
     return shlex.join(words)
 
 

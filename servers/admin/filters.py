@@ -8,7 +8,7 @@ from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from servers.actions import registry
+from servers.actions import definitions
 from servers.admin.caller import allows, caller_of
 from servers.admin.labels import action_label
 from servers.models import Host, Project
@@ -95,7 +95,7 @@ class ActionFilter(Single):
     parameter_name = "action"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [(slug, action_label(registry[slug])) for slug in sorted(registry)]
+        return [(slug, action_label(definitions[slug])) for slug in sorted(definitions)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(slug=self.wanted()) if self.wanted() else queryset

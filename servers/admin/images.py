@@ -1,4 +1,4 @@
-"""Images: backups for the most part; they are downloaded and deleted here."""
+"""Images: backups for the most part; they are restored, downloaded and deleted here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
-from servers.admin import badges
+from servers.admin import badges, restoring
 from servers.admin.amounts import moment, size
 from servers.admin.asking import SeeOther, status_of
 from servers.admin.caller import allows, context_for
@@ -22,6 +22,7 @@ from servers.admin.filters import ProjectFilter
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.conductor.images import delete_image, open_image
+from servers.conductor.restoring import refuses
 from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus
@@ -55,6 +56,7 @@ class ImageAdmin(PageAdmin):
         view = self.admin_site.admin_view
         own = [
             path("<uuid:image_id>/download/", view(self.download), name="servers_image_download"),
+            path("<uuid:image_id>/restore/", view(self.restore), name="servers_image_restore"),
             path("<uuid:image_id>/remove/", view(self.remove), name="servers_image_remove"),
         ]
         return own + super().get_urls()
@@ -65,6 +67,7 @@ class ImageAdmin(PageAdmin):
             "image": image,
             "download_refusal": refused(request, DOWNLOAD, image),
             "delete_refusal": refused(request, DELETE, image),
+            "restore_refusal": refuses(image, context_for(request)) or "",
             "is_there": image.status == ImageStatus.ACTIVE and not image.never_uploaded,
         }
 
@@ -85,6 +88,10 @@ class ImageAdmin(PageAdmin):
         if image.size_bytes is not None:
             response["Content-Length"] = str(image.size_bytes)
         return response
+
+    def restore(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
+        """Make a new server of the image."""
+        return restoring.ask(request, self.admin_site, self.find(request, str(image_id)))
 
     def remove(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
         """Delete the image."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from servers.actions import Action, registry
+from servers.actions import Action, definitions
 from servers.actions.base import Parameter
 
 GRAVE = frozenset({"reset-state", "revert-resize", "abort-migration"})
@@ -18,7 +18,7 @@ def action_label(action: type[Action]) -> str:
 
 def label_of_slug(slug: str, name: str = "") -> str:
     """Return the label of a recorded action, even of one that is no longer defined."""
-    action = registry.get(slug)
+    action = definitions.get(slug)
     return action_label(action) if action else name or slug
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from servers import clock
 from servers.actions.task import Change
 from servers.conductor import claims, progress
-from servers.models import ActionRecord, Host, Image, Migration, Server, StoragePool
+from servers.drivers.base import Disk
+from servers.models import ActionRecord, Host, Image, Migration, Server, ServerDisk, StoragePool
 from servers.models.machine import Machine
 from servers.states import (
     IMAGE_EDGES,
@@ -15,6 +18,7 @@ from servers.states import (
     VM_EDGES,
     Edge,
     MigrationStatus,
+    VmState,
 )
 
 _VM = {edge.name: edge for edge in VM_EDGES}
@@ -56,6 +60,9 @@ def apply(action: ActionRecord, change: Change) -> None:
 def _apply_to_server(action: ActionRecord, change: Change) -> None:
     server = Server.objects.select_for_update().get(pk=action.server_id)
     fields = [] if action.overtaken_by_id else take_server_edges(server, change.server)
+    if "vm_state" in fields and server.vm_state == VmState.DELETED:
+        server.deleted_at = server.terminated_at = clock.now()
+        fields += ["deleted_at", "terminated_at"]
     if change.host is not None:
         server.host = Host.objects.get(name=change.host)
         fields.append("host")
@@ -86,6 +93,20 @@ def move_disks(server: Server, host: Host) -> None:
         if pool is not None:
             disk.pool = pool
             disk.save(update_fields=["pool"])
+
+
+def place_disk(server_id: UUID, host_name: str, disk: Disk) -> None:
+    """Write down where a disk of a server lies; twice is as good as once."""
+    pools = StoragePool.objects.filter(hosts__name=host_name).order_by("shared", "pk")
+    facts = {
+        "pool": pools.filter(name=disk.pool).first() or pools.first(),
+        "path": disk.path,
+        "format": disk.format,
+        "size_bytes": disk.size_bytes,
+        "used_bytes": disk.used_bytes,
+    }
+    if facts["pool"] is not None:
+        ServerDisk.objects.update_or_create(server_id=server_id, device=disk.device, defaults=facts)
 
 
 def _apply_to_migration(action: ActionRecord, change: Change) -> None:

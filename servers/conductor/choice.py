@@ -9,9 +9,10 @@ from django.conf import settings
 from django.db.models import Count, Q, Sum
 
 from servers import scheduler
+from servers.actions.restore import Restore
 from servers.conductor.claims import RESOURCES, needs
 from servers.errors import ComputeHostNotFound, Fault
-from servers.models import Host, Server
+from servers.models import Host, Image, Server
 from servers.scheduler import Decision, GroupFacts, HostState, MoveRequest, Resources, Verdict
 from servers.states import TaskState
 
@@ -61,7 +62,7 @@ def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -
         server_uuid=str(server.uuid),
         resources=Resources(vcpus, memory_mb, disk_gb),
         source=host.name if host else None,
-        driver=host.driver if host else "",
+        driver=host.driver if host else driver_of_image(server),
         hypervisor_type=host.hypervisor_type if host else "",
         hypervisor_version=host.hypervisor_version if host else 0,
         requested_host=requested,
@@ -70,6 +71,12 @@ def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -
         image_properties=server.image_properties,
         group=group_facts(server),
     )
+
+
+def driver_of_image(server: Server) -> str:
+    """Return by which driver the backup was made out of which a server is to be, empty where there is none."""
+    images = Image.objects.filter(actions__server=server, actions__slug=Restore.slug)
+    return images.values_list("driver", flat=True).first() or ""
 
 
 def group_facts(server: Server) -> GroupFacts | None:

@@ -83,6 +83,11 @@ def release(server_id: UUID, migration_id: int) -> None:
         Allocation.objects.filter(server_id=server_id).delete()
 
 
+def give_back(server_id: UUID) -> None:
+    """Give back what a server holds that is nowhere."""
+    Allocation.objects.filter(server_id=server_id).delete()
+
+
 def settle(server_id: UUID, migration_id: int, charge: Charge) -> None:
     """End a move's double charge: MOVE frees the source, RETURN the destination. Twice is as good as once."""
     if charge is Charge.RETURN:

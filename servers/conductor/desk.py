@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from servers import clock, policy
-from servers.actions import registry
+from servers.actions import definitions
 from servers.actions.base import Exclusivity
 from servers.actions.task import MigrationFacts, ServerFacts
 from servers.conductor.changes import set_migration_status, take_server_edges
@@ -103,7 +103,7 @@ class AcceptingDesk:
             server=self.row, exclusive=True, status__in=OPEN_ACTION_STATUSES, overtaken_by=None
         )
         for action in running:
-            if not action.begun and registry[action.slug].exclusivity is Exclusivity.QUEUED:
+            if not action.begun and definitions[action.slug].exclusivity is Exclusivity.QUEUED:
                 continue  # it has touched nothing, and may still have its turn
             if action.status in HELD_ACTION_STATUSES:
                 action.take("put_back")

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from servers import clock, policy
-from servers.drivers.base import Snapshot
+from servers.drivers.base import Disk, Saved, Snapshot
 from servers.errors import ImageMissing, ImageStoreFault, ImagesUnavailable, NotPermitted
 from servers.images.base import ImageFacts, ImageStore
 from servers.images.local import LocalImageStore
@@ -95,14 +95,15 @@ def commit(image_id: UUID, snapshot: Snapshot) -> int:
     return store().commit(replace(facts_of(image), disk_format=snapshot.disk_format), snapshot.sha256)
 
 
-def activate(image_id: UUID, snapshot: Snapshot, size: int) -> None:
+def activate(image_id: UUID, snapshot: Snapshot, size: int, driver: str) -> None:
     """Write down that the image is complete; in the caller's transaction."""
     image = Image.objects.select_for_update().get(pk=image_id)
     if image.status != ImageStatus.ACTIVE:
         image.take("activate")
     image.size_bytes, image.sha256 = size, snapshot.sha256
     image.disk_format, image.consistent = snapshot.disk_format, snapshot.consistent
-    image.store("status", "size_bytes", "sha256", "disk_format", "consistent")
+    image.driver, image.definition = driver, snapshot.definition
+    image.store("status", "size_bytes", "sha256", "disk_format", "consistent", "driver", "definition")
 
 
 def mark_deleted(image_id: UUID) -> None:
@@ -181,6 +182,45 @@ def discard_left() -> int:
     for image_id in tried:
         discard(image_id)
     return len(tried)
+
+
+def saved(image_id: UUID) -> Saved:
+    """Return a finished backup as a driver reads it. Raises ImageStoreFault where it has gone meanwhile."""
+    image = Image.objects.select_related("server").get(pk=image_id)
+    reason = unusable(image)
+    if reason is not None or image.server is None:
+        raise ImageStoreFault(reason=reason)
+    disk = image.server.disks.select_related("pool").first()
+    return Saved(
+        open=lambda: _read(image.pk),
+        size_bytes=image.size_bytes or 0,
+        disk_format=image.disk_format,
+        sha256=image.sha256,
+        definition=image.definition,
+        disk=Disk(disk.device, disk.path, disk.pool.name, disk.size_bytes, disk.used_bytes, disk.format)
+        if disk
+        else Disk("", "", "", 0, 0),
+    )
+
+
+def _read(image_id: UUID) -> Iterator[bytes]:
+    try:
+        yield from store().open(image_id)
+    except ImageMissing as missing:
+        raise ImageStoreFault(reason=str(missing)) from missing
+
+
+def unusable(image: Image) -> str | None:
+    """Return why no server can be made of an image, or None."""
+    if image.status != ImageStatus.ACTIVE:
+        return f"its status is {image.status}"
+    if image.never_uploaded:
+        return "there is nothing in it"
+    if image.server is None:
+        return "nothing is known of the server of which it is"
+    if not image.definition:
+        return "it does not say what the guest was: it is of an earlier version, or not of this site"
+    return None
 
 
 def open_image(image: Image, start: int = 0, end: int | None = None) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from servers import clock
-from servers.actions import registry
+from servers.actions import definitions
 from servers.errors import LeaseLost
 from servers.models import ActionRecord
 from servers.states import HELD_ACTION_STATUSES, ActionStatus
@@ -58,7 +58,7 @@ def has_its_turn() -> Q:
 def known_definitions() -> Q:
     """Return the condition for actions whose definition this process has, in the same version."""
     known = Q(pk__in=[])
-    for slug, action in registry.items():
+    for slug, action in definitions.items():
         known |= Q(slug=slug, definition=action.version)
     return known
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 
 from servers import clock
-from servers.actions import registry
+from servers.actions import definitions
 from servers.actions.base import Action
 from servers.actions.task import Change, Limits, MigrationFacts, ServerFacts
 from servers.conductor import changes, choice, claims, events, images, sealing, whereabouts
@@ -23,7 +23,7 @@ from servers.conductor.choice import select_hosts
 from servers.conductor.facts import migration_facts, server_facts
 from servers.conductor.fleet import KnownFleet, driver_of, guest_of, ref
 from servers.conductor.lease import Heartbeat, Lease, fenced, renew
-from servers.drivers.base import Driver, Guest, HostRef, MoveOptions, Progress, Snapshot
+from servers.drivers.base import Disk, Driver, Guest, HostRef, MoveOptions, Progress, Saved, Snapshot
 from servers.errors import (
     ActionFault,
     Cancelled,
@@ -58,7 +58,7 @@ class WorkingTask:
         self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
         self.force_sent = False
         self.row = ActionRecord.objects.get(pk=lease.action)
-        self.definition: Action = registry[self.row.slug]()
+        self.definition: Action = definitions[self.row.slug]()
         self.params: Mapping[str, Any] = self.row.params
         self.microversion = Microversion.parse(self.row.microversion)
         self.limits = Limits(
@@ -261,9 +261,11 @@ class WorkingTask:
             claims.claim(self.row.server_id, host)
 
     def release(self) -> None:
-        if self.row.migration_id is not None:
-            with fenced(self.lease):
+        with fenced(self.lease):
+            if self.row.migration_id is not None:
                 claims.release(self.row.server_id, self.row.migration_id)
+            elif self.definition.makes_server:
+                claims.give_back(self.row.server_id)
 
     def take_slot(self, edge: str) -> None:
         """Count the source's running moves under the lock of its row (CONTRACT B.6, 8)."""
@@ -275,6 +277,10 @@ class WorkingTask:
             if not mine and moving >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
                 raise Later(reason=f"{moving} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
             changes.apply(self.row, Change(migration=(edge,)))
+
+    def place_disk(self, host: str, disk: Disk) -> None:
+        with fenced(self.lease):
+            changes.place_disk(self.row.server_id, host, disk)
 
     def guest_host(self, *hosts: str) -> str | None:
         return whereabouts.guest_host(self._server(), {name: self.driver(name) for name in hosts})
@@ -323,7 +329,10 @@ class WorkingTask:
     def keep_image(self, snapshot: Snapshot) -> None:
         size = images.commit(self._image_id(), snapshot)
         with fenced(self.lease):
-            images.activate(self._image_id(), snapshot, size)
+            images.activate(self._image_id(), snapshot, size, self.host(self.source).driver)
+
+    def saved(self) -> Saved:
+        return images.saved(self._image_id())
 
     def drop_image(self) -> None:
         with fenced(self.lease):

@@ -1,7 +1,7 @@
 """What every hypervisor driver promises. Plain dataclasses cross this seam; a driver never sees a model.
 
 A driver speaks to one host. All of it is divided by what a host must do (`Driver`) and what only some can
-(`LiveMigration`, `ColdMigration`, `Backup`, `GuestAgent`); a missing ability is None and is known before the
+(`LiveMigration`, `ColdMigration`, `Backup`, `Restore`, `GuestAgent`); a missing ability is None and is known before the
 click. Promises that hold for every verb:
 
 * It raises only faults of `servers.errors`; a library's own exceptions are translated here, once.
@@ -15,7 +15,7 @@ click. Promises that hold for every verb:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -107,6 +107,7 @@ class JobKind(StrEnum):
     LIVE_MIGRATION = "live_migration"
     DISK_MOVE = "disk_move"
     BACKUP = "backup"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,36 @@ class DestinationCheck:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A finished copy of a guest's disk. `consistent`: the guest's file systems were frozen for it."""
+    """A finished copy of a guest's disk. `consistent`: the guest's file systems were frozen for it.
+
+    `definition`: what the guest was, in its driver's own words, for a guest to be made of it; it holds no secrets.
+    """
 
     size_bytes: int
     disk_format: str
     sha256: str
     consistent: bool
+    definition: str = ""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A backup to make a guest of. `open` returns its bytes anew; `disk` is the one that was copied, as it lay then."""
+
+    open: Callable[[], Iterator[bytes]]
+    size_bytes: int
+    disk_format: str
+    sha256: str
+    definition: str
+    disk: Disk
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A guest that was made of a backup: where its disk lies, and whether it runs."""
+
+    disk: Disk
+    power_state: PowerState
 
 
 class LiveMigration(ABC):
@@ -291,6 +316,33 @@ class Backup(ABC):
         Raises BackupFailed; then `target` may hold a partial copy.
         """
 
+    @abstractmethod
+    def discard(self, guest: Guest) -> None:
+        """End a copy that runs, and remove from the host what it has left there; the guest runs on, thawed.
+
+        Does nothing where nothing is left.
+        """
+
+
+class Restore(ABC):
+    """Making a new guest of a backup."""
+
+    @abstractmethod
+    def make(self, guest: Guest, saved: Saved, on_progress: OnProgress, *, power_on: bool) -> Restored:
+        """Define a guest that is what the saved one was, with a copy of its disk, and start it if asked.
+
+        UUID, name and interfaces are those of `guest`; other disks than the saved one are left out. The guest is
+        defined when its disk is complete and verified, not before; one that is made already is not made again, and
+        nothing is reported then. Raises RestoreFailed.
+        """
+
+    @abstractmethod
+    def discard(self, guest: Guest) -> None:
+        """Remove what `make` has begun and not finished. Does nothing where nothing is left.
+
+        A guest that runs is not touched. Raises DriverFault then.
+        """
+
 
 class GuestAgent(ABC):
     """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later)."""
@@ -314,6 +366,7 @@ class Driver(ABC):
     live_migration: LiveMigration | None = None
     cold_migration: ColdMigration | None = None
     backup: Backup | None = None
+    restore: Restore | None = None
     agent: GuestAgent | None = None
 
     def __init__(self, host: HostRef) -> None:

@@ -34,6 +34,10 @@ class Image(ImageMachine):
     virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     consistent = models.BooleanField(null=True)
+    driver = models.CharField(max_length=32, blank=True, help_text="Driver of the host on which it was made.")
+    definition = models.TextField(
+        blank=True, help_text="What the guest was, in its driver's words; empty: it cannot be restored."
+    )
     properties = models.JSONField(default=dict, blank=True)
     never_uploaded = models.BooleanField(
         default=False, help_text="Made for rotation 0: there is nothing in it."

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
-from servers.models import Image, Project
+from servers import clock
+from servers.conductor.work import run_until_idle
+from servers.models import ActionRecord, Image, Project, Server
 from tests.admin.visiting import Visitor, page_of, words
 from tests.factories import make_image, make_project
+from tests.small_fleet import SmallFleet
 
 LIST = "/admin/servers/image/"
 
@@ -67,3 +72,66 @@ def test_image_of_another_project_is_missing(onlooker: Visitor) -> None:
     image = stored(make_project())
     for path in (page_of(image), f"{LIST}{image.pk}/download/"):
         assert onlooker.get(path).status_code == 404
+
+
+# ----------------------------------------------------------------------------- a server out of a backup
+
+
+@pytest.fixture
+def nightly(db: None) -> Iterator[Image]:
+    """Return a backup of which a server can be made."""
+    with clock.use(clock.VirtualClock()):
+        fleet = SmallFleet()
+        fleet.do("create-backup", fleet.add_server(), name="nightly", backup_type="daily", rotation=1)
+        yield Image.objects.get(name="nightly")
+
+
+def owner_of(image: Image) -> Project:
+    return Project.objects.get(pk=image.project_id)
+
+
+def test_a_backup_is_restored_by_its_form(nightly: Image) -> None:
+    visitor = Visitor(owner_of(nightly), "admin")
+    assert "Restore as a new server" in visitor.text(page_of(nightly))
+    form = f"{LIST}{nightly.pk}/restore/"
+    assert f"manage.py image restore {nightly.pk} --name" in visitor.text(form)
+    response = visitor.post(form, {"name": "again", "host": "node2", "start": "true", "ticket": "one"})
+    record = ActionRecord.objects.get(slug="restore")
+    assert response.status_code == 303 and response["Location"] == page_of(record)
+    run_until_idle()
+    server = Server.objects.select_related("host").get(name="again")
+    assert server.host is not None and server.host.name == "node2" and server.vm_state == "active"
+    text = visitor.text(page_of(record))
+    assert "Restore" in text and "Make guest" in text
+
+
+def test_a_form_of_restoration_that_is_sent_twice_makes_one_server(nightly: Image) -> None:
+    visitor = Visitor(owner_of(nightly), "admin")
+    for _ in range(2):
+        visitor.post(f"{LIST}{nightly.pk}/restore/", {"name": "again", "ticket": "one"})
+    assert Server.objects.filter(name="again").count() == 1
+
+
+def test_a_member_is_not_asked_for_a_host(nightly: Image) -> None:
+    visitor = Visitor(owner_of(nightly), "member")
+    assert 'name="host"' not in visitor.get(f"{LIST}{nightly.pk}/restore/").content.decode()
+    response = visitor.post(f"{LIST}{nightly.pk}/restore/", {"name": "again"})
+    assert response.status_code == 303
+
+
+def test_a_form_without_a_name_makes_no_server(nightly: Image) -> None:
+    visitor = Visitor(owner_of(nightly), "admin")
+    assert visitor.post(f"{LIST}{nightly.pk}/restore/", {"name": ""}).status_code == 200
+    assert not ActionRecord.objects.filter(slug="restore").exists()
+
+
+def test_a_reader_reads_why_no_server_is_made_for_him(onlooker: Visitor, project: Project) -> None:
+    image = stored(project)
+    said = "Policy doesn't allow os_compute_api:servers:create to be performed."
+    assert said in onlooker.text(page_of(image))
+    response = onlooker.post(f"{LIST}{image.pk}/restore/", {"name": "again"})
+    assert response.status_code == 403 and said in words(response)
+
+
+def test_an_image_that_cannot_be_restored_says_why(operator: Visitor, project: Project) -> None:
+    assert "is unacceptable" in operator.text(page_of(stored(project)))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 import pytest
 
@@ -18,6 +19,7 @@ from servers.drivers.base import (
     Backup,
     ColdMigration,
     Driver,
+    FoundGuest,
     Guest,
     GuestAgent,
     HostRef,
@@ -27,6 +29,8 @@ from servers.drivers.base import (
     MoveOptions,
     OnProgress,
     Progress,
+    Restore,
+    Saved,
 )
 from servers.errors import (
     BackupFailed,
@@ -34,6 +38,7 @@ from servers.errors import (
     GuestNotFound,
     GuestOnTwoHosts,
     MigrationAborted,
+    RestoreFailed,
     UnableToMigrateToSelf,
 )
 from servers.states import PowerState
@@ -56,8 +61,8 @@ class Lab(Protocol):
         """Return a counter that goes on in the guest's memory while it runs."""
         ...
 
-    def disk_md5(self, host: HostRef) -> str | None:
-        """Return the md5 sum of the guest's root disk on a host."""
+    def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
+        """Return the md5 sum of a guest's root disk on a host: of the lab's guest, or of one that was restored."""
         ...
 
     def make_busy(self) -> None:
@@ -118,6 +123,41 @@ def backup(lab: Lab) -> Backup:
     ability = lab.driver(lab.source).backup
     assert ability is not None
     return ability
+
+
+def restore(lab: Lab) -> Restore:
+    ability = lab.driver(lab.destination).restore
+    assert ability is not None
+    return ability
+
+
+RESTORED = UUID("99999999-2222-4333-8444-555555555555")
+
+
+def new_guest(lab: Lab) -> Guest:
+    """Return the guest that is to be made: another one, with a hardware address of its own."""
+    nics = tuple(replace(nic, mac="52:54:00:00:00:99") for nic in lab.guest.nics)
+    return replace(lab.guest, uuid=RESTORED, name="restored", disks=(), nics=nics)
+
+
+def saved(lab: Lab, folder: Path) -> Saved:
+    """Back the lab's guest up while it is off, so that its disk does not change any more; return the backup."""
+    cold(lab, lab.source).power_off(lab.guest)
+    target = folder / "backup"
+    made = backup(lab).snapshot(lab.guest, str(target), ignore)
+    disk = lab.guest.disks[0]
+    return Saved(
+        lambda: iter([target.read_bytes()]),
+        made.size_bytes,
+        made.disk_format,
+        made.sha256,
+        made.definition,
+        disk,
+    )
+
+
+def found_restored(lab: Lab) -> FoundGuest | None:
+    return lab.driver(lab.destination).find_guest(RESTORED)
 
 
 def agent(lab: Lab) -> GuestAgent:
@@ -440,10 +480,107 @@ class BackupContract:
         snapshot = backup(lab).snapshot(lab.guest, str(target), ignore)
         assert hashlib.sha256(target.read_bytes()).hexdigest() == snapshot.sha256
 
+    def test_a_backup_tells_how_far_it_is(self, lab: Lab, tmp_path: Path) -> None:
+        seen: list[Progress] = []
+        backup(lab).snapshot(lab.guest, str(tmp_path / "backup"), seen.append)
+        assert seen[-1].disk_total_bytes == seen[-1].disk_processed_bytes > 0
+        assert seen[-1].disk_remaining_bytes == 0
+
+    def test_a_backup_that_is_given_up_leaves_nothing_that_runs(self, lab: Lab, tmp_path: Path) -> None:
+        with pytest.raises(Interrupted):
+            backup(lab).snapshot(lab.guest, str(tmp_path / "backup"), let_go)
+        for _ in range(2):
+            backup(lab).discard(lab.guest)
+        found = lab.driver(lab.source).find_guest(lab.guest.uuid)
+        assert found is not None
+        assert found.job is None
+        assert found.power_state is PowerState.RUNNING
+        assert backup(lab).snapshot(lab.guest, str(tmp_path / "another"), ignore).size_bytes > 0
+
+    def test_a_guest_that_is_off_is_backed_up_and_stays_off(self, lab: Lab, tmp_path: Path) -> None:
+        cold(lab, lab.source).power_off(lab.guest)
+        target = tmp_path / "backup"
+        snapshot = backup(lab).snapshot(lab.guest, str(target), ignore)
+        assert hashlib.sha256(target.read_bytes()).hexdigest() == snapshot.sha256
+        assert power(lab, lab.source) is PowerState.SHUTDOWN
+
     def test_a_file_that_cannot_be_written_fails_the_backup(self, lab: Lab, tmp_path: Path) -> None:
         with pytest.raises(BackupFailed):
             backup(lab).snapshot(lab.guest, str(tmp_path / "no" / "folder"), ignore)
         assert power(lab, lab.source) is PowerState.RUNNING
+
+
+class RestoreContract:
+    def test_a_restored_guest_is_another_one_with_the_same_on_its_disk(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        made = restore(lab).make(new_guest(lab), saved(lab, tmp_path), ignore, power_on=False)
+        found = found_restored(lab)
+        assert found is not None
+        assert (found.name, made.power_state) == ("restored", PowerState.SHUTDOWN)
+        assert [nic.mac for nic in found.nics] == ["52:54:00:00:00:99"]
+        assert [nic.network for nic in found.nics] == [nic.network for nic in lab.guest.nics]
+        assert found.memory_mb == lab.guest.memory_mb
+        assert [disk.path for disk in found.disks] == [made.disk.path] != [lab.guest.disks[0].path]
+        assert lab.disk_md5(lab.destination, RESTORED) == lab.disk_md5(lab.source) is not None
+
+    def test_the_saved_guest_stays_as_it_is(self, lab: Lab, tmp_path: Path) -> None:
+        before = saved(lab, tmp_path)
+        there = lab.driver(lab.source).find_guest(lab.guest.uuid)
+        restore(lab).make(new_guest(lab), before, ignore, power_on=True)
+        assert lab.driver(lab.source).find_guest(lab.guest.uuid) == there
+
+    def test_a_restored_guest_is_started_when_that_is_wanted(self, lab: Lab, tmp_path: Path) -> None:
+        made = restore(lab).make(new_guest(lab), saved(lab, tmp_path), ignore, power_on=True)
+        found = found_restored(lab)
+        assert found is not None
+        assert found.power_state is made.power_state is PowerState.RUNNING
+
+    def test_making_a_guest_twice_is_making_it_once(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        first = restore(lab).make(new_guest(lab), content, ignore, power_on=False)
+        seen: list[Progress] = []
+        assert restore(lab).make(new_guest(lab), content, seen.append, power_on=False) == first
+        assert seen == []
+
+    def test_who_comes_after_a_dead_worker_restores_once(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        with pytest.raises(Interrupted):
+            restore(lab).make(new_guest(lab), content, let_go, power_on=False)
+        assert found_restored(lab) is None
+        restore(lab).make(new_guest(lab), content, ignore, power_on=False)
+        assert lab.disk_md5(lab.destination, RESTORED) == lab.disk_md5(lab.source)
+
+    def test_what_was_given_up_leaves_nothing(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        with pytest.raises(Interrupted):
+            restore(lab).make(new_guest(lab), content, let_go, power_on=False)
+        for _ in range(2):
+            restore(lab).discard(new_guest(lab))
+        assert found_restored(lab) is None
+        assert lab.disk_md5(lab.destination, RESTORED) is None
+
+    def test_what_is_finished_is_not_discarded(self, lab: Lab, tmp_path: Path) -> None:
+        restore(lab).make(new_guest(lab), saved(lab, tmp_path), ignore, power_on=False)
+        restore(lab).discard(new_guest(lab))
+        assert found_restored(lab) is not None
+        assert lab.disk_md5(lab.destination, RESTORED) is not None
+
+    def test_a_backup_that_was_changed_is_not_restored(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        with pytest.raises(RestoreFailed):
+            restore(lab).make(new_guest(lab), replace(content, sha256="0" * 64), ignore, power_on=False)
+        assert found_restored(lab) is None
+
+    def test_a_guest_that_is_there_already_is_not_replaced(self, lab: Lab, tmp_path: Path) -> None:
+        content = saved(lab, tmp_path)
+        ability = lab.driver(lab.source).restore
+        assert ability is not None
+        before = lab.disk_md5(lab.source)
+        with pytest.raises(RestoreFailed):
+            ability.make(lab.guest, content, ignore, power_on=False)
+        ability.discard(lab.guest)
+        assert lab.disk_md5(lab.source) == before
 
 
 class GuestAgentContract:
@@ -465,6 +602,7 @@ class DriverContract(
     LiveMigrationContract,
     ColdMigrationContract,
     BackupContract,
+    RestoreContract,
     GuestAgentContract,
 ):
     """All of it."""

@@ -57,8 +57,8 @@ class SimulatedLab:
     def heartbeat(self) -> int:
         return self.fleet.heartbeat(GUEST.uuid)
 
-    def disk_md5(self, host: HostRef) -> str | None:
-        return self.fleet.disk_md5(host.name, GUEST.uuid)
+    def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
+        return self.fleet.disk_md5(host.name, guest or GUEST.uuid)
 
     def make_busy(self) -> None:
         self.fleet.set_dirty_rate(GUEST.uuid, 500 * MIB)

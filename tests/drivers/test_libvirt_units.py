@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -15,15 +16,29 @@ from django.test import override_settings
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
 from servers.conductor.fleet import driver_of  # noqa: E402
-from servers.drivers.base import HostRef  # noqa: E402
-from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks  # noqa: E402
+from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
+from servers.drivers.libvirt import (  # noqa: E402
+    LibvirtDriver,
+    Settings,
+    definitions,
+    fetching,
+    freezing,
+    marks,
+)
 from servers.drivers.libvirt.checks import unmovable  # noqa: E402
 from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
 from servers.drivers.libvirt.job import progress  # noqa: E402
 from servers.drivers.libvirt.marks import Way  # noqa: E402
 from servers.drivers.libvirt.pools import pool  # noqa: E402
+from servers.drivers.libvirt.redefining import new_definition  # noqa: E402
 from servers.drivers.libvirt.seat import Seat  # noqa: E402
-from servers.errors import DriverFault, HypervisorTimeout, HypervisorUnavailable  # noqa: E402
+from servers.errors import (  # noqa: E402
+    BackupFailed,
+    DriverFault,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+    RestoreFailed,
+)
 from servers.states import PowerState  # noqa: E402
 
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
@@ -210,3 +225,127 @@ def test_the_conductor_finds_the_driver_by_its_name() -> None:
     assert isinstance(driver, LibvirtDriver)
     assert driver.seat.settings.timeout_s == 7
     assert driver.seat.settings.shared_pools == {"nfs"}
+
+
+# ------------------------------------------------------------------------- backups, and guests made of them
+
+SAVED = """
+<domain type='kvm' id='7'><name>web</name><uuid>11111111-2222-4333-8444-555555555555</uuid><genid>x</genid>
+ <metadata><g:move xmlns:g='urn:gantry:move' way='live' host='n' uri='u'/></metadata>
+ <sysinfo type='smbios'><system><entry name='uuid'>11111111-2222-4333-8444-555555555555</entry></system></sysinfo>
+ <os><type>hvm</type><nvram>/var/lib/libvirt/qemu/nvram/web_VARS.fd</nvram></os>
+ <devices>
+  <disk type='block' device='disk'><driver name='qemu' type='raw' io='native'/><source dev='/dev/vg/web'/>
+   <backingStore/><target dev='vda' bus='virtio'/><serial>S1</serial></disk>
+  <disk type='file' device='disk'><source file='/pool/data.qcow2'/><target dev='vdb'/></disk>
+  <disk type='file' device='cdrom'><source file='/iso/debian.iso'/><target dev='sda'/><readonly/></disk>
+  <interface type='network'><mac address='52:54:00:00:00:01'/><source network='blue'/><target dev='vnet3'/></interface>
+  <hostdev mode='subsystem' type='pci'/>
+  <serial type='file'><source path='/var/log/web.log'/><target port='0'/></serial>
+ </devices>
+</domain>"""
+NEW = Guest(
+    UUID("99999999-2222-4333-8444-555555555555"),
+    "instance-2",
+    2,
+    512,
+    nics=(Nic("52:54:00:00:00:99", "blue"),),
+)
+
+
+def test_a_new_definition_has_nothing_of_the_saved_guest_that_two_cannot_have() -> None:
+    text = new_definition(SAVED, NEW, "qemu", "vda", "/pool/new.qcow2")
+    for of_the_saved_one in (
+        "11111111",
+        "52:54:00:00:00:01",
+        "VARS",
+        "web",
+        "vdb",
+        "iso",
+        "hostdev",
+        "vnet3",
+    ):
+        assert of_the_saved_one not in text
+    assert "urn:gantry:move" not in text and "S1" not in text
+
+
+def test_a_new_definition_is_what_the_saved_guest_was() -> None:
+    tree = definitions.parse(new_definition(SAVED, NEW, "qemu", "vda", "/pool/new.qcow2"))
+    assert (tree.get("type"), tree.findtext("name"), tree.findtext("uuid")) == (
+        "qemu",
+        NEW.name,
+        str(NEW.uuid),
+    )
+    assert [(d.device, d.path, d.format) for d in definitions.disks(tree)] == [
+        ("vda", "/pool/new.qcow2", "qcow2")
+    ]
+    assert list(definitions.nics(tree)) == list(NEW.nics)
+    assert tree.find("devices/disk[@device='cdrom']") is not None
+
+
+@pytest.mark.parametrize("saved", ["", "<domain/>", SAVED.replace("'vda'", "'sdz'")])
+def test_a_definition_that_is_of_no_use_is_refused(saved: str) -> None:
+    with pytest.raises(RestoreFailed):
+        new_definition(saved, NEW, "qemu", "vda", "/pool/new.qcow2")
+
+
+class Agent:
+    """A domain whose agent answers with errors of libvirt's, by verb; it counts what it is asked."""
+
+    def __init__(self, **errors: int) -> None:
+        self.errors = errors
+        self.asked: list[str] = []
+
+    def __getattr__(self, verb: str) -> Callable[..., int]:
+        def ask(*_: object) -> int:
+            self.asked.append(verb)
+            if verb in self.errors:
+                error = libvirt.libvirtError(verb)
+                error.err = (self.errors[verb], libvirt.VIR_FROM_QEMU, "no", 2, "", "", "", 0, 0)
+                raise error
+            return 1
+
+        return ask
+
+
+def test_an_agent_that_does_not_answer_is_not_asked_to_freeze() -> None:
+    assert not freezing.can_freeze(Agent(getTime=libvirt.VIR_ERR_AGENT_UNRESPONSIVE))
+    assert freezing.can_freeze(Agent(getTime=libvirt.VIR_ERR_INTERNAL_ERROR))  # it answers, and has no clock
+
+
+def test_a_guest_is_thawed_when_what_was_done_meanwhile_fails() -> None:
+    agent = Agent()
+    with pytest.raises(ZeroDivisionError), freezing.frozen(agent) as frozen:
+        assert frozen
+        1 / 0  # noqa: B018
+    assert agent.asked[-1] == "fsThaw"
+
+
+def test_an_agent_that_refuses_to_freeze_makes_no_backup_fail() -> None:
+    agent = Agent(fsFreeze=libvirt.VIR_ERR_INTERNAL_ERROR)
+    with freezing.frozen(agent) as frozen:
+        assert not frozen
+    assert "fsThaw" not in agent.asked
+
+
+def test_an_agent_that_falls_silent_while_it_freezes_is_asked_to_thaw() -> None:
+    agent = Agent(fsFreeze=libvirt.VIR_ERR_AGENT_UNRESPONSIVE)
+    with pytest.raises(libvirt.libvirtError), freezing.frozen(agent):
+        pass
+    assert agent.asked[-1] == "fsThaw"
+
+
+def test_a_guest_that_is_not_thawed_is_said_to_be_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freezing, "THAW_AGAIN_S", 0)
+    agent = Agent(fsThaw=libvirt.VIR_ERR_AGENT_UNRESPONSIVE)
+    with pytest.raises(DriverFault, match="may be frozen"):
+        freezing.thaw(agent)
+    assert agent.asked.count("fsThaw") == freezing.THAW_TRIES
+
+
+def test_a_file_that_is_no_qcow2_is_no_backup(tmp_path: Path) -> None:
+    if shutil.which("qemu-img") is None:
+        pytest.skip("qemu-img is not installed")
+    (tmp_path / "image").write_bytes(b"x" * 4096)
+    with pytest.raises(BackupFailed, match="qemu-img check"):
+        fetching.check(tmp_path / "image")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from servers import clock
-from servers.drivers.base import HostRef, MoveOptions
+from servers.drivers.base import HostRef, MoveOptions, Saved
 from servers.drivers.simulated import VERBS
 from servers.drivers.simulated.faults import make_error
 from servers.errors import (
@@ -23,6 +25,7 @@ from servers.errors import (
 )
 from servers.states import PowerState
 from tests.drivers.contract import (
+    RESTORED,
     Interrupted,
     agent,
     backup,
@@ -38,6 +41,9 @@ from tests.drivers.contract import (
 )
 from tests.drivers.fleet import GUEST, SimulatedLab
 
+NOTHING_SAVED = Saved(
+    lambda: iter(()), 0, "raw", sha256(b"").hexdigest(), '{"content": "", "agent": "none"}', GUEST.disks[0]
+)
 Ask = Callable[[SimulatedLab, HostRef, Path], object]
 
 ASK: dict[str, Ask] = {
@@ -69,6 +75,11 @@ ASK: dict[str, Ask] = {
     "finish_revert_migration": lambda lab, host, _: cold(lab, host).finish_revert(GUEST, power_on=True),
     "power_off": lambda lab, host, _: cold(lab, host).power_off(GUEST),
     "snapshot": lambda lab, _host, folder: backup(lab).snapshot(GUEST, str(folder / "backup"), ignore),
+    "discard_backup": lambda lab, _host, _: backup(lab).discard(GUEST),
+    "restore": lambda lab, host, _: lab.driver(host).restore.make(
+        replace(GUEST, uuid=RESTORED), NOTHING_SAVED, ignore, power_on=False
+    ),
+    "discard_restore": lambda lab, host, _: lab.driver(host).restore.discard(GUEST),
     "inject_network_info": lambda lab, _host, _: agent(lab).inject_network_info(GUEST),
     "reset_network": lambda lab, _host, _: agent(lab).reset_network(GUEST),
     "set_admin_password": lambda lab, _host, _: agent(lab).set_admin_password(GUEST, "secret"),

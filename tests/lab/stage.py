@@ -188,9 +188,9 @@ class LibvirtLab:
         time.sleep(seconds)
         return [ref.name for ref in refs if len(self.beats(ref)) > before[ref.name]]
 
-    def disk_md5(self, host: HostRef) -> str | None:
+    def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
         """Return the md5 sum of what the guest sees on its disk there."""
-        file = self.host(host).images / "web.qcow2"
+        file = self.host(host).images / ("web.qcow2" if guest is None else f"{guest}.qcow2")
         if not file.exists():
             return None
         raw = self.state / f"{host.name}.raw"

@@ -9,9 +9,11 @@ import libvirt
 from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
 from servers.drivers.libvirt import describing
 from servers.drivers.libvirt.agent import LibvirtGuestAgent
+from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold_migration import LibvirtColdMigration
 from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.live_migration import LibvirtLiveMigration
+from servers.drivers.libvirt.restore import LibvirtRestore
 from servers.drivers.libvirt.seat import Seat, Settings, domain_of
 
 
@@ -21,6 +23,8 @@ class LibvirtDriver(Driver):
     live_migration: LibvirtLiveMigration
     cold_migration: LibvirtColdMigration
     agent: LibvirtGuestAgent
+    backup: LibvirtBackup
+    restore: LibvirtRestore
 
     def __init__(self, host: HostRef, settings: Settings) -> None:
         super().__init__(host)
@@ -28,6 +32,8 @@ class LibvirtDriver(Driver):
         self.live_migration = LibvirtLiveMigration(self.seat)
         self.cold_migration = LibvirtColdMigration(self.seat)
         self.agent = LibvirtGuestAgent(self.seat)
+        self.backup = LibvirtBackup(self.seat)
+        self.restore = LibvirtRestore(self.seat)
 
     def describe(self) -> HostInfo:
         shared = self.seat.settings.shared_pools

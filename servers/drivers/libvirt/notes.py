@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import libvirt
@@ -31,11 +32,25 @@ class Role(StrEnum):
     """Copied from `host`, complete and verified."""
     MOVED = "moved"
     """What a guest leaves behind that moves to `host` with a copy of this disk."""
+    BACKUP = "backup"
+    """A copy of a guest's disk that waits to be fetched; it is removed then."""
+    RESTORED = "restored"
+    """The disk of a guest that is being made from a backup."""
+
+
+class Stage(StrEnum):
+    FREEZING = "freezing"
+    """The guest's file systems may be frozen: whoever reads this thaws them."""
+    COPYING = "copying"
+    COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
 class Note:
-    """What is known of a disk. `version` is when the disk was last changed at its source."""
+    """What is known of a disk. `version` is when the disk was last changed at its source.
+
+    Of a backup: `target` is the file for which it is made.
+    """
 
     guest: str
     role: Role
@@ -43,13 +58,16 @@ class Note:
     uri: str
     version: str = ""
     sha256: str = ""
+    target: str = ""
+    stage: Stage = Stage.COMPLETE
+    consistent: bool = False
 
     def peer(self) -> HostRef:
         """Return the other host of the move."""
         return HostRef(self.host, "libvirt", self.uri)
 
 
-def note(guest: Guest, role: Role, peer: HostRef, **facts: str) -> Note:
+def note(guest: Guest, role: Role, peer: HostRef, **facts: Any) -> Note:
     """Return a note about a disk of `guest`."""
     return Note(str(guest.uuid), role, peer.name, peer.uri, **facts)
 
@@ -75,7 +93,8 @@ def read(connection: libvirt.virConnect, pool: str, volume: str) -> Note | None:
         return None
     try:
         content = json.loads(streams.download(connection, paper))
-        return Note(**{**content, "role": Role(content["role"])})
+        stage = Stage(content.get("stage", Stage.COMPLETE))
+        return Note(**{**content, "role": Role(content["role"]), "stage": stage})
     except (ValueError, TypeError, KeyError):  # none of ours, or not written to its end
         return None
 

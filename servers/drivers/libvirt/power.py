@@ -16,6 +16,7 @@ DEAF = (
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
     libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+    libvirt.VIR_ERR_INTERNAL_ERROR,  # "End of file from agent socket": it went before it had answered
 )
 """How libvirt says that the guest cannot be asked to shut down; then its power is cut."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,14 @@ class SimulatedBackup(Seat, Backup):
                 raise BackupFailed(reason=f"{target} cannot be written: {error.strerror}") from error
             with self.truth() as db:
                 jobs.note(db, job, seen=True)
-            return Snapshot(job.facts["size_bytes"], DISK_FORMAT, sha256, job.facts["consistent"])
+            definition = json.dumps({"content": job.facts["content"], "agent": job.facts["agent"]})
+            return Snapshot(job.facts["size_bytes"], DISK_FORMAT, sha256, job.facts["consistent"], definition)
+
+    def discard(self, guest: Guest) -> None:
+        with self.asked("discard_backup"), self.truth() as db:
+            last = self._newest(db, guest)
+            if last is not None and last.outcome is Outcome.RUNNING:
+                jobs.fail(db, last, "it was given up", at=seconds())
 
     def _begin(self, db: sqlite3.Connection, guest: Guest, target: str) -> Job:
         """Return the copy to this file: the one that runs, the one that ended unseen, or a new one."""
@@ -71,7 +79,12 @@ class SimulatedBackup(Seat, Backup):
         plan = DiskCopy(seconds(), root["used_bytes"], outages.row(db, self.name)["disk_bytes_s"])
         size = max(min(root["used_bytes"], MOST_BYTES), LEAST_BYTES)
         consistent = not guests.is_alive(here) or guests.agent_answers(here, seconds())
-        facts = {"content": root["content"], "size_bytes": size, "consistent": consistent}
+        facts = {
+            "content": root["content"],
+            "size_bytes": size,
+            "consistent": consistent,
+            "agent": here["agent"],
+        }
         return jobs.begin(db, JobKind.BACKUP, guest, self.name, plan, target=target, facts=facts)
 
     def _newest(self, db: sqlite3.Connection, guest: Guest) -> Job | None:

@@ -11,6 +11,7 @@ from servers.drivers.simulated.agent import SimulatedGuestAgent
 from servers.drivers.simulated.backup import SimulatedBackup
 from servers.drivers.simulated.cold import SimulatedColdMigration
 from servers.drivers.simulated.live import SimulatedLiveMigration
+from servers.drivers.simulated.restore import SimulatedRestore
 from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 
@@ -21,6 +22,7 @@ class SimulatedDriver(Driver):
     live_migration: SimulatedLiveMigration
     cold_migration: SimulatedColdMigration
     backup: SimulatedBackup
+    restore: SimulatedRestore
     agent: SimulatedGuestAgent
 
     def __init__(self, host: HostRef, path: Path) -> None:
@@ -29,6 +31,7 @@ class SimulatedDriver(Driver):
         self.live_migration = SimulatedLiveMigration(path, host)
         self.cold_migration = SimulatedColdMigration(path, host)
         self.backup = SimulatedBackup(path, host)
+        self.restore = SimulatedRestore(path, host)
         self.agent = SimulatedGuestAgent(path, host)
 
     def describe(self) -> HostInfo:

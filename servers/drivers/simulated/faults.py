@@ -40,6 +40,9 @@ VERBS = frozenset(
         "finish_revert_migration",  # finish_revert
         "power_off",
         "snapshot",
+        "discard_backup",  # Backup.discard
+        "restore",  # make
+        "discard_restore",  # Restore.discard
         "inject_network_info",
         "reset_network",
         "set_admin_password",

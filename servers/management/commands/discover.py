@@ -14,7 +14,7 @@ from servers.conductor.discovery import ChangeKind, Plan, PlannedChange, discove
 from servers.conductor.fleet import new_ref
 from servers.errors import Missing, Refusal
 from servers.management import documents, exit_codes
-from servers.management.commands.server_action import HelpFormatter
+from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
 from servers.management.targets import find_context, find_project

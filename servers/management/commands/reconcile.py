@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from servers.conductor.reconcile import Found, Report, reconcile
 from servers.management import exit_codes
-from servers.management.commands.server_action import HelpFormatter
+from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
 

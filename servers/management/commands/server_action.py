@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from typing import Any, cast
+from argparse import ArgumentParser
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
-from rich.console import Console
+from django.core.management.base import CommandError, CommandParser
 
 from servers.actions import Action, kinds, registry
 from servers.conductor.submit import Accepted, submit
-from servers.errors import ActionFault, Fault, Refusal
-from servers.management import documents, exit_codes, options, targets
+from servers.errors import ActionFault, Refusal
+from servers.management import exit_codes, options, targets
+from servers.management.asking import AskingCommand, HelpFormatter
 from servers.management.exit_codes import ExitCode
-from servers.management.watching import Watch, worker_is_there
 from servers.microversions import MINIMUM, Microversion, maximum
-from servers.models import ActionRecord
 from servers.policy import Context
 
 
@@ -44,12 +40,7 @@ def version_asked_for(arguments: list[str]) -> Microversion:
     return version
 
 
-class HelpFormatter(RawDescriptionHelpFormatter):
-    """Leaves paragraphs and tables as they are."""
-
-
-class Command(BaseCommand):
-    requires_system_checks = []
+class Command(AskingCommand):
     help = "Do something to a server, as REST and the console do it: one subcommand an action."
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -88,19 +79,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--api-version", default=str(self.version), help="microversion (default: %(default)s)"
         )
-        parser.add_argument(
-            "--as-user", metavar="NAME", help="act as this user (default: the local operator, an admin)"
-        )
-        parser.add_argument("--project", metavar="NAME", help="act for this project")
-        parser.add_argument("--wait", action="store_true", help="show how it goes until it is over")
-        parser.add_argument(
-            "--timeout",
-            type=float,
-            default=0,
-            metavar="SECONDS",
-            help="how long to wait; 0: as long as it takes",
-        )
-        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        self.add_asking(parser)
 
     def handle(self, *args: Any, **given: Any) -> None:
         action = registry[given["slug"]]
@@ -130,43 +109,6 @@ class Command(BaseCommand):
             elif isinstance(parameter.kind, kinds.MigrationId) and params.get(parameter.name) is None:
                 found[parameter.name] = targets.running_migration(action, server, context)
         return found
-
-    def end_with_fault(self, fault: Fault, as_json: bool) -> None:
-        code = exit_codes.of_fault(fault)
-        if as_json:
-            self.print_json(documents.of_fault(fault, code))
-        else:
-            self.stderr.write(str(fault))
-        sys.exit(code)
-
-    def end_with_record(self, accepted: Accepted, given: dict[str, Any]) -> None:
-        record = accepted.record
-        if not given["json"]:
-            self.stdout.write(f"Accepted: {record.slug}, request {record.request_id}")
-            if accepted.image_id:
-                self.stdout.write(f"Image: {accepted.image_id}")
-        if not record.is_over and not worker_is_there():
-            self.stderr.write("No worker is running, so nothing will happen yet. Start one: manage.py work")
-        code = self.wait(record, given) if given["wait"] else exit_codes.of_status(record.status)
-        if given["json"]:
-            self.print_json(documents.of_record(record, code))
-        elif code is not ExitCode.DONE:
-            self.stderr.write(record.error_text or exit_codes.MEANING[code])
-        if code is not ExitCode.DONE:
-            sys.exit(code)
-
-    def wait(self, record: ActionRecord, given: dict[str, Any]) -> ExitCode:
-        """Return how the action ended."""
-        self.stdout.ending = ""
-        try:
-            return Watch(record, Console(file=cast(Any, self.stdout), quiet=given["json"])).wait(
-                given["timeout"]
-            )
-        finally:
-            self.stdout.ending = "\n"
-
-    def print_json(self, document: dict[str, Any]) -> None:
-        self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
 
 
 def ask_secret(what: str) -> str:

@@ -13,6 +13,6 @@ class DriverFilter(Filter):
     name = "driver"
 
     def refuses(self, host: HostState, request: MoveRequest) -> str | None:
-        if request.source is None or host.driver == request.driver:
+        if not request.driver or host.driver == request.driver:
             return None
         return f"driver is {host.driver}, the server runs under {request.driver}: no move between drivers"

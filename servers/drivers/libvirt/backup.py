@@ -1,0 +1,48 @@
+"""Backups of real guests: a copy of the disk on the host, fetched into a file here and checked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from servers import clock
+from servers.drivers.base import Backup, Guest, OnProgress, Snapshot
+from servers.drivers.libvirt import backup_job
+from servers.drivers.libvirt.disk_backup import DiskBackup
+from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.watched import POLL_S
+from servers.errors import (
+    BackupFailed,
+    DriverFault,
+    GuestNotFound,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+)
+
+PASSED_ON = (BackupFailed, GuestNotFound, HypervisorTimeout, HypervisorUnavailable)
+
+
+class LibvirtBackup(Backup):
+    """Backups of one host's guests."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+
+    def snapshot(self, guest: Guest, target: str, on_progress: OnProgress) -> Snapshot:
+        try:
+            return DiskBackup(self.seat, guest, Path(target), on_progress).run()
+        except PASSED_ON:
+            raise
+        except DriverFault as fault:
+            raise BackupFailed(reason=str(fault)) from fault
+
+    def discard(self, guest: Guest) -> None:
+        end = time.monotonic() + self.seat.settings.timeout_s
+        while not self.seat.ask(
+            "discard_backup", lambda connection: backup_job.discarded(connection, guest), changes=True
+        ):
+            if time.monotonic() > end:
+                raise DriverFault(
+                    message=f"Host {self.seat.ref.name} still writes the backup of {guest.name}."
+                )
+            clock.sleep(POLL_S / 4)

@@ -1,0 +1,126 @@
+"""The spare volume in which a backup lies on its host until it is fetched, and the note that says how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import libvirt
+from lxml import etree
+from lxml.builder import E
+
+from servers.drivers.base import Disk, Guest
+from servers.drivers.libvirt import notes
+from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.notes import Note, Role
+from servers.drivers.libvirt.pools import pool_named, volume_in
+from servers.errors import BackupFailed, DriverFault
+
+MIB = 1024**2
+FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage"})
+"""Pools whose volumes are files, in which a qcow2 can grow."""
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A spare volume: where it is, and its note."""
+
+    pool: str
+    name: str
+    note: Note
+
+    def write(self, connection: libvirt.virConnect, **facts: Any) -> Spare:
+        """Write the note with these facts changed; return the spare as it is then."""
+        changed = replace(self, note=replace(self.note, **facts))
+        notes.write(connection, self.pool, self.name, changed.note)
+        return changed
+
+    def volume(self, connection: libvirt.virConnect) -> libvirt.virStorageVol | None:
+        """Return the volume, None where it is not there."""
+        pool = pool_named(connection, self.pool)
+        return None if pool is None else volume_in(pool, self.name)
+
+
+def name_of(guest: Guest) -> str:
+    return f"{guest.uuid}.backup.qcow2"
+
+
+def find(connection: libvirt.virConnect, guest: Guest) -> Spare | None:
+    """Return the guest's spare volume on this host, of whatever backup it is."""
+    for pool in file_pools(connection):
+        note = notes.read(connection, pool.name(), name_of(guest))
+        if note is not None and note.role is Role.BACKUP and note.guest == str(guest.uuid):
+            return Spare(pool.name(), name_of(guest), note)
+    return None
+
+
+def file_pools(connection: libvirt.virConnect) -> list[libvirt.virStoragePool]:
+    """Return the active pools whose volumes are files."""
+    active = connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+    return [pool for pool in active if etree.fromstring(pool.XMLDesc()).get("type") in FILE_POOLS]
+
+
+def needed_bytes(disk: Disk) -> int:
+    """Return how large a qcow2 of the disk's content may become: what is used, and its tables."""
+    used = min(disk.used_bytes or disk.size_bytes, disk.size_bytes)
+    return used + disk.size_bytes // 4096 + MIB
+
+
+def choose_pool(connection: libvirt.virConnect, disk: Disk) -> str:
+    """Return the pool for a copy of the disk. Raises BackupFailed where none has room."""
+    need = needed_bytes(disk)
+    chosen = roomy_pool(connection, disk.pool, need)
+    if chosen is None:
+        host = connection.getHostname()
+        raise BackupFailed(reason=f"no storage pool of files on host {host} has {need // MIB} MiB free")
+    return chosen
+
+
+def roomy_pool(connection: libvirt.virConnect, preferred: str, need: int) -> str | None:
+    """Return the preferred pool where it has room for so many bytes, else the one with most, or None."""
+    room: dict[str, int] = {}
+    for pool in file_pools(connection):
+        with forgiven(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_INVALID):
+            pool.refresh()  # else it tells what was free at the last refresh; refused while a volume is being made
+        room[pool.name()] = pool.info()[3]
+    enough = {name: free for name, free in room.items() if free >= need}
+    return preferred if preferred in enough else max(enough, key=lambda name: enough[name], default=None)
+
+
+def folder_of(pool: libvirt.virStoragePool) -> str:
+    """Return the folder in which the pool's files lie."""
+    return str(etree.fromstring(pool.XMLDesc()).findtext("target/path", ""))
+
+
+def make(connection: libvirt.virConnect, spare: Spare, capacity: int) -> str:
+    """Make the empty volume; return its path. Its note is there already."""
+    pool = pool_named(connection, spare.pool)
+    if pool is None:
+        raise DriverFault(
+            message=f"Host {connection.getHostname()} has no active storage pool {spare.pool!r}."
+        )
+    return str(pool.createXML(xml(spare, capacity)).path())
+
+
+def xml(spare: Spare, capacity: int) -> str:
+    """Return the definition of the volume, for libvirt to make it empty or as a copy."""
+    size = E.capacity(str(capacity), unit="bytes")
+    target = E.target(E.format(type="qcow2"))
+    return str(
+        etree.tostring(E.volume(E.name(spare.name), size, E.allocation("0"), target), encoding="unicode")
+    )
+
+
+def remove(connection: libvirt.virConnect, spare: Spare) -> bool:
+    """Remove the volume, then its note; return False while libvirt is still writing the volume."""
+    volume = spare.volume(connection)
+    if volume is not None:
+        with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
+            try:
+                volume.delete()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+                    return False  # "volume is still being allocated"
+                raise
+    notes.erase(connection, spare.pool, spare.name)
+    return True

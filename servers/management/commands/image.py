@@ -1,0 +1,47 @@
+"""manage.py image: what can be made of an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from servers.actions.restore import Restore
+from servers.conductor.restoring import find_image, restore
+from servers.errors import ActionFault, Refusal
+from servers.management import exit_codes, options, targets
+from servers.management.asking import AskingCommand, HelpFormatter
+from servers.microversions import NEWEST
+
+
+class Command(AskingCommand):
+    help = "Make something of an image: restore makes a new server out of a backup."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.formatter_class = HelpFormatter
+        parser.epilog = f"exit codes:\n{exit_codes.table()}"
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+        restoring = verbs.add_parser(
+            "restore",
+            help=Restore.summary(),
+            description=f"{Restore.__doc__}\n{Restore.consequence}",
+            epilog=parser.epilog,
+            formatter_class=HelpFormatter,
+        )
+        restoring.add_argument("image", help="name or UUID")
+        self.add_asking(restoring)
+        options.add_options(restoring, Restore, NEWEST)
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        project = given["project"]
+        try:
+            context = targets.find_context(given["as_user"], project)
+            image = find_image(given["image"], context)
+            owner = targets.find_project(project) if project else None
+            accepted = restore(image, options.given(Restore, NEWEST, given), context, owner)
+        except (Refusal, ActionFault) as fault:
+            self.end_with_fault(fault, given["json"])
+        else:
+            if not given["json"]:
+                self.stdout.write(f"Server: {accepted.record.server_id}")
+            self.end_with_record(accepted, given)
