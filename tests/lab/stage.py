@@ -77,9 +77,7 @@ class LibvirtLab:
     # the machine room
 
     def up(self) -> None:
-        """Start the hosts and make the guest's disk."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        make_bridge(self.state, self.hosts)
+        """Start the hosts, which are joined already, and make the guest's disk."""
         for host in self.hosts:
             host.start()
             with self.connected(host) as connection:
@@ -230,6 +228,8 @@ class Connected:
 def staged(state: Path, boot: Path) -> Iterator[LibvirtLab]:
     """Yield a lab that is up; whatever happens it is taken down again."""
     lab = LibvirtLab(state, boot)
+    state.mkdir(parents=True, exist_ok=True)
+    make_bridge(state, lab.hosts)  # refused where another lab has it: then nothing of that one is taken down
     try:
         lab.up()
         lab.boot_guest()
