@@ -14,6 +14,7 @@ from tests.conftest import Caller
 from tests.factories import make_action, make_event, make_flavor, make_image, make_migration
 from tests.small_fleet import SmallFleet
 
+NAMED = re.compile(r"(\w[\w-]*)/{(\w+)}")
 UUIDS = Microversion.parse("2.53")
 """Since when services and hypervisors are named by UUID."""
 
@@ -26,10 +27,14 @@ class Stage:
     server: Server
     ids: dict[str, Any] = field(default_factory=dict)
 
+    def names(self, template: str, version: Microversion = NEWEST) -> dict[str, str]:
+        """Return what exists for each name in an address of the document."""
+        known = {**self.ids, **(self.ids["numbers"] if version < UUIDS else {})}
+        return {name: str(known.get(name, known.get(word))) for word, name in NAMED.findall(template)}
+
     def address(self, template: str, version: Microversion = NEWEST) -> str:
         """Return an address of the document with ids that exist."""
-        known = {**self.ids, **(self.ids["numbers"] if version < UUIDS else {})}
-        return re.sub(r"(\w[\w-]*)/{(\w+)}", lambda m: f"{m[1]}/{known.get(m[2], known.get(m[1]))}", template)
+        return template.format_map(self.names(template, version))
 
 
 def build() -> Stage:
