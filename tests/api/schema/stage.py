@@ -25,6 +25,8 @@ class Stage:
 
     admin: Caller
     server: Server
+    """It has a live migration that is going on."""
+    idle: Server
     ids: dict[str, Any] = field(default_factory=dict)
 
     def names(self, template: str, version: Microversion = NEWEST) -> dict[str, str]:
@@ -38,7 +40,7 @@ class Stage:
 
 
 def build() -> Stage:
-    """Return the stage; the server has a live migration that is going on."""
+    """Return the stage."""
     fleet = SmallFleet(hosts=2)
     flavor = make_flavor(extra_specs={"hw:cpu_policy": "shared"}, description="small", is_public=True)
     group = ServerGroup.objects.create(
@@ -46,6 +48,7 @@ def build() -> Stage:
     )
     server = fleet.add_server(flavor=flavor, image_ref="70a599e0", tags=["a"], group=group)
     fleet.add_server("broken", vm_state="error", fault_at=server.created_at, fault_message="No valid host")
+    idle = fleet.add_server("idle")
     migration = make_migration(server, memory_total_bytes=2**30)
     make_migration(server, migration_type="migration", status=MigrationStatus.ERROR)
     Server.objects.filter(pk=server.pk).update(task_state=TaskState.MIGRATING)
@@ -84,4 +87,4 @@ def build() -> Stage:
         "schemas": "image",
         "numbers": {"os-services": "disable", "os-hypervisors": host.pk},
     }
-    return Stage(admin, server, ids)
+    return Stage(admin, server, idle, ids)
