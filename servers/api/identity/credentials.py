@@ -48,7 +48,7 @@ class Credentials(CredentialView):
         require_supported(given)
         credential = ApplicationCredential(
             name=text(member(given, "name"), "name"),
-            description=text(member(given, "description") or "", "description"),
+            description=description(member(given, "description")),
             user_id=user_id,
             project_id=self.context.project_id,
             roles=self.roles(member(given, "roles")),
@@ -106,10 +106,16 @@ def is_called(asked: Any, role: str) -> bool:
 
 def require_supported(given: Any) -> None:
     """Do nothing for a credential as all are here. Raises KeystoneError rather than give more, or less, than asked."""
-    if member(given, "unrestricted"):
+    unrestricted = member(given, "unrestricted")
+    if unrestricted is not None and unrestricted is not False:
         raise KeystoneError(400, "Every application credential is restricted: it makes no other one.")
-    if member(given, "access_rules"):
+    if member(given, "access_rules") not in (None, []):
         raise KeystoneError(400, "Access rules are not supported; give the credential fewer roles.")
+
+
+def description(value: Any) -> str:
+    """Return what is said of a credential. Raises KeystoneError for what is no text."""
+    return "" if value is None else text(value, "description")
 
 
 def expiry(value: Any) -> datetime | None:

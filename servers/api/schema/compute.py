@@ -334,7 +334,10 @@ VERSION = Shape(
 )
 CHOICE = wrapped("version", VERSION)
 VERSIONS = Operation(
-    "List the versions of the API", (Reply(200, wrapped("versions", VERSION, many=True)),), public=True
+    "List the versions of the API",
+    (Reply(200, wrapped("versions", VERSION, many=True)),),
+    public=True,
+    bare=True,
 )
 
 # --------------------------------------------------------------------------------------- operations

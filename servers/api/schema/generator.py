@@ -13,7 +13,7 @@ from servers.api.compute.door import NovaView
 from servers.api.compute.negotiation import HEADER, SERVICE
 from servers.api.schema import actions
 from servers.api.schema.operation import JSON, Operation, Reply
-from servers.api.schema.refusals import Service
+from servers.api.schema.refusals import REQUEST_IDS, Service
 from servers.api.schema.routes import Route, described, routes
 from servers.api.schema.shapes import TEXT, Schema, Shape, version_range
 from servers.microversions import HISTORY, Microversion, maximum
@@ -80,7 +80,7 @@ class Generator(SchemaGenerator):
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
             for name in re.findall(r"{(\w+)}", route.path)
         ]
-        if route.service is Service.COMPUTE:
+        if route.service is Service.COMPUTE and not operation.bare:
             found.append({"$ref": f"#/components/parameters/{VERSION_PARAMETER}"})
             found += terms_of(route.view)
         for name, schema in operation.query.items():
@@ -99,21 +99,31 @@ class Generator(SchemaGenerator):
 
     def responses(self, service: Service, operation: Operation) -> Schema:
         """Return the responses, good ones first."""
-        found = {str(reply.status): self.reply(service, reply) for reply in operation.replies}
+        headers = self.headers(() if operation.bare else service.headers)
+        found = {str(reply.status): self.reply(reply, headers) for reply in operation.replies}
         always = {code for code in service.always if not (operation.public and code in {401, 403})}
+        if operation.bare:
+            always = set()
         for code in sorted({*always, *operation.refusals}):
             name = f"{service}_{code}"
-            found[str(code)] = self.component(ResolvedComponent.RESPONSE, name, service.refusal(code))
+            response = {**service.refusal(code), "headers": self.headers(service.headers)}
+            found[str(code)] = self.component(ResolvedComponent.RESPONSE, name, response)
         return found
 
-    def reply(self, service: Service, reply: Reply) -> Schema:
+    def headers(self, names: tuple[str, ...]) -> Schema:
+        """Return header objects; an answer always says by which id its request is found in the log."""
+        return {
+            name: self.component(
+                ResolvedComponent.HEADER, name, {"schema": TEXT, "required": name in REQUEST_IDS}
+            )
+            for name in names
+        }
+
+    def reply(self, reply: Reply, headers: Schema) -> Schema:
         """Return the response object of a good answer."""
-        names = (*service.headers, *reply.headers)
         found: Schema = {
             "description": reply.text or HTTPStatus(reply.status).phrase,
-            "headers": {
-                name: self.component(ResolvedComponent.HEADER, name, {"schema": TEXT}) for name in names
-            },
+            "headers": {**headers, **self.headers(reply.headers)},
         }
         if reply.shape is not None or reply.media_types != (JSON,):
             found["content"] = {kind: self.media(kind, reply) for kind in reply.media_types}

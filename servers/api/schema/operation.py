@@ -37,6 +37,8 @@ class Operation:
     """HTTP's codes, besides those with which any method of the service may answer."""
     examples: Mapping[str, Schema] = field(default_factory=dict)
     public: bool = False
+    bare: bool = False
+    """Whether it is answered before the service is reached: without the service's headers and refusals."""
     extension: Schema = field(default_factory=dict)
 
 

@@ -11,6 +11,8 @@ from servers.api.identity.door import TITLES
 from servers.api.schema import compute, identity, image
 from servers.api.schema.shapes import TEXT, Schema
 
+REQUEST_IDS = ("x-openstack-request-id", "x-compute-request-id")
+"""The headers by which an answer is found in the log; the second is Nova's alone."""
 FAULT: Schema = {
     "type": "object",
     "properties": {"code": {"type": "integer"}, "message": TEXT},
@@ -49,8 +51,7 @@ class Service(StrEnum):
     @property
     def headers(self) -> tuple[str, ...]:
         """Return the headers that all of its answers have."""
-        names = ("x-openstack-request-id",)
-        return (*names, "x-compute-request-id", HEADER) if self is Service.COMPUTE else names
+        return (*REQUEST_IDS, HEADER) if self is Service.COMPUTE else REQUEST_IDS[:1]
 
     def refusal(self, code: int) -> Schema:
         """Return the response object of a refusal."""

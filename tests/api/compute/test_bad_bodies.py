@@ -15,11 +15,11 @@ from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import formats
 from servers.api.schema.actions import bodies as bodies_of
 from servers.api.schema.actions import on_servers
+from servers.api.schema.examples import EXAMPLES
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Server
 from tests.conftest import Caller
 from tests.factories import make_server
-from tests.fuzz.made_up import Maker, changed
 
 pytestmark = pytest.mark.django_db
 
@@ -88,11 +88,22 @@ def test_hostile_body_by_an_admin_is_refused(admin: Caller, raw: bytes, version:
     assert rows() == before
 
 
+@st.composite
+def changed(draw: Any, value: Any) -> Any:
+    """Return a value with something else somewhere in it."""
+    if isinstance(value, dict) and value and draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(value)))
+        return {**value, name: draw(changed(value[name]))}
+    if isinstance(value, dict) and draw(st.booleans()):
+        return {**value, draw(keys): draw(values)}
+    return draw(values)
+
+
 def invalid_bodies(action: type[Action], version: Microversion) -> st.SearchStrategy[Any]:
     """Return bodies of an action that its schema refuses: good ones in which something is changed."""
     schema = action_schema(action, version)
     valid = Draft202012Validator(schema, format_checker=formats).is_valid
-    good = Maker({}, str).fitting(schema)
+    good = st.sampled_from([example.body for example in EXAMPLES if example.action == action.wire_name])
     return good.flatmap(changed).filter(lambda body: isinstance(body, dict) and not valid(body))
 
 

@@ -118,6 +118,11 @@ def test_assignments_say_who_has_which_role_where(root: str, anna: User, shop: P
     "more",
     [
         {"unrestricted": True},
+        {"unrestricted": 0},
+        {"unrestricted": {}},
+        {"description": False},
+        {"description": []},
+        {"access_rules": {}},
         {"access_rules": [{"path": "/v2.1/servers", "method": "GET", "service": "compute"}]},
         {"expires_at": "2001-01-01T00:00:00Z"},
         {"expires_at": "9999-12-31T23:59:59-23:59"},

@@ -14,6 +14,7 @@ from tests.conftest import Caller
 from tests.factories import make_action, make_event, make_flavor, make_image, make_migration
 from tests.small_fleet import SmallFleet
 
+NAMED = re.compile(r"(\w[\w-]*)/{(\w+)}")
 UUIDS = Microversion.parse("2.53")
 """Since when services and hypervisors are named by UUID."""
 
@@ -24,16 +25,22 @@ class Stage:
 
     admin: Caller
     server: Server
+    """It has a live migration that is going on."""
+    idle: Server
     ids: dict[str, Any] = field(default_factory=dict)
+
+    def names(self, template: str, version: Microversion = NEWEST) -> dict[str, str]:
+        """Return what exists for each name in an address of the document."""
+        known = {**self.ids, **(self.ids["numbers"] if version < UUIDS else {})}
+        return {name: str(known.get(name, known.get(word))) for word, name in NAMED.findall(template)}
 
     def address(self, template: str, version: Microversion = NEWEST) -> str:
         """Return an address of the document with ids that exist."""
-        known = {**self.ids, **(self.ids["numbers"] if version < UUIDS else {})}
-        return re.sub(r"(\w[\w-]*)/{(\w+)}", lambda m: f"{m[1]}/{known.get(m[2], known.get(m[1]))}", template)
+        return template.format_map(self.names(template, version))
 
 
 def build() -> Stage:
-    """Return the stage; the server has a live migration that is going on."""
+    """Return the stage."""
     fleet = SmallFleet(hosts=2)
     flavor = make_flavor(extra_specs={"hw:cpu_policy": "shared"}, description="small", is_public=True)
     group = ServerGroup.objects.create(
@@ -41,6 +48,7 @@ def build() -> Stage:
     )
     server = fleet.add_server(flavor=flavor, image_ref="70a599e0", tags=["a"], group=group)
     fleet.add_server("broken", vm_state="error", fault_at=server.created_at, fault_message="No valid host")
+    idle = fleet.add_server("idle")
     migration = make_migration(server, memory_total_bytes=2**30)
     make_migration(server, migration_type="migration", status=MigrationStatus.ERROR)
     Server.objects.filter(pk=server.pk).update(task_state=TaskState.MIGRATING)
@@ -79,4 +87,4 @@ def build() -> Stage:
         "schemas": "image",
         "numbers": {"os-services": "disable", "os-hypervisors": host.pk},
     }
-    return Stage(admin, server, ids)
+    return Stage(admin, server, idle, ids)
