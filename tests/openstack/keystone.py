@@ -36,6 +36,7 @@ backend = dogpile.cache.memory
 driver = noop
 """
 ADMIN = "admin"
+GANTRY = "http://testserver/v2.1"
 SERVICE_USERS = {"gantry": ["admin", "service"], "glance": ["service"], "nova": ["service"]}
 PEOPLE = {
     "alice": ("demo", "member"),
@@ -98,6 +99,12 @@ class Keystone:
         what = self.one("roles", role)["id"]
         self.admin.put(f"{self.url}/projects/{where}/users/{who}/roles/{what}")
 
+    def offer(self, kind: str, url: str) -> None:
+        """Say in the catalogue where a service is."""
+        service = self.one("services", kind, type=kind)["id"]
+        where = {"service_id": service, "interface": "public", "region_id": "RegionOne", "url": url}
+        self.admin.post(f"{self.url}/endpoints", json={"endpoint": where})
+
     def revoke(self, token: str) -> None:
         """Revoke somebody's token."""
         self.admin.delete(f"{self.url}/auth/tokens", headers={"X-Subject-Token": token})
@@ -119,6 +126,7 @@ def started(folder: Path) -> Keystone:
     )
     service.start()
     keystone = Keystone(service)
+    keystone.offer("compute", GANTRY)
     for user, roles in SERVICE_USERS.items():
         for role in roles:
             keystone.give(user, "service", role)
