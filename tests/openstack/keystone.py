@@ -99,10 +99,11 @@ class Keystone:
         what = self.one("roles", role)["id"]
         self.admin.put(f"{self.url}/projects/{where}/users/{who}/roles/{what}")
 
-    def offer(self, kind: str, url: str) -> None:
+    def offer(self, kind: str, url: str, region: str = "RegionOne") -> None:
         """Say in the catalogue where a service is."""
+        self.admin.post(f"{self.url}/regions", json={"region": {"id": region}}, raise_exc=False)  # 409: known
         service = self.one("services", kind, type=kind)["id"]
-        where = {"service_id": service, "interface": "public", "region_id": "RegionOne", "url": url}
+        where = {"service_id": service, "interface": "public", "region_id": region, "url": url}
         self.admin.post(f"{self.url}/endpoints", json={"endpoint": where})
 
     def revoke(self, token: str) -> None:
