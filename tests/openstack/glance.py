@@ -48,6 +48,7 @@ password = {password}
 project_name = service
 user_domain_id = default
 project_domain_id = default
+token_cache_time = -1
 """
 
 

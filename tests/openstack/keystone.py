@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import grp
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,12 @@ class Keystone:
     def revoke(self, token: str) -> None:
         """Revoke somebody's token."""
         self.admin.delete(f"{self.url}/auth/tokens", headers={"X-Subject-Token": token})
+
+    def revoke_all(self, user: str) -> None:
+        """Revoke all tokens of a user: their password is set once more."""
+        who = self.one("users", user)["id"]
+        self.admin.patch(f"{self.url}/users/{who}", json={"user": {"password": password(user)}})
+        time.sleep(1.1)  # what is issued within the same second counts as older
 
 
 def started(folder: Path) -> Keystone:

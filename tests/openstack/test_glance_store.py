@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from servers.errors import ImageMissing, ImageStoreFault, ImageStoreUnavailable
-from servers.images.glance import Account, GlanceImageStore
+from servers.images.glance import Account, GlanceImageStore, session_of
 from tests.images.contract import CONTENT, ImageStoreContract, commit, facts, keep, read
 from tests.openstack.glance import Glance
 from tests.openstack.keystone import Keystone, password
@@ -217,6 +217,14 @@ def test_nobody_at_the_address_of_glance(keystone: Keystone, tmp_path: Path) -> 
     store = store_at(keystone, f"http://127.0.0.1:{free_port()}", tmp_path / "drafts")
     with pytest.raises(ImageStoreUnavailable):
         store.announce(facts(uuid4()))
+
+
+def test_store_whose_token_is_revoked_gets_another(store: GlanceImageStore, keystone: Keystone) -> None:
+    image = keep(store)
+    mine = session_of(store.account).get_token()
+    keystone.revoke_all("gantry")
+    assert read(store, image) == CONTENT
+    assert session_of(store.account).get_token() != mine
 
 
 def test_wrong_password_is_a_fault_that_no_patience_mends(

@@ -277,6 +277,13 @@ def test_wrong_password_of_gantry_itself_is_not_the_callers_fault(gantry: Any, k
     require_unavailable(ask(keystone.token("alice"), LIST))
 
 
+def test_gantry_whose_own_token_is_revoked_gets_another(gantry: Any, keystone: Keystone) -> None:
+    token = keystone.token("alice")
+    assert ask(token, LIST).status_code == 200
+    keystone.revoke_all("gantry")
+    assert ask(token, LIST).status_code == 200
+
+
 def test_neither_token_nor_password_is_logged(
     gantry: Any, keystone: Keystone, capfd: Any, caplog: Any
 ) -> None:
