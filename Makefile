@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -75,9 +75,11 @@ browser: setup
 	@cmp -s tests/e2e/constraints.txt $(VENV)/browser.txt || { \
 		$(BIN)/python $(PIP) -r tests/e2e/constraints.txt && cp tests/e2e/constraints.txt $(VENV)/browser.txt; }
 
-openstack: setup ## Run the tests with a real Keystone and a real Glance, installed into .data/openstack
-	@$(BIN)/python -m tests.openstack.installing
+openstack: openstack-services ## Run the tests with a real Keystone and a real Glance, installed into .data/openstack
 	@OPENSTACK=1 DATA_DIR=.data/test $(BIN)/python -m pytest tests/openstack -o addopts=
+
+openstack-services: setup
+	@$(BIN)/python -m tests.openstack.installing
 
 postgresql: procrastinate ## Run the tests of the engine on a PostgreSQL of their own (apt-get install postgresql-15)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\

@@ -26,6 +26,7 @@ WRONG = [
     ("IDENTITY", "ldap"),
     ("IMAGES", "s3"),
     ("KEYSTONE_TIMEOUT", "0"),
+    ("KEYSTONE_TIMEOUT", "2.5"),
     ("QUEUE", "pigeon"),
     ("QUEUE", "procrastinate"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from keystoneauth1.session import Session
 from tests.openstack.installing import environment
 from tests.openstack.keystone import Keystone, password
 from tests.openstack.service import Service
+
+PATIENCE_S = 30.0
 
 CONFIGURATION = """
 [DEFAULT]
@@ -45,6 +48,7 @@ password = {password}
 project_name = service
 user_domain_id = default
 project_domain_id = default
+token_cache_time = -1
 """
 
 
@@ -72,6 +76,14 @@ class Glance:
         media_type = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
         change = [{"op": "replace", "path": f"/{name}", "value": value}]
         who.patch(f"{self.url}/v2/images/{image}", json=change, headers=media_type)
+
+    def wait_until(self, image: object, status: str, who: Session) -> None:
+        """Wait until an image has this status. Raises TimeoutError."""
+        limit = time.monotonic() + PATIENCE_S
+        while (self.show(who, image) or {}).get("status") != status:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"image {image} is not {status} after {PATIENCE_S:g} s")
+            time.sleep(0.05)
 
     def files(self) -> set[str]:
         """Return the names of the files that Glance keeps; each is an image's id."""

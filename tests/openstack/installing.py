@@ -57,8 +57,8 @@ def install(folder: Path, lock: Path) -> str:
     return ""
 
 
-def main() -> None:
-    """Install what is missing. Where that fails the tests are skipped, and say so."""
+def main() -> int:
+    """Install what is missing. Return 1, and say why, where that is not possible."""
     for folder, lock in locks().items():
         if is_installed(folder, lock):
             continue
@@ -66,8 +66,9 @@ def main() -> None:
         reason = install(folder, lock)
         if reason:
             print(f"It cannot be installed: {reason}", file=sys.stderr)
-            return
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import grp
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ backend = dogpile.cache.memory
 driver = noop
 """
 ADMIN = "admin"
+GANTRY = "http://testserver/v2.1"
 SERVICE_USERS = {"gantry": ["admin", "service"], "glance": ["service"], "nova": ["service"]}
 PEOPLE = {
     "alice": ("demo", "member"),
@@ -98,9 +100,22 @@ class Keystone:
         what = self.one("roles", role)["id"]
         self.admin.put(f"{self.url}/projects/{where}/users/{who}/roles/{what}")
 
+    def offer(self, kind: str, url: str, region: str = "RegionOne") -> None:
+        """Say in the catalogue where a service is."""
+        self.admin.post(f"{self.url}/regions", json={"region": {"id": region}}, raise_exc=False)  # 409: known
+        service = self.one("services", kind, type=kind)["id"]
+        where = {"service_id": service, "interface": "public", "region_id": region, "url": url}
+        self.admin.post(f"{self.url}/endpoints", json={"endpoint": where})
+
     def revoke(self, token: str) -> None:
         """Revoke somebody's token."""
         self.admin.delete(f"{self.url}/auth/tokens", headers={"X-Subject-Token": token})
+
+    def revoke_all(self, user: str) -> None:
+        """Revoke all tokens of a user: their password is set once more."""
+        who = self.one("users", user)["id"]
+        self.admin.patch(f"{self.url}/users/{who}", json={"user": {"password": password(user)}})
+        time.sleep(1.1)  # what is issued within the same second counts as older
 
 
 def started(folder: Path) -> Keystone:
@@ -119,6 +134,7 @@ def started(folder: Path) -> Keystone:
     )
     service.start()
     keystone = Keystone(service)
+    keystone.offer("compute", GANTRY)
     for user, roles in SERVICE_USERS.items():
         for role in roles:
             keystone.give(user, "service", role)

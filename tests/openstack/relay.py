@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from types import TracebackType
 
 CHUNK_BYTES = 64 * 1024
@@ -37,14 +37,18 @@ class Relay(AbstractContextManager["Relay"]):
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with closing(client), closing(socket.create_connection(("127.0.0.1", self.target))) as server:
+        with closing(client), suppress(ConnectionRefusedError), closing(self._connect()) as server:
             threading.Thread(target=pour, args=(server, client), daemon=True).start()
             if not pour(client, server, self.most_bytes if self.broken < self.breaks else None):
                 self.broken += 1
                 if self.on_break is not None:
                     self.on_break()
                 for end in (client, server):
-                    end.shutdown(socket.SHUT_RDWR)
+                    with suppress(OSError):  # a server that was killed has shut it already
+                        end.shutdown(socket.SHUT_RDWR)
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.target))
 
 
 def pour(source: socket.socket, target: socket.socket, most_bytes: int | None = None) -> bool:

@@ -138,6 +138,15 @@ class Service:
             self.start()
 
     @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Have it back after the block, whatever becomes of it within."""
+        try:
+            yield
+        finally:
+            if self.process is None:
+                self.start()
+
+    @contextmanager
     def hanging(self) -> Iterator[None]:
         """Let it take connections and never answer within the block."""
         self._signal(signal.SIGSTOP)

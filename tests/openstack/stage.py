@@ -52,7 +52,7 @@ def clean_caches() -> None:
 def gantry(keystone: Keystone, settings: Any) -> Any:
     """Return the settings of a Gantry that asks this Keystone."""
     settings.IDENTITY = "keystone"
-    settings.KEYSTONE_URL, settings.KEYSTONE_TIMEOUT_S = keystone.url, 2.0
+    settings.KEYSTONE_URL, settings.KEYSTONE_TIMEOUT_S = keystone.url, 2
     settings.KEYSTONE_USER, settings.KEYSTONE_PASSWORD = "gantry", password("gantry")
     settings.KEYSTONE_PROJECT, settings.KEYSTONE_DOMAIN_ID = "service", "default"
     settings.KEYSTONE_TOKEN_CACHE_S = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from servers.clock import VirtualClock
 from servers.conductor.images import discard_left
 from servers.models import ActionRecord, Image, Project, Server
 from servers.states import ActionStatus
+from tests.admin.visiting import Visitor
 from tests.conftest import HTTP
 from tests.factories import make_domain
 from tests.openstack.asking import ask
@@ -169,6 +171,18 @@ def test_backup_of_a_foreign_server_is_shared_with_its_project(
     assert (seen["visibility"], seen["owner"]) == ("shared", keystone.project_id("admin"))
 
 
+def test_backup_is_downloaded_through_the_console(
+    shop: SmallFleet, virtual_clock: VirtualClock, keystone: Keystone, glance: Glance, alice: Session
+) -> None:
+    _, image = back_up(shop, virtual_clock, keystone.token("alice"), shop.add_server())
+    visitor, page = Visitor(shop.project, "member"), f"/admin/servers/image/{image}/download/"
+    content: Any = visitor.get(page)
+    kept = alice.get(f"{glance.url}/v2/images/{image}/file").content
+    assert b"".join(content.streaming_content) == kept != b""
+    with glance.service.down():
+        assert visitor.get(page).status_code == 503
+
+
 # --------------------------------------------------------------------------------------------- troubles
 
 
@@ -204,10 +218,53 @@ def test_upload_that_always_breaks_off_leaves_nothing_and_costs_no_old_backup(
         record, image = back_up(shop, virtual_clock, token, server, name="new", rotation=1)
     assert (record.status, relay.broken) == (ActionStatus.FAILED, 6)
     assert "image store does not answer" in record.error_text
+    discard_when_noticed()
     assert glance.show(keystone.admin, image) is None and glance.show(alice, old) is not None
     assert str(image) not in glance.files() and str(old) in glance.files()
     assert drafts() == []
     assert shop.state(server)["task_state"] == ""
+
+
+def discard_when_noticed() -> None:
+    """Delete what is left; Glance answers 500 for as long as it is busy with an upload that has broken off."""
+    for _ in range(50):
+        if discard_left() == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError("Glance never noticed")
+
+
+def test_glance_that_dies_in_the_middle_costs_no_old_backup(
+    shop: SmallFleet,
+    virtual_clock: VirtualClock,
+    keystone: Keystone,
+    glance: Glance,
+    alice: Session,
+    gantry: Any,
+) -> None:
+    server, token, admin = shop.add_server(), keystone.token("alice"), keystone.admin
+    _, old = back_up(shop, virtual_clock, token, server, name="old", rotation=1)
+    image = request_backup(token, server, name="new", rotation=1).json()["image_id"]
+
+    def kill_while_it_saves() -> None:
+        glance.wait_until(image, "saving", admin)
+        glance.service.kill()
+
+    with (
+        glance.service.restored(),
+        Relay(glance.service.port, 128 * 1024, breaks=1, on_break=kill_while_it_saves) as relay,
+    ):
+        gantry.GLANCE_URL = relay.url
+        shop.work()
+    record = ActionRecord.objects.get(image_id=image)
+    assert (record.status, relay.broken) == (ActionStatus.FAILED, 1)
+    assert "image store does not answer" in record.error_text
+    assert shop.state(server)["task_state"] == "" and drafts() == []
+    left = glance.show(alice, image)
+    assert left is not None and left["status"] == "saving"  # Glance itself never finds out
+    gantry.GLANCE_URL = glance.url
+    assert discard_left() == 1
+    assert listed(glance, alice, server) == ["old"] and str(old) in glance.files()
 
 
 def test_record_that_could_not_be_deleted_is_deleted_when_glance_is_back(

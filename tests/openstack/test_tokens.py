@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -156,6 +157,16 @@ def test_nobody_is_let_in_without_a_valid_token(gantry: Any, keystone: Keystone,
     }
 
 
+@pytest.mark.parametrize("cache_s", [0, 60])
+def test_expired_token_is_refused(gantry: Any, keystone: Keystone, cache_s: int) -> None:
+    gantry.KEYSTONE_TOKEN_CACHE_S = cache_s
+    end = datetime.now(UTC) + timedelta(seconds=8)
+    token = credential_token(keystone, "alice", expires_at=end.strftime("%Y-%m-%dT%H:%M:%S.%f"))
+    assert ask(token, LIST).status_code == 200
+    time.sleep((end - datetime.now(UTC)).total_seconds() + 1)
+    assert ask(token, LIST).status_code == 401
+
+
 def test_revoked_token_is_refused_at_once(gantry: Any, keystone: Keystone) -> None:
     token = keystone.token("alice")
     assert ask(token, LIST).status_code == 200
@@ -264,6 +275,13 @@ def test_nobody_at_the_address_of_keystone(gantry: Any, keystone: Keystone) -> N
 def test_wrong_password_of_gantry_itself_is_not_the_callers_fault(gantry: Any, keystone: Keystone) -> None:
     gantry.KEYSTONE_PASSWORD = "wrong"
     require_unavailable(ask(keystone.token("alice"), LIST))
+
+
+def test_gantry_whose_own_token_is_revoked_gets_another(gantry: Any, keystone: Keystone) -> None:
+    token = keystone.token("alice")
+    assert ask(token, LIST).status_code == 200
+    keystone.revoke_all("gantry")
+    assert ask(token, LIST).status_code == 200
 
 
 def test_neither_token_nor_password_is_logged(
