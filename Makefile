@@ -62,6 +62,11 @@ e2e: browser ## Run the tests of the console in Chromium (apt-get install chromi
 lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this machine (root; installs Debian packages)
 	@LAB=1 DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab tests/drivers/guest_network -o addopts= --strict-markers
 
+bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; about six minutes)
+	@$(BIN)/python -m bench.server_list
+	@$(BIN)/python -m bench.doorbell
+	@$(BIN)/python -m bench.live_migration
+
 libvirt: setup
 	@tests/lab/install.sh
 	@cmp -s tests/lab/constraints.txt $(VENV)/lab.txt || { \
