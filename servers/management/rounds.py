@@ -93,8 +93,11 @@ class Rounds:
         )
 
     def leave(self) -> None:
-        """Write down that this supervisor is gone."""
-        Worker.objects.filter(name=self.name).delete()
+        """Write down that this supervisor is gone; without a database its presence ends by growing old."""
+        try:
+            Worker.objects.filter(name=self.name).delete()
+        except DatabaseError as error:
+            log.warning("leave: %s", error)
 
     def ask_hosts(self) -> None:
         """Ask each host how it is, each in a thread of its own: one that hangs keeps nobody else waiting."""

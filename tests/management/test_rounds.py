@@ -27,6 +27,14 @@ def test_a_supervisor_is_heard_of_and_forgotten_when_it_leaves() -> None:
     assert not Worker.objects.exists()
 
 
+def test_a_supervisor_leaves_in_peace_when_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(**fields: object) -> None:
+        raise DatabaseError("the server closed the connection")
+
+    monkeypatch.setattr(Worker.objects, "filter", away)
+    Rounds("here", 1).leave()
+
+
 @pytest.mark.django_db
 def test_its_presence_is_renewed_and_not_doubled() -> None:
     Worker.objects.create(name="here", seen_at=clock.now() - timedelta(hours=1))
