@@ -11,9 +11,9 @@ import pytest
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
 from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
+from servers.drivers.guest_network.script import Run  # noqa: E402
 from servers.drivers.libvirt import LibvirtDriver, Settings, agent_channel  # noqa: E402
 from servers.drivers.libvirt.agent_channel import AgentChannel  # noqa: E402
-from servers.drivers.libvirt.guest_network.script import Run  # noqa: E402
 from servers.drivers.libvirt.seat import Seat  # noqa: E402
 from servers.errors import (  # noqa: E402
     AgentNotReady,

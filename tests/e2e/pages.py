@@ -104,6 +104,14 @@ def history_of(model: str) -> Way:
     return go
 
 
+def restoring(page: Page) -> None:
+    """Go to the form that makes a new server of a backup."""
+    page.goto("/admin/servers/image/?status__exact=active")
+    page.click("#result_list tbody tr:first-child th a")
+    page.click("a:has-text('Restore as a new server')")
+    page.wait_for_selector("#submit")
+
+
 def deletion(page: Page) -> None:
     """Go to the question whether a project is to be deleted."""
     first_of("project")(page)
@@ -142,6 +150,7 @@ PAGES: dict[str, Way] = {
     "host-discover": at("/admin/servers/host/discover/"),
     "host-history": at("/admin/servers/host/1/history/"),
     "image": first_of("image"),
+    "image-restore": restoring,
     "user": first_of("user"),
     "project": first_of("project"),
     "project-deletion": deletion,

@@ -101,6 +101,7 @@ class LabHost:
             ],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # of unshare alone; the host writes to init.log
+            start_new_session=True,  # Ctrl-C is for whoever has started it
         )
         children = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
         wait_for(f"{self.name} begins", lambda: children.read_text().strip())

@@ -6,9 +6,9 @@ import base64
 from typing import Any
 
 from servers.drivers.base import Guest, GuestAgent
+from servers.drivers.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
 from servers.drivers.libvirt import links
 from servers.drivers.libvirt.agent_channel import AgentChannel, Done
-from servers.drivers.libvirt.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
 from servers.drivers.libvirt.seat import Seat
 from servers.errors import AgentUnavailable, DriverFault
 

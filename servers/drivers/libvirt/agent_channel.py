@@ -12,10 +12,10 @@ import libvirt
 import libvirt_qemu
 
 from servers.drivers.base import Guest
+from servers.drivers.guest_network.script import Run
 from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.definitions import AGENT_CHANNEL
 from servers.drivers.libvirt.errors import is_lost
-from servers.drivers.libvirt.guest_network.script import Run
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.errors import AgentNotReady, AgentUnavailable, DriverFault
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from servers.drivers.libvirt.guest_network import Survey
-from servers.drivers.libvirt.guest_network.base import GuestFile
-from servers.drivers.libvirt.guest_network.script import Run, survey
+from servers.drivers.guest_network import Survey
+from servers.drivers.guest_network.base import GuestFile
+from servers.drivers.guest_network.script import Run, survey
 from tests.drivers.guest_network.samples import MAC, SECOND_MAC
 
 LIMIT_S = 90

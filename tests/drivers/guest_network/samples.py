@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from servers.drivers.base import Nic, Route
-from servers.drivers.libvirt.guest_network import Interface, Survey, match
-from servers.drivers.libvirt.guest_network.interfaces import Link
+from servers.drivers.guest_network import Interface, Survey, match
+from servers.drivers.guest_network.interfaces import Link
 
 MAC = "52:54:00:00:00:01"
 SECOND_MAC = "52:54:00:00:00:02"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from servers.drivers.base import Nic
-from servers.drivers.libvirt.guest_network import Format, GuestFile
-from servers.drivers.libvirt.guest_network.ifupdown import Ifupdown
-from servers.drivers.libvirt.guest_network.netplan import Netplan
-from servers.drivers.libvirt.guest_network.network_manager import NetworkManager
-from servers.drivers.libvirt.guest_network.networkd import Networkd
-from servers.drivers.libvirt.guest_network.script import inject
+from servers.drivers.guest_network import Format, GuestFile
+from servers.drivers.guest_network.ifupdown import Ifupdown
+from servers.drivers.guest_network.netplan import Netplan
+from servers.drivers.guest_network.network_manager import NetworkManager
+from servers.drivers.guest_network.networkd import Networkd
+from servers.drivers.guest_network.script import inject
 from tests.drivers.guest_network.namespace import Namespace, missing, namespace
 from tests.drivers.guest_network.samples import FAR, FULL, SIX, interfaces
 

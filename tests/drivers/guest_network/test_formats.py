@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from servers.drivers.base import Nic
-from servers.drivers.libvirt.guest_network import FORMATS, Format, GuestFile
-from servers.drivers.libvirt.guest_network.ifupdown import Ifupdown, without
-from servers.drivers.libvirt.guest_network.netplan import Netplan
-from servers.drivers.libvirt.guest_network.network_manager import NetworkManager
-from servers.drivers.libvirt.guest_network.networkd import Networkd
+from servers.drivers.guest_network import FORMATS, Format, GuestFile
+from servers.drivers.guest_network.ifupdown import Ifupdown, without
+from servers.drivers.guest_network.netplan import Netplan
+from servers.drivers.guest_network.network_manager import NetworkManager
+from servers.drivers.guest_network.networkd import Networkd
 from tests.drivers.guest_network.samples import FAR, FULL, MAC, SIX, interfaces
 
 MAIN = "/etc/network/interfaces"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from servers.drivers.base import Nic
-from servers.drivers.libvirt.guest_network import GuestFile, Interface, match
-from servers.drivers.libvirt.guest_network.ifupdown import Ifupdown
-from servers.drivers.libvirt.guest_network.script import Run, inject, reset
+from servers.drivers.guest_network import GuestFile, Interface, match
+from servers.drivers.guest_network.ifupdown import Ifupdown
+from servers.drivers.guest_network.script import Run, inject, reset
 from tests.drivers.guest_network.namespace import Namespace, missing, namespace
 from tests.drivers.guest_network.samples import FULL, MAC
 

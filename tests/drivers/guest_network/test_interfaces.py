@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from servers.drivers.base import Nic, Route
-from servers.drivers.libvirt.guest_network import Survey, Unrenderable, match
-from servers.drivers.libvirt.guest_network.interfaces import Link
+from servers.drivers.guest_network import Survey, Unrenderable, match
+from servers.drivers.guest_network.interfaces import Link
 from tests.drivers.guest_network.samples import FAR, FULL, LINKS, MAC, SECOND_MAC, SIX, interfaces
 
 

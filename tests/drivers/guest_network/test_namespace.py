@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from servers.drivers.libvirt.guest_network import GuestFile
-from servers.drivers.libvirt.guest_network.script import Run
+from servers.drivers.guest_network import GuestFile
+from servers.drivers.guest_network.script import Run
 from tests.drivers.guest_network.namespace import Namespace, missing, namespace
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from servers.drivers.libvirt.guest_network.base import GuestFile, Interface
+from servers.drivers.guest_network.base import GuestFile, Interface
 
 PATH = "/etc/resolv.conf"
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv6Interface
 
-from servers.drivers.libvirt.guest_network import resolver
-from servers.drivers.libvirt.guest_network.base import Format, GuestFile, Hop, Interface
+from servers.drivers.guest_network import resolver
+from servers.drivers.guest_network.base import Format, GuestFile, Hop, Interface
 
 MAIN = "/etc/network/interfaces"
 OURS = "/etc/network/interfaces.d/gantry"

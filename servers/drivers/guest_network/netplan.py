@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from servers.drivers.libvirt.guest_network.base import Format, GuestFile, Interface
+from servers.drivers.guest_network.base import Format, GuestFile, Interface
 
 PATH = "/etc/netplan/90-gantry.yaml"
 FIRST = "0gantry-"

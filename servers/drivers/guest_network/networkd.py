@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from servers.drivers.libvirt.guest_network import resolver
-from servers.drivers.libvirt.guest_network.base import Format, GuestFile, Hop, Interface
+from servers.drivers.guest_network import resolver
+from servers.drivers.guest_network.base import Format, GuestFile, Hop, Interface
 
 FOLDER = "/etc/systemd/network"
 

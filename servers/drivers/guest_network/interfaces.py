@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 
 from servers.drivers.base import Nic
-from servers.drivers.libvirt.guest_network.base import Address, Hop, Interface, Network, Unrenderable
+from servers.drivers.guest_network.base import Address, Hop, Interface, Network, Unrenderable
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")

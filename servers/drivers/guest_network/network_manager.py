@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid5
 
-from servers.drivers.libvirt.guest_network.base import Format, GuestFile, Interface
+from servers.drivers.guest_network.base import Format, GuestFile, Interface
 
 FOLDER = "/etc/NetworkManager/system-connections"
 NAMESPACE = UUID("6d0f4b3e-8f0c-5f0e-9c39-5a0a4d5d0c55")

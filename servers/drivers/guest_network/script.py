@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from servers.drivers.libvirt.guest_network import FORMATS
-from servers.drivers.libvirt.guest_network.base import Format, GuestFile, Interface
+from servers.drivers.guest_network import FORMATS
+from servers.drivers.guest_network.base import Format, GuestFile, Interface
 
 GUEST_SIDE = (files(__package__) / "guest.sh").read_text()
 SHELL = "/bin/sh"
