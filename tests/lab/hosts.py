@@ -18,10 +18,13 @@ LIBVIRT_PORT = 16509
 
 LIBVIRTD_CONF = """\
 host_uuid = "00000000-0000-4000-8000-{number:012d}"
-listen_tls = 0
+listen_tls = 1
 listen_tcp = 1
 listen_addr = "0.0.0.0"
 auth_tcp = "none"
+ca_file = "{pki}/cacert.pem"
+cert_file = "{pki}/{name}cert.pem"
+key_file = "{pki}/{name}key.pem"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
 unix_sock_group = "root"
@@ -69,7 +72,9 @@ class LabHost:
         self.folder = state / self.name
         self.address = f"10.{NUMBER}.0.{10 + number}"
         self.link = f"{BRIDGE}h{number}"
+        self.pki = state / "pki"
         self.uri = f"qemu+tcp://{self.address}/system"
+        self.tls_uri = f"qemu+tls://{self.address}/system?pkipath={self.pki}"
         self.init: int | None = None
         self.outer: subprocess.Popen[bytes] | None = None
 
@@ -85,6 +90,7 @@ class LabHost:
         shutil.rmtree(self.folder / "run")  # as at every boot
         (self.folder / "run").mkdir()
         facts = {"number": self.number, "folder": self.folder, "address": self.address, "name": self.name}
+        facts["pki"] = self.pki
         (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**facts))
         (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**facts))
         spaces = ["--uts", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]

@@ -15,12 +15,14 @@ import libvirt
 
 from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic
 from servers.drivers.libvirt import LibvirtDriver, Settings
+from tests.lab.certificates import make_authority, make_server_certificate
 from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wait_for
 
 MIB = 1024**2
 IMAGES = "/var/lib/libvirt/images"
 READY_S = 60
-SETTINGS = Settings(timeout_s=15, shutdown_s=20, knows=lambda uri: uri.startswith(f"qemu+tcp://10.{NUMBER}."))
+OURS = tuple(f"qemu+{transport}://10.{NUMBER}." for transport in ("tcp", "tls"))
+SETTINGS = Settings(timeout_s=15, shutdown_s=20, knows=lambda uri: uri.startswith(OURS))
 
 POOL = f"<pool type='dir'><name>default</name><target><path>{IMAGES}</path></target></pool>"
 DOMAIN = """\
@@ -78,7 +80,9 @@ class LibvirtLab:
 
     def up(self) -> None:
         """Start the hosts, which are joined already, and make the guest's disk."""
+        make_authority(self.hosts[0].pki)
         for host in self.hosts:
+            make_server_certificate(host.pki, host.name, host.address)
             host.start()
             with self.connected(host) as connection:
                 pool = connection.storagePoolDefineXML(POOL)
