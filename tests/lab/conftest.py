@@ -8,11 +8,17 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from servers.conductor import claims
+from servers.conductor.fleet import refresh_host
+from servers.models import Host, Project, Server, ServerDisk, StoragePool
+from tests.factories import make_host, make_interface, make_server
+
 try:
-    from tests.lab.stage import LibvirtLab, build_boot_files, staged
+    from tests.lab.stage import GUEST, SETTINGS, LibvirtLab, build_boot_files, staged
 except ImportError:  # libvirt-python is an extra
     THERE = False
 else:
@@ -64,3 +70,31 @@ if THERE:
         machines.clear()
         machines.wake_guest()
         return machines
+
+    @pytest.fixture
+    def server(lab: LibvirtLab, project: Project, settings: Any) -> Server:
+        """Return the record of the lab's guest, with the records of both hosts."""
+        settings.LIBVIRT_TIMEOUT_S = SETTINGS.timeout_s
+        settings.LIBVIRT_SHUTDOWN_TIMEOUT_S = SETTINGS.shutdown_s
+        settings.LIVE_MIGRATION_BANDWIDTH_MIB_S = lab.slow.bandwidth_mib_s
+        settings.HEARTBEAT_LIMIT_S = 600
+        for ref in (lab.source, lab.destination):
+            host = make_host(ref.name, driver="libvirt", uri=ref.uri, domain_type=ref.domain_type)
+            for seen in lab.driver(ref).describe().pools:
+                host.pools.add(
+                    StoragePool.objects.create(name=seen.name, identity=seen.identity, capacity_gb=10)
+                )
+            refresh_host(host)
+        node1 = Host.objects.get(name=lab.source.name)
+        (disk,), (nic,) = GUEST.disks, GUEST.nics
+        server = make_server(project, uuid=GUEST.uuid, host=node1, memory_mb=GUEST.memory_mb)
+        ServerDisk.objects.create(
+            server=server,
+            pool=node1.pools.get(),
+            device=disk.device,
+            path=disk.path,
+            size_bytes=disk.size_bytes,
+        )
+        make_interface(server, *nic.addresses, gateway=nic.gateway)
+        claims.claim(server.pk, node1.name)
+        return server
