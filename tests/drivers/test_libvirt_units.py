@@ -25,7 +25,7 @@ from servers.drivers.libvirt import (  # noqa: E402
     freezing,
     marks,
 )
-from servers.drivers.libvirt.checks import unmovable  # noqa: E402
+from servers.drivers.libvirt.checks import left_behind, unmovable  # noqa: E402
 from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
 from servers.drivers.libvirt.job import progress  # noqa: E402
 from servers.drivers.libvirt.marks import Way  # noqa: E402
@@ -170,6 +170,39 @@ def test_a_definition_is_read(driver: LibvirtDriver) -> None:
 def test_a_device_that_binds_a_guest_to_its_host_is_named(device: str, reason: str) -> None:
     assert unmovable(definitions.parse(DOMAIN)) == ""
     assert reason in unmovable(definitions.parse(DOMAIN.replace("</devices>", f"{device}</devices>")))
+
+
+class Domain:
+    """A domain as libvirt describes it, of which something is or is not kept on its host."""
+
+    def __init__(self, *, persistent: bool = True, saved: bool = False, snapshots: int = 0) -> None:
+        self.persistent, self.saved, self.snapshots = persistent, saved, snapshots
+
+    def isPersistent(self) -> bool:
+        return self.persistent
+
+    def hasManagedSaveImage(self) -> bool:
+        return self.saved
+
+    def snapshotNum(self) -> int:
+        return self.snapshots
+
+
+@pytest.mark.parametrize(
+    ("domain", "more", "reason"),
+    [
+        (Domain(persistent=False), "", "virsh define"),
+        (Domain(saved=True), "", "managedsave-remove"),
+        (Domain(snapshots=1), "", "snapshot-delete"),
+        (Domain(), "<devices><tpm><backend type='emulator'/></tpm></devices>", "TPM"),
+        (Domain(), "<os><nvram>/var/lib/libvirt/qemu/nvram/web.fd</nvram></os>", "UEFI variables"),
+    ],
+)
+def test_what_would_stay_behind_when_a_guest_moves_while_it_is_off_is_named(
+    domain: Domain, more: str, reason: str
+) -> None:
+    assert left_behind(Domain(), definitions.parse("<domain/>")) == ""
+    assert reason in left_behind(domain, definitions.parse(f"<domain>{more}</domain>"))
 
 
 def test_a_definition_cannot_read_files_of_the_server(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -21,6 +22,11 @@ from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wa
 MIB = 1024**2
 IMAGES = "/var/lib/libvirt/images"
 READY_S = 60
+EVERYTHING = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
 OURS = tuple(f"qemu+{transport}://10.{NUMBER}." for transport in ("tcp", "tls"))
 SETTINGS = Settings(timeout_s=15, shutdown_s=20, knows=lambda uri: uri.startswith(OURS))
 
@@ -116,7 +122,7 @@ class LibvirtLab:
             wait_for(f"libvirtd of {host.name}", host.answers)
             with self.connected(host) as connection:
                 for domain in connection.listAllDomains():
-                    for remove in (domain.destroy, domain.undefine):
+                    for remove in (domain.destroy, partial(domain.undefineFlags, EVERYTHING)):
                         with suppress(libvirt.libvirtError):  # it was off, or is gone by itself
                             remove()
                 wait_for("no guest is left", lambda: not connection.listAllDomains())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import libvirt
 from lxml import etree
 
-from servers.drivers.base import DestinationCheck, FoundGuest, Guest, MoveOptions, Pool
+from servers.drivers.base import DestinationCheck, Disk, FoundGuest, Guest, MoveOptions, Pool
 from servers.drivers.libvirt import definitions, describing
 from servers.drivers.libvirt.definitions import Node
 from servers.drivers.libvirt.errors import forgiven
-from servers.drivers.libvirt.pools import all_pools
+from servers.drivers.libvirt.pools import all_pools, volume_at
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.storage import check_room, check_storage
 from servers.errors import (
@@ -28,6 +29,9 @@ IMMOVABLE = {
     "filesystem": "a folder of the host is mounted in it",
 }
 """Devices that bind a guest to its host."""
+SNAPSHOTS = (
+    "it has snapshots, which libvirt moves to no other host: delete them first, with virsh snapshot-delete"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Origin:
     cpu: str
     definition: Node
     found: FoundGuest
+    snapshots: int
 
 
 def origin(connection: libvirt.virConnect, guest: Guest) -> Origin | None:
@@ -57,6 +62,7 @@ def origin(connection: libvirt.virConnect, guest: Guest) -> Origin | None:
         cpu="" if cpu is None else etree.tostring(cpu, encoding="unicode"),
         definition=definitions.parse(domain.XMLDesc(flags)),
         found=describing.found_guest(connection, domain),
+        snapshots=domain.snapshotNum(),
     )
 
 
@@ -79,6 +85,7 @@ def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationChec
             raise DestinationHypervisorTooOld
         reason = (
             unmovable(there.definition)
+            or (SNAPSHOTS if there.snapshots else "")
             or unsupported(connection, there.definition)
             or unconnected(connection, there.definition)
             or crowded(connection, there.found)
@@ -99,12 +106,13 @@ def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationChec
 def check_source(here: Seat, guest: Guest, destination: DestinationCheck, options: MoveOptions) -> bool:
     """Return whether the disks have to be copied. Raises InvalidLocalStorage, InvalidSharedStorage, …"""
 
-    def facts(connection: libvirt.virConnect) -> tuple[FoundGuest | None, tuple[Pool, ...]]:
+    def facts(connection: libvirt.virConnect) -> tuple[FoundGuest | None, tuple[Pool, ...], str]:
         domain = domain_of(connection, guest.uuid)
         found = None if domain is None else describing.found_guest(connection, domain)
-        return found, all_pools(connection, here.settings.shared_pools)
+        chain = "" if found is None else based(connection, found.disks)
+        return found, all_pools(connection, here.settings.shared_pools), chain
 
-    found, pools = here.ask("check_can_live_migrate_source", facts)
+    found, pools, chain = here.ask("check_can_live_migrate_source", facts)
     if found is None:
         raise here.missing(guest)
     for disk in found.disks:
@@ -113,9 +121,58 @@ def check_source(here: Seat, guest: Guest, destination: DestinationCheck, option
                 reason=f"disk {disk.device} ({disk.path}) is in no storage pool of {here.ref.name}"
             )
     block = check_storage(here.ref.name, options, found.disks, pools, destination.pools)
+    if block and chain:
+        raise MigrationPreCheckError(reason=chain)
     if block:
         check_room(guest, options, found.disks, destination.available_disk_bytes)
     return block
+
+
+def obstacle_while_off(here: Seat, there: Seat, guest: Guest, disks: list[Disk]) -> str:
+    """Return why the guest could not be at `there` what it is here when it is off, or an empty string.
+
+    disks: those that have to be copied. A confirmed move removes the guest here, so nothing may stay behind.
+    """
+
+    def tied(connection: libvirt.virConnect) -> tuple[Node, str]:
+        domain = domain_of(connection, guest.uuid)
+        if domain is None:
+            raise here.missing(guest)
+        definition = definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return definition, unmovable(definition) or left_behind(domain, definition) or based(
+            connection, disks
+        )
+
+    definition, reason = here.ask("migrate_disk_and_power_off", tied)
+    return reason or there.ask(
+        "migrate_disk_and_power_off",
+        lambda connection: unsupported(connection, definition) or unconnected(connection, definition),
+    )
+
+
+def left_behind(domain: libvirt.virDomain, definition: Node) -> str:
+    """Return what libvirt keeps of the guest on its host beside its disks, or an empty string."""
+    if not domain.isPersistent():
+        return "it is gone as soon as it is off: make it permanent with virsh define"
+    if domain.hasManagedSaveImage():
+        return "its memory is saved on its host: start it first, or drop that with virsh managedsave-remove"
+    if domain.snapshotNum():
+        return SNAPSHOTS
+    if definition.find("devices/tpm") is not None:
+        return "its TPM keeps its secrets on its host; only a live migration takes them along"
+    if definition.find("os/nvram") is not None:
+        return "its UEFI variables lie on its host; only a live migration takes them along"
+    return ""
+
+
+def based(connection: libvirt.virConnect, disks: Iterable[Disk]) -> str:
+    """Return which of the disks holds only what differs from another file, or an empty string."""
+    for disk in disks:
+        volume = volume_at(connection, disk.path)
+        base = volume and etree.fromstring(volume.XMLDesc()).findtext("backingStore/path")
+        if base:
+            return f"disk {disk.device} is based on {base}: join them first, with virsh blockpull"
+    return ""
 
 
 def unmovable(definition: Node) -> str:

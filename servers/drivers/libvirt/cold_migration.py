@@ -10,7 +10,7 @@ import libvirt
 from lxml import etree
 
 from servers.drivers.base import ColdMigration, Disk, Guest, HostRef, OnProgress
-from servers.drivers.libvirt import copied, definitions, marks, notes, power, whereabouts
+from servers.drivers.libvirt import checks, copied, definitions, marks, notes, power, whereabouts
 from servers.drivers.libvirt.disk_copy import DiskCopy
 from servers.drivers.libvirt.marks import Mark, Way
 from servers.drivers.libvirt.notes import Role, volume_name
@@ -61,6 +61,7 @@ class LibvirtColdMigration(ColdMigration):
             presence = whereabouts.ask(there, guest)
             disks = copied.to_copy(self.seat, there, found.disks)
             pools = {pool.name for pool in copied.host_pools(there)}
+            obstacle = checks.obstacle_while_off(self.seat, there, guest, disks)
         except (HypervisorUnavailable, HypervisorTimeout) as fault:
             raise DiskMoveRolledBack(reason=str(fault)) from fault
         if presence is not Presence.ABSENT:
@@ -68,6 +69,8 @@ class LibvirtColdMigration(ColdMigration):
         for disk in disks:
             if disk.pool not in pools:
                 raise DiskMoveRolledBack(reason=f"{there.ref.name} has no pool {disk.pool or disk.path}")
+        if obstacle:
+            raise DiskMoveRolledBack(reason=obstacle)
         return disks
 
     def _roll_back(self, guest: Guest, there: Seat) -> None:

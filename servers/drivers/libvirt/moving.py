@@ -63,7 +63,8 @@ class Move:
         for disk in disks:
             note = notes.note(self.guest, Role.MOVED, there)
             notes.write(connection, disk.pool, volume_name(disk), note)
-        mark = marks.mark(Way.LIVE, there, post_copy=self.options.post_copy)
+        facts = {"post_copy": self.options.post_copy, "autostart": bool(domain.autostart())}
+        mark = marks.mark(Way.LIVE, there, **facts)
         marks.write(domain, mark, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def _migrate(self, disks: list[Disk]) -> None:

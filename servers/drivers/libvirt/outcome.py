@@ -103,6 +103,9 @@ class Outcome:
             libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT,
         }:
             stats = {}
+        mark = marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        if mark is not None and mark.autostart:  # libvirt leaves it behind
+            domain.setAutostart(1)
         marks.write(domain, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         self._erase_notes(connection)
         return Moved(
