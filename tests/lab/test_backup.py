@@ -36,9 +36,8 @@ from tests.conftest import Caller
 from tests.drivers.contract import Interrupted, ignore, let_go, once, power
 from tests.lab.hosts import LabHost, run, wait_for
 from tests.lab.stage import GUEST, IMAGES, MIB, READY_S, LibvirtLab
-from tests.lab.test_actions import NEWEST, act, server, shown
+from tests.lab.test_actions import NEWEST, act, shown
 
-__all__ = ["server"]
 pytestmark = pytest.mark.django_db
 
 

@@ -119,8 +119,7 @@ class DiskCopy:
     ) -> str:
         """Stream the original into the copy; return its hash."""
         digest = hashlib.sha256()
-        stream = there.newStream()
-        copy.upload(stream, 0, size)
+        stream = streams.into(there, copy, size)
 
         def take(piece: bytes) -> None:
             self._count(piece, digest)

@@ -51,8 +51,7 @@ class Sending:
     def _send(self, connection: libvirt.virConnect, volume: libvirt.virStorageVol) -> str:
         """Stream the backup into the volume; return its hash."""
         digest = hashlib.sha256()
-        stream = connection.newStream()
-        volume.upload(stream, 0, self.saved.size_bytes)
+        stream = streams.into(connection, volume, self.saved.size_bytes)
         try:
             for piece in self._pieces():
                 self._count(piece, digest)
