@@ -202,6 +202,24 @@ def test_a_stopped_guest_is_copied_without_a_job(lab: LibvirtLab, tmp_path: Path
     assert in_the_pool(lab) == {"web.qcow2"}
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_a_disk_that_is_based_on_another_is_saved_whole(
+    lab: LibvirtLab, tmp_path: Path, running: bool
+) -> None:
+    with lab.connected(lab.host(lab.source)) as connection:
+        domain = connection.lookupByUUIDString(str(GUEST.uuid))
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+        domain.snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>", flags)
+        connection.storagePoolLookupByName("default").refresh()
+        if not running:
+            domain.destroy()
+    image = tmp_path / "backup"
+    lab.driver(lab.source).backup.snapshot(GUEST, str(image), ignore)
+    assert "backing-filename" not in json.loads(run("qemu-img", "info", "--output=json", image))
+    assert content_md5(image, tmp_path) == run("md5sum", lab.state / "content" / "data").split()[0]
+    assert in_the_pool(lab) == {"web.qcow2", "web.before"}
+
+
 def test_somebody_elses_backup_job_is_left_alone(lab: LibvirtLab, tmp_path: Path) -> None:
     pull = (
         "<domainbackup mode='pull'><server transport='unix' socket='/var/lib/libvirt/pull.sock'/>"
