@@ -11,7 +11,7 @@ from statistics import median
 
 from bench.figures import spread
 from servers.drivers.base import HostRef, MoveOptions, Progress
-from servers.drivers.libvirt.live_migration import LibvirtLiveMigration
+from servers.drivers.libvirt.live import LibvirtLiveMigration
 from tests.lab.stage import GUEST, LibvirtLab, build_boot_files, staged
 
 PAIRS = 10

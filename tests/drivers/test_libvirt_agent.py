@@ -12,8 +12,9 @@ libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed
 
 from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
 from servers.drivers.guest_network.script import Run  # noqa: E402
-from servers.drivers.libvirt import LibvirtDriver, Settings, agent_channel  # noqa: E402
-from servers.drivers.libvirt.agent_channel import AgentChannel  # noqa: E402
+from servers.drivers.libvirt import LibvirtDriver, Settings  # noqa: E402
+from servers.drivers.libvirt.agent import agent_channel  # noqa: E402
+from servers.drivers.libvirt.agent.agent_channel import AgentChannel  # noqa: E402
 from servers.drivers.libvirt.seat import Seat  # noqa: E402
 from servers.errors import (  # noqa: E402
     AgentNotReady,

@@ -17,14 +17,8 @@ libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed
 
 from servers.conductor.fleet import driver_of  # noqa: E402
 from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
-from servers.drivers.libvirt import (  # noqa: E402
-    LibvirtDriver,
-    Settings,
-    definitions,
-    fetching,
-    freezing,
-    marks,
-)
+from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks  # noqa: E402
+from servers.drivers.libvirt.backup import fetching, freezing  # noqa: E402
 from servers.drivers.libvirt.checks import left_behind, unmovable  # noqa: E402
 from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
 from servers.drivers.libvirt.job import progress  # noqa: E402

@@ -26,8 +26,8 @@ from servers.conductor.images import store
 from servers.conductor.task import WorkingTask
 from servers.conductor.work import run_until_idle
 from servers.drivers.base import JobKind
-from servers.drivers.libvirt import backup_job, freezing, spare
-from servers.drivers.libvirt.fetching import Fetch
+from servers.drivers.libvirt.backup import backup_job, freezing, spare
+from servers.drivers.libvirt.backup.fetching import Fetch
 from servers.drivers.libvirt.seat import in_thread
 from servers.errors import BackupFailed, HypervisorTimeout, HypervisorUnavailable
 from servers.models import ActionRecord, Image, Server

@@ -10,9 +10,9 @@ from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
 from servers.drivers.libvirt import describing
 from servers.drivers.libvirt.agent import LibvirtGuestAgent
 from servers.drivers.libvirt.backup import LibvirtBackup
-from servers.drivers.libvirt.cold_migration import LibvirtColdMigration
+from servers.drivers.libvirt.cold import LibvirtColdMigration
 from servers.drivers.libvirt.errors import forgiven
-from servers.drivers.libvirt.live_migration import LibvirtLiveMigration
+from servers.drivers.libvirt.live import LibvirtLiveMigration
 from servers.drivers.libvirt.restore import LibvirtRestore
 from servers.drivers.libvirt.seat import Seat, Settings, domain_of
 

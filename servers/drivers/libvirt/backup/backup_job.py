@@ -10,13 +10,14 @@ from lxml import etree
 from lxml.builder import E
 
 from servers.drivers.base import Disk, Guest
-from servers.drivers.libvirt import definitions, freezing, job, spare
+from servers.drivers.libvirt import definitions, job
+from servers.drivers.libvirt.backup import freezing, spare
+from servers.drivers.libvirt.backup.spare import Spare
 from servers.drivers.libvirt.errors import JOB_OVER, forgiven
 from servers.drivers.libvirt.job import Stats
 from servers.drivers.libvirt.notes import Stage
 from servers.drivers.libvirt.pools import pool_named, volume_at
 from servers.drivers.libvirt.seat import domain_of
-from servers.drivers.libvirt.spare import Spare
 from servers.errors import BackupFailed
 
 CRASHED = frozenset(

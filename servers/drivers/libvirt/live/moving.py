@@ -11,13 +11,14 @@ import libvirt
 
 from servers import clock
 from servers.drivers.base import Disk, Guest, Moved, MoveOptions, OnProgress, Progress
-from servers.drivers.libvirt import ending, job, marks, notes, whereabouts
+from servers.drivers.libvirt import job, marks, notes, whereabouts
 from servers.drivers.libvirt.connections import connect
 from servers.drivers.libvirt.errors import JOB_OVER, forgiven
 from servers.drivers.libvirt.job import Stats
+from servers.drivers.libvirt.live import ending
+from servers.drivers.libvirt.live.outcome import Outcome, unknown
 from servers.drivers.libvirt.marks import Way
 from servers.drivers.libvirt.notes import Role, volume_name
-from servers.drivers.libvirt.outcome import Outcome, unknown
 from servers.drivers.libvirt.seat import Seat, domain_of, in_thread
 from servers.drivers.libvirt.whereabouts import Presence
 from servers.errors import (

@@ -10,8 +10,8 @@ import libvirt
 
 from servers.drivers.base import Disk, Guest, Progress, Saved
 from servers.drivers.libvirt import streams
+from servers.drivers.libvirt.backup.fetching import Stopped
 from servers.drivers.libvirt.connections import connect
-from servers.drivers.libvirt.fetching import Stopped
 from servers.drivers.libvirt.seat import Seat
 from servers.errors import ImageStoreFault, RestoreFailed
 

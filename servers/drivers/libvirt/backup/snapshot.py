@@ -7,8 +7,8 @@ from pathlib import Path
 
 from servers import clock
 from servers.drivers.base import Backup, Guest, OnProgress, Snapshot
-from servers.drivers.libvirt import backup_job
-from servers.drivers.libvirt.disk_backup import DiskBackup
+from servers.drivers.libvirt.backup import backup_job
+from servers.drivers.libvirt.backup.disk_backup import DiskBackup
 from servers.drivers.libvirt.seat import Seat
 from servers.drivers.libvirt.watched import POLL_S
 from servers.errors import (

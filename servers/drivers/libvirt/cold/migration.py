@@ -11,7 +11,7 @@ from lxml import etree
 
 from servers.drivers.base import ColdMigration, Disk, Guest, HostRef, OnProgress
 from servers.drivers.libvirt import checks, copied, definitions, marks, notes, power, whereabouts
-from servers.drivers.libvirt.disk_copy import DiskCopy
+from servers.drivers.libvirt.cold.disk_copy import DiskCopy
 from servers.drivers.libvirt.marks import Mark, Way
 from servers.drivers.libvirt.notes import Role, volume_name
 from servers.drivers.libvirt.pools import volume_at

@@ -7,11 +7,12 @@ from dataclasses import replace
 import libvirt
 
 from servers.drivers.base import Disk, Guest, OnProgress, Restore, Restored, Saved
-from servers.drivers.libvirt import copied, describing, notes, power, redefining, spare
+from servers.drivers.libvirt import copied, describing, notes, power, redefining
+from servers.drivers.libvirt.backup import spare
 from servers.drivers.libvirt.notes import Role, Stage, volume_name
 from servers.drivers.libvirt.pools import pool_named, volume_at
+from servers.drivers.libvirt.restore.sending import Sending
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.sending import Sending
 from servers.drivers.libvirt.watched import watched
 from servers.errors import (
     DriverFault,

@@ -7,8 +7,8 @@ from typing import Any
 
 from servers.drivers.base import Guest, GuestAgent
 from servers.drivers.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
-from servers.drivers.libvirt import links
-from servers.drivers.libvirt.agent_channel import AgentChannel, Done
+from servers.drivers.libvirt.agent import links
+from servers.drivers.libvirt.agent.agent_channel import AgentChannel, Done
 from servers.drivers.libvirt.seat import Seat
 from servers.errors import AgentUnavailable, DriverFault
 

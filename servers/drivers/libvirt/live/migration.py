@@ -14,10 +14,11 @@ from servers.drivers.base import (
     MoveOptions,
     OnProgress,
 )
-from servers.drivers.libvirt import checks, copied, ending, marks, notes, whereabouts
+from servers.drivers.libvirt import checks, copied, marks, notes, whereabouts
 from servers.drivers.libvirt.errors import JOB_OVER, forgiven
+from servers.drivers.libvirt.live import ending
+from servers.drivers.libvirt.live.moving import Move
 from servers.drivers.libvirt.marks import Mark, Way
-from servers.drivers.libvirt.moving import Move
 from servers.drivers.libvirt.notes import Role
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.libvirt.whereabouts import Presence, on_two_hosts

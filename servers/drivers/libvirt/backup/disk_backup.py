@@ -10,22 +10,14 @@ import libvirt
 
 from servers import clock
 from servers.drivers.base import Disk, Guest, OnProgress, Progress, Snapshot
-from servers.drivers.libvirt import (
-    backup_job,
-    copied,
-    fetching,
-    freezing,
-    job,
-    notes,
-    redefining,
-    spare,
-)
-from servers.drivers.libvirt.backup_job import Ended
+from servers.drivers.libvirt import copied, job, notes, redefining
+from servers.drivers.libvirt.backup import backup_job, fetching, freezing, spare
+from servers.drivers.libvirt.backup.backup_job import Ended
+from servers.drivers.libvirt.backup.fetching import Fetch
+from servers.drivers.libvirt.backup.spare import Spare
 from servers.drivers.libvirt.connections import connect
-from servers.drivers.libvirt.fetching import Fetch
 from servers.drivers.libvirt.notes import Role, Stage
 from servers.drivers.libvirt.seat import Seat
-from servers.drivers.libvirt.spare import Spare
 from servers.drivers.libvirt.watched import POLL_S, watched
 from servers.errors import BackupFailed
 from servers.states import PowerState

@@ -1,0 +1,5 @@
+"""Backups: a job on the host into a spare volume, which is fetched and checked."""
+
+from servers.drivers.libvirt.backup.snapshot import LibvirtBackup
+
+__all__ = ["LibvirtBackup"]
