@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,32 +14,10 @@ from servers.conductor import claims
 from servers.conductor.fleet import refresh_host
 from servers.models import Host, Project, Server, ServerDisk, StoragePool
 from tests.factories import make_host, make_interface, make_server
+from tests.lab.conditions import THERE, missing
 
-try:
+if THERE:
     from tests.lab.stage import GUEST, SETTINGS, LibvirtLab, build_boot_files, staged
-except ImportError:  # libvirt-python is an extra
-    THERE = False
-else:
-    THERE = True
-
-PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "ip", "nsenter", "unshare", "setpriv")
-SPACES = ["unshare", "--uts", "--mount", "--net", "--pid", "--fork", "true"]
-
-
-def missing() -> str:
-    """Return why the tests cannot run, or nothing."""
-    if not os.environ.get("LAB"):
-        return "two libvirt hosts are started by: make lab"
-    if not THERE:
-        return "libvirt-python is not installed"
-    if os.geteuid() != 0:
-        return "the lab's hosts need root"
-    if absent := [program for program in PROGRAMS if not shutil.which(program)]:
-        return f"not installed: {', '.join(absent)}"
-    if subprocess.run(SPACES, capture_output=True, check=False).returncode:
-        return "this machine lets nobody make namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN)"
-    return ""
-
 
 collect_ignore_glob = [] if THERE else ["test_*.py"]
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from uuid import UUID
 
-from tests.lab.conftest import missing
+from tests.lab.conditions import missing
 from tests.lab.hosts import run, wait_for
 from tests.lab.stage import DOMAIN, GUEST, IMAGES, READY_S, LibvirtLab, build_boot_files, staged
 from tests.running import ROOT
