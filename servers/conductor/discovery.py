@@ -109,7 +109,7 @@ def read_known(*, lock: bool = False) -> Known:
     """Return what is recorded, its servers locked when they are about to be changed."""
     rows = Server.objects.filter(deleted_at=None)
     if lock:
-        rows = rows.select_for_update(of=("self",))
+        rows = rows.order_by("pk").select_for_update(of=("self",))
     servers = rows.select_related("host", "flavor").prefetch_related("disks__pool", "interfaces")
     busy = ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES).values_list("server_id", flat=True)
     waiting = Migration.objects.filter(status=MigrationStatus.FINISHED).order_by("pk")

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce
 from servers import clock
 from servers.actions import definitions
 from servers.errors import LeaseLost
-from servers.models import ActionRecord
+from servers.models import ActionRecord, Server
 from servers.states import HELD_ACTION_STATUSES, ActionStatus
 
 log = structlog.get_logger(__name__)
@@ -89,8 +89,14 @@ def claim(action: UUID, worker: str) -> Lease | None:
 
 @contextmanager
 def fenced(lease: Lease) -> Iterator[ActionRecord]:
-    """Open a transaction with the action's row locked. Raises LeaseLost when somebody else has it now."""
+    """Open a transaction with the action's row locked. Raises LeaseLost when somebody else has it now.
+
+    The server's row is locked first, as the doors do it: whoever writes takes server, action, migration and
+    image in this order, or two of them could wait for each other.
+    """
     with transaction.atomic():
+        of_action = ActionRecord.objects.filter(pk=lease.action).values("server")
+        Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
         row = ActionRecord.objects.select_for_update().get(pk=lease.action)
         if row.attempt != lease.attempt or row.status != ActionStatus.RUNNING:
             raise LeaseLost

@@ -1,0 +1,78 @@
+"""Doors and workers lock rows in one order, so that none of them waits for somebody who waits for it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from servers.actions.task import Change
+from servers.conductor import changes
+from servers.conductor.lease import claim, fenced
+from servers.models import ActionRecord, Migration, Server
+from servers.states import ActionStatus, MigrationStatus, MigrationType
+from tests.postgresql.workers import until
+from tests.small_fleet import SmallFleet
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def begin_move(fleet: SmallFleet) -> tuple[Server, ActionRecord, Migration]:
+    """Return a server in a move that has a migration, and on which no worker works yet."""
+    server = fleet.add_server()
+    record = fleet.submit("live-migration", server, host=None, block_migration="auto").record
+    record.migration = Migration.objects.create(
+        server=server,
+        migration_type=MigrationType.LIVE,
+        status=MigrationStatus.RUNNING,
+        statuses=[MigrationStatus.RUNNING.value],
+        user_id=record.user_id,
+        project_id=record.project_id,
+        source_compute="node1",
+        source_node="node1",
+        old_vm_state="active",
+    )
+    record.save(update_fields=["migration"])
+    return server, record, record.migration
+
+
+@pytest.mark.parametrize("slug", ["force-complete", "abort-migration", "reset-state"])
+def test_a_request_about_a_running_move_waits_for_the_worker_that_writes(
+    fleet: SmallFleet, slug: str
+) -> None:
+    server, record, migration = begin_move(fleet)
+    lease = claim(record.pk, "worker")
+    assert lease is not None
+    params: dict[str, Any] = {"state": "active"} if slug == "reset-state" else {"migration": migration.pk}
+
+    def ask() -> ActionRecord:
+        try:
+            return fleet.submit(slug, server, **params).record
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with fenced(lease) as row:
+            asked = pool.submit(ask)
+            until(somebody_waits, "the request does not meet the worker's transaction")
+            changes.apply(row, Change(progress=42, downtime_ms=7))
+        asked.result(timeout=30)
+    server.refresh_from_db()
+    migration.refresh_from_db()
+    record.refresh_from_db()
+    assert migration.downtime_ms == 7
+    if slug == "reset-state":
+        assert (server.progress, record.status) == (0, ActionStatus.QUEUED)
+        assert record.attempt == lease.attempt + 1
+    else:
+        assert (server.progress, record.status) == (42, ActionStatus.RUNNING)
+        asked_at = record.force_requested_at if slug == "force-complete" else record.cancel_requested_at
+        assert asked_at is not None
