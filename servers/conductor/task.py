@@ -68,6 +68,7 @@ class WorkingTask:
                 bandwidth_mib_s=settings.LIVE_MIGRATION_BANDWIDTH_MIB_S,
                 auto_converge=settings.LIVE_MIGRATION_AUTO_CONVERGE,
                 post_copy=settings.LIVE_MIGRATION_POST_COPY,
+                native_tls=settings.LIVE_MIGRATION_WITH_NATIVE_TLS,
                 completion_timeout_s=settings.LIVE_MIGRATION_COMPLETION_TIMEOUT_S,
                 timeout_action=settings.LIVE_MIGRATION_TIMEOUT_ACTION,
             ),

@@ -160,13 +160,17 @@ class Moved:
 
 @dataclass(frozen=True)
 class MoveOptions:
-    """How to move a running guest. bandwidth_mib_s=0 means unlimited."""
+    """How to move a running guest. bandwidth_mib_s=0 means unlimited.
+
+    With native_tls its memory and the disks that are copied cross the network encrypted.
+    """
 
     block_migration: bool | None = None
     disk_over_commit: bool | None = None
     bandwidth_mib_s: int = 0
     auto_converge: bool = False
     post_copy: bool = False
+    native_tls: bool = False
     completion_timeout_s: int = 0
     timeout_action: str = "abort"
 

@@ -259,6 +259,7 @@ class LiveMigrationContract:
         moved = move(lab)
         assert moved.downtime_ms > 0
         assert moved.memory_bytes > 0
+        assert moved.disk_bytes > 0
 
     def test_progress_never_goes_backwards(self, lab: Lab) -> None:
         seen: list[Progress] = []

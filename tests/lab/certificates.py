@@ -1,7 +1,8 @@
-"""An authority of the lab's own, and the certificates that libvirt wants for qemu+tls."""
+"""An authority of the lab's own, and the certificates that libvirt wants for qemu+tls and QEMU for a move."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def make_authority(folder: Path) -> None:
 def make_server_certificate(folder: Path, name: str, address: str) -> None:
     """Make the certificate of a host that is reached by its name or its address."""
     certify(folder, "server", name, name=name, address=address)
+
+
+def give_to_qemu(folder: Path, name: str, qemu: Path) -> None:
+    """Lay the host's certificates into the folder `qemu`, under the names that QEMU wants."""
+    qemu.mkdir(parents=True)
+    for ours, theirs in (("ca", "ca"), (name, "server"), ("client", "client")):
+        shutil.copy(folder / f"{ours}cert.pem", qemu / f"{theirs}-cert.pem")
+        if ours != "ca":
+            shutil.copy(folder / f"{ours}key.pem", qemu / f"{theirs}-key.pem")
 
 
 def certify(

@@ -44,6 +44,7 @@ migration_address = "{address}"
 migration_host = "{name}"
 keepalive_interval = 2
 keepalive_count = 4
+migrate_tls_x509_cert_dir = "{qemu_pki}"
 """
 
 
@@ -73,6 +74,7 @@ class LabHost:
         self.address = f"10.{NUMBER}.0.{10 + number}"
         self.link = f"{BRIDGE}h{number}"
         self.pki = state / "pki"
+        self.qemu_pki = self.folder / "qemu-pki"
         self.uri = f"qemu+tcp://{self.address}/system"
         self.tls_uri = f"qemu+tls://{self.address}/system?pkipath={self.pki}"
         self.init: int | None = None
@@ -89,8 +91,8 @@ class LabHost:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.folder / "run")  # as at every boot
         (self.folder / "run").mkdir()
-        facts = {"number": self.number, "folder": self.folder, "address": self.address, "name": self.name}
-        facts["pki"] = self.pki
+        facts: dict[str, object] = {"number": self.number, "folder": self.folder, "address": self.address}
+        facts |= {"name": self.name, "pki": self.pki, "qemu_pki": self.qemu_pki}
         (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(**facts))
         (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF.format(**facts))
         spaces = ["--uts", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]

@@ -16,7 +16,7 @@ import libvirt
 
 from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic
 from servers.drivers.libvirt import LibvirtDriver, Settings
-from tests.lab.certificates import make_authority, make_server_certificate
+from tests.lab.certificates import give_to_qemu, make_authority, make_server_certificate
 from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wait_for
 
 MIB = 1024**2
@@ -89,6 +89,7 @@ class LibvirtLab:
         make_authority(self.hosts[0].pki)
         for host in self.hosts:
             make_server_certificate(host.pki, host.name, host.address)
+            give_to_qemu(host.pki, host.name, host.qemu_pki)
             host.start()
             with self.connected(host) as connection:
                 pool = connection.storagePoolDefineXML(POOL)

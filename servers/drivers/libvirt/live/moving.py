@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import libvirt
 
@@ -85,6 +85,8 @@ class Move:
             flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE
         if self.options.post_copy:
             flags |= libvirt.VIR_MIGRATE_POSTCOPY
+        if self.options.native_tls:
+            flags |= libvirt.VIR_MIGRATE_TLS
         return flags
 
     def _parameters(self, disks: list[Disk]) -> dict[str, object]:
@@ -184,4 +186,6 @@ class Move:
 
     def outcome(self) -> Moved:
         """Return how the guest was moved, from where it is now. Raises what `Outcome.find` raises."""
-        return Outcome(self.source, self.destination, self.guest, self.error, aborted=self.aborted).find()
+        moved = Outcome(self.source, self.destination, self.guest, self.error, aborted=self.aborted).find()
+        # libvirt's last count no longer has the disks
+        return replace(moved, disk_bytes=max(moved.disk_bytes, self.seen.disk_processed_bytes))
