@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from servers.actions import registry
 from servers.clock import VirtualClock
 from servers.conductor.submit import submit
 from servers.conductor.work import run_until_idle
+from servers.drivers.base import MoveOptions
+from servers.drivers.simulated.live import SimulatedLiveMigration
 from servers.errors import Conflict, InstanceMissing, NotPermitted, NoValidHost
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.policy import Context
@@ -31,6 +34,36 @@ def test_live_migration_moves_the_running_guest(fleet: SmallFleet, storage: str)
     assert state["open_events"] == 0
     assert fleet.simulation.heartbeat(server.uuid) >= before
     assert Migration.objects.get().downtime_ms is not None
+
+
+def test_settings_say_how_guests_move(
+    fleet: SmallFleet, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LIVE_MIGRATION_BANDWIDTH_MIB_S, settings.LIVE_MIGRATION_COMPLETION_TIMEOUT_S = 123, 456
+    settings.LIVE_MIGRATION_AUTO_CONVERGE, settings.LIVE_MIGRATION_TIMEOUT_ACTION = False, "force_complete"
+    settings.LIVE_MIGRATION_POST_COPY = settings.LIVE_MIGRATION_WITH_NATIVE_TLS = True
+    seen: list[MoveOptions] = []
+    move = SimulatedLiveMigration.move
+
+    def spy(
+        self: SimulatedLiveMigration, guest: Any, destination: Any, options: Any, *rest: Any, **named: Any
+    ) -> Any:
+        seen.append(options)
+        return move(self, guest, destination, options, *rest, **named)
+
+    monkeypatch.setattr(SimulatedLiveMigration, "move", spy)
+    fleet.do("live-migration", fleet.add_server(), host=None, block_migration=False)
+    assert seen == [
+        MoveOptions(
+            block_migration=False,
+            bandwidth_mib_s=123,
+            auto_converge=False,
+            post_copy=True,
+            native_tls=True,
+            completion_timeout_s=456,
+            timeout_action="force_complete",
+        )
+    ]
 
 
 def test_paused_guest_stays_paused(fleet: SmallFleet) -> None:
