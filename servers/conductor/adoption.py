@@ -100,11 +100,17 @@ def report_of(plan: Plan, host: str) -> HostReport:
 
 
 def write_host(plan: Plan, change: PlannedChange) -> None:
-    """Write a host as it described itself, with its pools."""
+    """Write a host as it described itself, with its pools.
+
+    Its row is locked, so that whoever switches it off at this moment is not overruled, and its generation is
+    raised: what was counted with its former size is counted again.
+    """
     target = next(host for host in plan.hosts if host.name == change.host)
     facts = found_host(target, report_of(plan, change.host))
-    host: Any = Host.objects.filter(name=change.host).first() or Host(name=change.host)
+    known = Host.objects.select_for_update().filter(name=change.host).first()
+    host: Any = known or Host(name=change.host)
     fill_host(host, facts)
+    host.generation += 1
     host.heartbeat_at = host.updated_at = clock.now()
     host.save()
     host.pools.set([write_pool(pool) for pool in facts.pools])

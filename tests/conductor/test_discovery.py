@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from servers.conductor import claims
 from servers.conductor.adoption import Owner, adopt
 from servers.conductor.discovery import BUSY, ChangeKind, Plan, discover, make_plan, read_known
 from servers.conductor.fleet import new_ref, refresh_host
@@ -171,6 +172,14 @@ def test_what_has_changed_on_a_host_and_in_a_guest_is_taken_over(known: SmallFle
     assert server.disks.get().pool.shared and not server.interfaces.exists()
     assert Allocation.objects.get().memory_mb == 2048
     assert discover().changes == ()
+
+
+def test_room_that_was_counted_before_a_host_was_found_smaller_is_counted_again(known: SmallFleet) -> None:
+    counted = Host.objects.get(name="node1")
+    known.simulation.add_host("node1", memory_mb=1024, pools=[])
+    go(known)
+    assert not claims.bump(counted)
+    assert claims.bump(Host.objects.get(name="node1"))
 
 
 def test_guest_that_was_moved_by_hand_is_followed(known: SmallFleet) -> None:

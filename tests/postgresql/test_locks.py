@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import connection, connections
 
 from servers.actions.task import Change
-from servers.conductor import changes
+from servers.conductor import adoption, changes
+from servers.conductor.discovery import discover
 from servers.conductor.lease import claim, fenced
-from servers.models import ActionRecord, Migration, Server
+from servers.models import ActionRecord, Host, Migration, Server
 from servers.states import ActionStatus, MigrationStatus, MigrationType
+from tests.conftest import Caller
 from tests.postgresql.workers import until
 from tests.small_fleet import SmallFleet
 
@@ -44,6 +47,18 @@ def begin_move(fleet: SmallFleet) -> tuple[Server, ActionRecord, Migration]:
     return server, record, record.migration
 
 
+def in_a_thread(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Return `work` for a thread: it leaves no connection behind."""
+
+    def close_behind() -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return close_behind
+
+
 @pytest.mark.parametrize("slug", ["force-complete", "abort-migration", "reset-state"])
 def test_a_request_about_a_running_move_waits_for_the_worker_that_writes(
     fleet: SmallFleet, slug: str
@@ -54,14 +69,11 @@ def test_a_request_about_a_running_move_waits_for_the_worker_that_writes(
     params: dict[str, Any] = {"state": "active"} if slug == "reset-state" else {"migration": migration.pk}
 
     def ask() -> ActionRecord:
-        try:
-            return fleet.submit(slug, server, **params).record
-        finally:
-            connections.close_all()
+        return fleet.submit(slug, server, **params).record
 
     with ThreadPoolExecutor(1) as pool:
         with fenced(lease) as row:
-            asked = pool.submit(ask)
+            asked = pool.submit(in_a_thread(ask))
             until(somebody_waits, "the request does not meet the worker's transaction")
             changes.apply(row, Change(progress=42, downtime_ms=7))
         asked.result(timeout=30)
@@ -76,3 +88,27 @@ def test_a_request_about_a_running_move_waits_for_the_worker_that_writes(
         assert (server.progress, record.status) == (42, ActionStatus.RUNNING)
         asked_at = record.force_requested_at if slug == "force-complete" else record.cancel_requested_at
         assert asked_at is not None
+
+
+def test_a_host_that_is_switched_off_while_discovery_writes_it_stays_off(
+    fleet: SmallFleet, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host.objects.get(name="node1")
+    path = f"/v2.1/os-services/{host.service_uuid}"
+    fill_host = adoption.fill_host
+    with ThreadPoolExecutor(1) as pool:
+        asked: list[Future[Any]] = []
+
+        def fill_and_be_interrupted(row: Host, facts: Any) -> None:
+            if row.name == "node1":
+                disable = in_a_thread(lambda: admin.put(path, {"status": "disabled"}, "2.53"))
+                asked.append(pool.submit(disable))
+                until(lambda: asked[0].done() or somebody_waits(), "nobody switches the host off")
+            fill_host(row, facts)
+
+        monkeypatch.setattr(adoption, "fill_host", fill_and_be_interrupted)
+        adoption.adopt(discover(), adoption.Owner(fleet.project.pk, "somebody"))
+        assert asked[0].result(timeout=30).status_code == 200
+    host.refresh_from_db()
+    assert not host.enabled
+    assert host.vcpus == discover().found["node1"].value.info.vcpus
