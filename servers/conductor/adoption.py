@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
 from servers import clock
 from servers.conductor import claims
 from servers.conductor.changes import take_server_edges
 from servers.conductor.discovery import ChangeKind, Plan, PlannedChange, make_plan, read_known
 from servers.conductor.inventory import GuestFacts, HostFacts, PoolFacts, found_guest, found_host
+from servers.conductor.newcomers import save_new
 from servers.conductor.survey import HostReport
 from servers.conductor.whereabouts import ALIVE
 from servers.drivers.base import FoundGuest
@@ -159,14 +158,10 @@ def facts_of(plan: Plan, change: PlannedChange) -> tuple[FoundGuest, GuestFacts]
 def write_new(plan: Plan, change: PlannedChange, owner: Owner) -> None:
     """Make the server that stands for a guest, and charge its host for it."""
     guest, facts = facts_of(plan, change)
-    number = (Server.objects.aggregate(newest=Max("number"))["newest"] or 0) + 1
     server = Server(
         uuid=guest.uuid,
         name=guest.name,
-        hostname=re.sub(r"[^a-z0-9-]+", "-", guest.name.lower()).strip("-")[:63],
         guest_name=guest.name,
-        number=number,
-        reservation_id=f"r-{number:08x}",
         project_id=owner.project_id,
         user_id=owner.user_id,
         host=Host.objects.get(name=change.host),
@@ -178,7 +173,7 @@ def write_new(plan: Plan, change: PlannedChange, owner: Owner) -> None:
         memory_mb=facts.memory_mb,
     )
     fill_size(server, facts)
-    server.save(force_insert=True)
+    save_new(server)
     write_parts(server, facts)
     claims.charge(server)
 

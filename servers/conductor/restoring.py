@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +9,13 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 
 from servers import policy
 from servers.actions.base import Request
 from servers.actions.restore import Restore
 from servers.conductor import images
 from servers.conductor.identifiers import uuid_of
+from servers.conductor.newcomers import save_new
 from servers.conductor.submit import Accepted, new_record
 from servers.conductor.work import ring
 from servers.errors import HostUnknown, ImageMissing, ImageUnacceptable, Refusal
@@ -95,13 +94,9 @@ def new_server(image: Image, name: str, context: Context, project_id: str) -> Se
     saved = image.server
     if saved is None:
         raise LookupError(f"image {image.pk} is of no server")
-    number = (Server.objects.aggregate(newest=Max("number"))["newest"] or 0) + 1
-    server = Server.objects.create(
+    server = Server(
         uuid=uuid4(),
         name=name,
-        hostname=re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:63],
-        number=number,
-        reservation_id=f"r-{number:08x}",
         project_id=project_id,
         user_id=context.user_id,
         task_state=TaskState.SPAWNING.value,
@@ -115,6 +110,7 @@ def new_server(image: Image, name: str, context: Context, project_id: str) -> Se
         image_properties=saved.image_properties,
         availability_zone=saved.availability_zone,
     )
+    save_new(server)
     for interface in saved.interfaces.all():
         NetworkInterface.objects.create(server=server, mac=new_mac(), network=interface.network)
     return server

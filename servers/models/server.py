@@ -103,6 +103,11 @@ class Server(ServerMachine):
 
     class Meta:
         ordering = ["-created_at", "uuid"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["number"], condition=models.Q(number__gt=0), name="number_is_unique"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

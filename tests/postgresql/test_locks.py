@@ -13,7 +13,8 @@ from servers.actions.task import Change
 from servers.conductor import adoption, changes
 from servers.conductor.discovery import discover
 from servers.conductor.lease import claim, fenced
-from servers.models import ActionRecord, Host, Migration, Server
+from servers.conductor.restoring import restore
+from servers.models import ActionRecord, Host, Image, Migration, Server
 from servers.states import ActionStatus, MigrationStatus, MigrationType
 from tests.conftest import Caller
 from tests.postgresql.workers import until
@@ -112,3 +113,19 @@ def test_a_host_that_is_switched_off_while_discovery_writes_it_stays_off(
     host.refresh_from_db()
     assert not host.enabled
     assert host.vcpus == discover().found["node1"].value.info.vcpus
+
+
+def test_servers_that_are_restored_at_the_same_moment_have_different_names(fleet: SmallFleet) -> None:
+    saved = fleet.add_server()
+    fleet.do("create-backup", saved, name="nightly", backup_type="daily", rotation=1)
+    image = Image.objects.get(server=saved)
+    names = [f"again-{number}" for number in range(8)]
+
+    def again(name: str) -> Any:
+        return in_a_thread(lambda: restore(image, {"name": name}, fleet.context()))()
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        accepted = list(pool.map(again, names))
+    made = [one.record.server.instance_name for one in accepted]
+    first = saved.number + 1
+    assert sorted(made) == [f"instance-{number:08x}" for number in range(first, first + len(names))]

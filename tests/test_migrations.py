@@ -1,0 +1,45 @@
+"""A database that is brought up to date keeps what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from servers.models import Server
+
+
+@pytest.fixture
+def migrate(transactional_db: None) -> Iterator[Callable[[str], Any]]:
+    """Return what brings the database to a migration, and returns the models of that time."""
+
+    def to(name: str) -> Any:
+        executor = MigrationExecutor(connection)
+        executor.migrate([("servers", name)])
+        return executor.loader.project_state([("servers", name)]).apps
+
+    yield to
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def test_servers_that_shared_a_number_are_told_apart_and_their_guests_keep_their_names(
+    migrate: Callable[[str], Any],
+) -> None:
+    servers = migrate("0006_image_definition").get_model("servers", "Server").objects
+    for name, number, guest in (("a", 1, ""), ("b", 1, ""), ("c", 1, "db"), ("d", 2, ""), ("e", 0, "")):
+        servers.create(
+            name=name, number=number, guest_name=guest, project_id="p", user_id="u", vcpus=1, memory_mb=512
+        )
+    migrate("0007_number_is_unique")
+    found = {s.name: (s.number, s.instance_name) for s in Server.objects.all()}
+    assert found == {
+        "a": (1, "instance-00000001"),
+        "b": (3, "instance-00000001"),
+        "c": (4, "db"),
+        "d": (2, "instance-00000002"),
+        "e": (0, "instance-00000000"),
+    }
