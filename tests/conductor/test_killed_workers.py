@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -117,9 +118,11 @@ def left_moving(fleet: SmallFleet) -> Server:
         if Migration.objects.filter(server=server, status="running").exists():
             raise Killed
 
-    fleet.submit("live-migration", server, **LIVE)
-    with clock.use(VirtualClock(clock.now(), on_sleep=die)), pytest.raises(Killed):
-        run_until_idle()
+    a_second_ago = clock.now() - timedelta(seconds=1)  # whose turn it is goes by when it was asked for
+    with clock.use(VirtualClock(a_second_ago, on_sleep=die)):
+        fleet.submit("live-migration", server, **LIVE)
+        with pytest.raises(Killed):
+            run_until_idle()
     return server
 
 
