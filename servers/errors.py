@@ -19,8 +19,8 @@
         │   └── MigrationPreCheckError · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
         ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
-            ├── GuestNotFound · GuestOnTwoHosts · MigrationAborted · MigrationFailed · BackupFailed
-            ├── AgentUnavailable · AgentNotReady · NotSupported
+            ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
+            ├── BackupFailed · RestoreFailed · AgentUnavailable · AgentNotReady · NotSupported
             ├── HypervisorUnavailable
             └── HypervisorTimeout    no answer: the outcome is unknown
 
@@ -316,6 +316,10 @@ class GuestNotFound(DriverFault):
 
 class GuestOnTwoHosts(DriverFault):
     """Guest {guest} is seen on {hosts}: nothing is started or stopped until a person has decided which one is right."""
+
+
+class BelongsToAnother(DriverFault):
+    """What host {host} has of guest {guest} belongs to {owner}, and not to {asked}: it is left alone."""
 
 
 class MigrationAborted(DriverFault):

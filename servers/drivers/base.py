@@ -10,6 +10,11 @@ click. Promises that hold for every verb:
 * What `on_progress` raises passes through, and leaves the job running: whoever comes next re-attaches.
 * HypervisorTimeout means that the outcome is not known; any other fault means that the promise written at the
   verb about where the guest is holds.
+* It changes a host in somebody's name: directly before each effect it calls `fence.prove()`, and directly before it
+  starts a guest `fence.prove_alone(...)`; a call that is refused has called neither. A driver that was opened without
+  a fence can only look.
+* What it makes for a move or a backup carries the fence's owner. A verb that stops or removes something raises
+  BelongsToAnother where what is there belongs to somebody else, and touches nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +23,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
+from servers.errors import NotSupported
 from servers.states import PowerState
 
 
@@ -32,6 +38,41 @@ class HostRef:
     driver: str
     uri: str
     domain_type: str = "kvm"
+
+
+class Fence(Protocol):
+    """In whose name a host is changed, and the proof that it still may be."""
+
+    @property
+    def owner(self) -> UUID:
+        """The migration, image or action that the work belongs to."""
+        ...
+
+    def prove(self) -> None:
+        """Do nothing while the work is the caller's own. Raises LeaseLost as soon as it is somebody else's."""
+        ...
+
+    def prove_alone(self, guest: Guest, host: str) -> None:
+        """Do nothing when the guest may be started on `host`: no other host runs it, and each that may has answered.
+
+        Raises GuestOnTwoHosts, HypervisorUnavailable, HypervisorTimeout, LeaseLost.
+        """
+        ...
+
+
+class Looking:
+    """The fence of a driver that was opened to look: it lets nothing be changed."""
+
+    owner = UUID(int=0)
+
+    def prove(self) -> None:
+        raise NotSupported(host="", verb="change anything: it was opened to look")
+
+    def prove_alone(self, guest: Guest, host: str) -> None:
+        self.prove()
+
+
+LOOKING = Looking()
 
 
 @dataclass(frozen=True)
@@ -147,6 +188,8 @@ class FoundGuest:
     """As the guest's definition has them: hardware address and network; a hypervisor knows no IP addresses."""
     prepared_only: bool = False
     """True where a destination has been prepared but the guest has never run there."""
+    owner: str = ""
+    """The migration, image or action to which what is here belongs, as a UUID; empty where nothing says so."""
 
 
 @dataclass(frozen=True)
@@ -373,8 +416,9 @@ class Driver(ABC):
     restore: Restore | None = None
     agent: GuestAgent | None = None
 
-    def __init__(self, host: HostRef) -> None:
+    def __init__(self, host: HostRef, fence: Fence = LOOKING) -> None:
         self.host = host
+        self.fence = fence
 
     @abstractmethod
     def describe(self) -> HostInfo:
