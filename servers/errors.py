@@ -21,7 +21,7 @@
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
             ├── BackupFailed · RestoreFailed · AgentUnavailable · AgentNotReady · NotSupported
-            ├── HypervisorUnavailable
+            ├── HypervisorUnavailable    HostUnreachable: there is no way to the host at all
             └── HypervisorTimeout    no answer: the outcome is unknown
 
 A class docstring is the default message, so each is a sentence for the person who reads it; `{name}` is
@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -360,6 +361,12 @@ class HypervisorUnavailable(DriverFault):
     """Connection to the hypervisor is broken on host"""
 
 
+class HostUnreachable(HypervisorUnavailable):
+    """Connection to the hypervisor is broken on host"""
+
+    next_candidate = True
+
+
 class HypervisorTimeout(DriverFault):
     """Host {host} did not answer '{verb}' in {limit_s} s; what became of it is not known."""
 
@@ -372,6 +379,20 @@ class ImageStoreUnavailable(ImageStoreFault):
     """The image store does not answer: {reason}"""
 
     retryable = True
+
+
+def fault_of(verdict: Mapping[str, Any]) -> ActionFault | None:
+    """Return the fault that a record keeps as `code` and `text`; None where it keeps none."""
+    if not verdict.get("code"):
+        return None
+    return _by_code(ActionFault).get(verdict["code"], Unforeseen)(message=verdict["text"])
+
+
+def _by_code(fault: type[ActionFault]) -> dict[str, type[ActionFault]]:
+    found = {fault.code: fault}
+    for kind in fault.__subclasses__():
+        found |= _by_code(kind)
+    return found
 
 
 NOVA_NAMES = {Unforeseen: "NovaException"}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from servers.actions.task import Task
 from servers.drivers.base import ColdMigration, GuestAgent, LiveMigration, Restore
-from servers.errors import AgentUnavailable, MigrationPreCheckError, NotSupported
+from servers.errors import AgentUnavailable, BelongsToAnother, MigrationPreCheckError, NotSupported
+
+T = TypeVar("T")
 
 
 def live_migration(task: Task, host: str) -> LiveMigration:
@@ -40,3 +45,16 @@ def guest_agent(task: Task) -> GuestAgent:
     if agent is None:
         raise NotSupported(host=host, verb="speak to a guest agent")
     return agent
+
+
+def instead_of_leftovers(task: Task, call: Callable[[], T]) -> T:
+    """Return what `call` does at its hosts, in the place of what moves and backups that are over have left there.
+
+    Raises BelongsToAnother where one of them is not over.
+    """
+    for _ in ("at the source", "at the destination"):
+        try:
+            return call()
+        except BelongsToAnother as fault:
+            task.clear_leftover(fault)
+    return call()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -125,19 +125,30 @@ class Step:
     touches_guest: bool = False
     """Whether a hypervisor that does not answer leaves the outcome unknown."""
     forward_only: bool = False
-    """Whether the switch has happened: nothing is undone any more, nobody can cancel."""
+    """Whether nothing is undone any more once it has an effect, and nobody can cancel."""
+    switch: bool = False
+    """Whether no fault ends the action any more once it has an effect: it is brought to its end. Implies forward_only."""
+    arrives: bool = False
+    """Whether the guest may be defined, or run, at the migration's destination once it has an effect."""
     undo_with: StepFunction | None = None
     name: str = ""
 
+    def __post_init__(self) -> None:
+        self.forward_only = self.forward_only or self.switch
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    def is_behind(self, begun: Collection[str], effective: Collection[str]) -> bool:
+        """Return whether the switch has happened, by the journal: a step that asks no host has no time to be refused."""
+        return self.switch and self.name in (effective if self.touches_guest else begun)
 
     def waits(self, version: Microversion) -> bool:
         """Return whether the caller of a request in `version` waits for the step."""
         return self.in_request is not None and version < Microversion.parse(self.in_request)
 
     def undo(self, function: StepFunction) -> StepFunction:
-        """Use `function` to undo the step. It must bear being asked when the step was only begun."""
+        """Use `function` to undo the step. It is asked only when the step may have made something."""
         self.undo_with = function
         return function
 
@@ -146,7 +157,12 @@ class Step:
 def step(function: StepFunction) -> Step: ...
 @overload
 def step(
-    *, in_request: str | None = None, touches_guest: bool = False, forward_only: bool = False
+    *,
+    in_request: str | None = None,
+    touches_guest: bool = False,
+    forward_only: bool = False,
+    switch: bool = False,
+    arrives: bool = False,
 ) -> Callable[[StepFunction], Step]: ...
 def step(
     function: StepFunction | None = None,
@@ -154,11 +170,13 @@ def step(
     in_request: str | None = None,
     touches_guest: bool = False,
     forward_only: bool = False,
+    switch: bool = False,
+    arrives: bool = False,
 ) -> Step | Callable[[StepFunction], Step]:
     """Make a method a step of its action; steps run in the order in which they stand."""
     if function is not None:
         return Step(function)
-    return lambda f: Step(f, in_request, touches_guest, forward_only)
+    return lambda f: Step(f, in_request, touches_guest, forward_only, switch, arrives)
 
 
 @dataclass(frozen=True)

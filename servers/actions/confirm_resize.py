@@ -37,7 +37,7 @@ class ConfirmResize(Action):
     def accept(self, desk: Desk) -> None:
         desk.take_finished_migration("confirm", NotResized())
 
-    @step(touches_guest=True, forward_only=True)
+    @step(touches_guest=True, switch=True)
     def clean_source(self, task: Task) -> None:
         move = task.migration
         with task.event(EVENT, move.source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from servers.actions.abilities import instead_of_leftovers
 from servers.actions.base import Action, Answer, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Count, KeyValues, Name, Text
 from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
@@ -72,10 +73,6 @@ class CreateBackup(Action):
         task.open_event(EVENT, task.source)
         task.record(Change(server=("begin_pending_upload",), image="save_data"))
 
-    @begin.undo
-    def drop_image(self, task: Task) -> None:
-        task.drop_image()
-
     @step(touches_guest=True)
     def copy_disk(self, task: Task) -> None:
         if task.params["rotation"] > 0:
@@ -88,7 +85,8 @@ class CreateBackup(Action):
             backup = task.driver(task.source).backup
             if backup is None:
                 raise NotSupported(host=task.source, verb="back a guest up")
-            snapshot = backup.snapshot(task.guest, str(task.image_target()), report)
+            target = str(task.image_target())
+            snapshot = instead_of_leftovers(task, lambda: backup.snapshot(task.guest, target, report))
             task.keep_image(snapshot)
         task.record(Change(server=("begin_uploading",)))
 
@@ -99,14 +97,19 @@ class CreateBackup(Action):
             backup.discard(task.guest)
 
     @step
+    def look_at_images(self, task: Task) -> None:
+        task.look_at_images(task.params["backup_type"], task.params["rotation"])
+
+    @step(switch=True)
     def rotate(self, task: Task) -> None:
+        """The switch: once an old backup is deleted, the new one stays, whatever happens."""
         task.rotate_images(task.params["backup_type"], task.params["rotation"])
 
     def finished(self, task: Task) -> Change:
         return Change(server=("end_task",), progress=0)
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
-        return Change(server=("end_task",), progress=0, fault=fault)
+        return Change(server=("end_task",), progress=0, fault=fault, image="delete_image")
 
     def cancelled(self, task: Task) -> Change:
-        return Change(server=("end_task",), progress=0)
+        return Change(server=("end_task",), progress=0, image="delete_image")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from servers.actions.abilities import live_migration
+from servers.actions.abilities import instead_of_leftovers, live_migration
 from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
 from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
-from servers.drivers.base import MoveOptions
+from servers.drivers.base import Moved, MoveOptions
 from servers.errors import (
     ActionFault,
     CannotForce,
@@ -231,32 +231,27 @@ class LiveMigrate(Action):
     def prepare_destination(self, task: Task) -> None:
         host = task.migration.destination
         with task.event(PREPARE, host):
-            live_migration(task, host).prepare(
-                task.guest, task.host(task.source), block_migration=task.memo["block_migration"]
-            )
+            there, source = live_migration(task, host), task.host(task.source)
+            block = bool(task.memo["block_migration"])
+            instead_of_leftovers(task, lambda: there.prepare(task.guest, source, block_migration=block))
         task.record(Change(migration=("run",)))
 
     @prepare_destination.undo
     def discard_destination(self, task: Task) -> None:
         live_migration(task, task.migration.destination).discard(task.guest)
 
-    @step(touches_guest=True)
+    @step(touches_guest=True, arrives=True)
     def move_guest(self, task: Task) -> None:
         """Move the guest, or find that an earlier attempt has done so."""
         source, destination = task.source, task.migration.destination
         if task.is_cancelled():
             live_migration(task, source).abort(task.guest)
+            task.wait_for_job(source)
         if task.guest_host(source, destination) == destination:
             return
         task.checkpoint()
         try:
-            moved = live_migration(task, source).move(
-                task.guest,
-                task.host(destination),
-                options(task),
-                task.report,
-                block_migration=task.memo["block_migration"],
-            )
+            moved = instead_of_leftovers(task, lambda: self.move(task, source, destination))
             task.remember(downtime_ms=moved.downtime_ms)
         except HypervisorTimeout:
             raise
@@ -267,7 +262,17 @@ class LiveMigrate(Action):
             if where != destination:
                 raise
 
-    @step(forward_only=True)
+    def move(self, task: Task, source: str, destination: str) -> Moved:
+        """Move the guest, or join the move that runs."""
+        return live_migration(task, source).move(
+            task.guest,
+            task.host(destination),
+            options(task),
+            task.report,
+            block_migration=task.memo["block_migration"],
+        )
+
+    @step(switch=True)
     def arrive(self, task: Task) -> None:
         """The switch: one durable record, behind which there is no way back."""
         destination = task.migration.destination
@@ -280,7 +285,7 @@ class LiveMigrate(Action):
                 )
             )
 
-    @step(forward_only=True)
+    @step(switch=True)
     def clean_source(self, task: Task) -> None:
         """Tidy up; what cannot be removed now is left for the reconciler, the guest is well."""
         try:

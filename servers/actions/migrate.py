@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers.actions.abilities import cold_migration
+from servers.actions.abilities import cold_migration, instead_of_leftovers
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Request, Shape, Transition, step
 from servers.actions.kinds import HostName
 from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
@@ -117,9 +117,8 @@ class Migrate(Action):
     @step(touches_guest=True)
     def move_disk(self, task: Task) -> None:
         destination = task.migration.destination
-        cold_migration(task, task.source).move_disk_and_power_off(
-            task.guest, task.host(destination), task.report
-        )
+        cold, there = cold_migration(task, task.source), task.host(destination)
+        instead_of_leftovers(task, lambda: cold.move_disk_and_power_off(task.guest, there, task.report))
         task.record(Change(server=("begin_resize_migrated",), migration=("post_migrate",), host=destination))
         task.close_event(MOVE_DISK)
 
@@ -136,7 +135,7 @@ class Migrate(Action):
         task.open_event(FINISH, task.migration.destination)
         task.record(Change(server=("begin_resize_finish",)))
 
-    @step(touches_guest=True, forward_only=True)
+    @step(touches_guest=True, forward_only=True, arrives=True)
     def start_at_destination(self, task: Task) -> None:
         power_on = task.former_vm_state == VmState.ACTIVE
         power = cold_migration(task, task.migration.destination).finish(
@@ -151,7 +150,7 @@ class Migrate(Action):
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
         arrived = task.server.host != task.source
-        moved = "move_disk" in task.begun and not isinstance(fault, DiskMoveRolledBack)
+        moved = "move_disk" in task.effective and not isinstance(fault, DiskMoveRolledBack)
         return Change(
             server=("set_error", "end_task") if moved else ("end_task",),
             migration=("set_error",),

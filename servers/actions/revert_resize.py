@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
-from servers.errors import ActionFault, NotResized, NotSupported
+from servers.errors import ActionFault, GuestNotFound, GuestOnTwoHosts, NotResized, NotSupported
 from servers.policy import Role, Rule
 from servers.states import VmState
 
@@ -22,6 +22,7 @@ class RevertResize(Action):
     policy = (Rule("os_compute_api:servers:revert_resize", Role.MEMBER, "revert a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")
+    errors = (GuestNotFound, GuestOnTwoHosts)
     events = (REVERT, FINISH, STOP)
     consequence = "The guest on the new host is destroyed with all that was written since the move."
 
@@ -32,17 +33,25 @@ class RevertResize(Action):
     def accept(self, desk: Desk) -> None:
         desk.take_finished_migration("revert", NotResized())
 
-    @step(touches_guest=True, forward_only=True)
+    @step(touches_guest=True, switch=True)
     def destroy_at_destination(self, task: Task) -> None:
         """Stop the newer copy first: the guest never runs twice."""
         move = task.migration
         with task.event(REVERT, move.destination):
-            source = task.driver(move.source)
-            if source.find_guest(task.guest.uuid) is None:
-                raise NotSupported(host=move.source, verb="take back a guest of which it has no disks")
+            self.refuse_what_cannot_come_back(task)
             cold_migration(task, move.destination).discard(task.guest)
 
-    @step(touches_guest=True, forward_only=True)
+    def refuse_what_cannot_come_back(self, task: Task) -> None:
+        """Raise a fault, before anything is destroyed, where the guest is not where the move has left it."""
+        move = task.migration
+        if task.driver(move.source).find_guest(task.guest.uuid) is None:
+            raise NotSupported(host=move.source, verb="take back a guest of which it has no disks")
+        task.alone_at(move.destination)
+        is_first = "destroy_at_destination" not in task.effective
+        if is_first and task.driver(move.destination).find_guest(task.guest.uuid) is None:
+            raise GuestNotFound(guest=task.guest.name, host=move.destination)
+
+    @step(touches_guest=True, switch=True)
     def start_at_source(self, task: Task) -> None:
         move = task.migration
         was_stopped = move.old_vm_state == VmState.STOPPED
@@ -50,7 +59,7 @@ class RevertResize(Action):
         power = cold_migration(task, move.source).finish_revert(task.guest, power_on=not was_stopped)
         task.record(Change(host=move.source, power_state=power))
 
-    @step(touches_guest=True, forward_only=True)
+    @step(touches_guest=True, switch=True)
     def stop_again(self, task: Task) -> None:
         if task.migration.old_vm_state != VmState.STOPPED:
             return

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from servers.drivers.base import Disk, Driver, Guest, HostRef, MoveOptions, Progress, Saved, Snapshot
-from servers.errors import ActionFault, Refusal
+from servers.errors import ActionFault, BelongsToAnother, Refusal
 from servers.microversions import Microversion
 from servers.policy import Context
 from servers.states import MigrationStatus, MigrationType, PowerState
@@ -179,8 +179,8 @@ class Task(Protocol):
     @property
     def migration(self) -> MigrationFacts: ...
     @property
-    def begun(self) -> Sequence[str]:
-        """The names of the steps that were begun."""
+    def effective(self) -> Sequence[str]:
+        """The names of the steps that may have made something which is not undone."""
         ...
 
     def is_up(self, host: str) -> bool:
@@ -259,6 +259,21 @@ class Task(Protocol):
         """
         ...
 
+    def wait_for_job(self, host: str) -> None:
+        """Wait until no move of the guest runs from `host`, be it that one was asked to stop a moment ago."""
+        ...
+
+    def alone_at(self, *hosts: str) -> None:
+        """Do nothing when the guest runs nowhere but at one of `hosts`, and each host that may run it has answered.
+
+        Raises GuestOnTwoHosts, HypervisorUnavailable.
+        """
+        ...
+
+    def clear_leftover(self, fault: BelongsToAnother) -> None:
+        """Remove what the owner whom `fault` names has left of the guest. Raises it where that owner's work is not over."""
+        ...
+
     # -- writing
 
     def record(self, change: Change) -> None:
@@ -291,8 +306,8 @@ class Task(Protocol):
         """Return the backup of which this action makes a server. Raises ImageStoreFault."""
         ...
 
-    def drop_image(self) -> None:
-        """Delete the image of this action, record and bytes."""
+    def look_at_images(self, backup_type: str, keep: int) -> None:
+        """Ask the store for the backups that a rotation would count. Raises ImageStoreFault."""
         ...
 
     def rotate_images(self, backup_type: str, keep: int) -> None:

@@ -17,6 +17,7 @@ from servers.states import (
     TASK_EDGES,
     VM_EDGES,
     Edge,
+    ImageStatus,
     MigrationStatus,
     VmState,
 )
@@ -52,7 +53,11 @@ def apply(action: ActionRecord, change: Change) -> None:
     if change.image and action.image_id:
         image = Image.objects.select_for_update().get(pk=action.image_id)
         if _take(image, "status", _IMAGE[change.image]):
-            image.store("status")
+            fields = ["status"]
+            if image.status == ImageStatus.DELETED:
+                image.deleted_at = clock.now()
+                fields.append("deleted_at")
+            image.store(*fields)
     if change.charge and action.migration_id:
         claims.settle(action.server_id, action.migration_id, change.charge)
 

@@ -12,7 +12,8 @@ from django.conf import settings
 from servers import clock, policy
 from servers.actions import definitions
 from servers.actions.base import Exclusivity
-from servers.actions.task import MigrationFacts, ServerFacts
+from servers.actions.task import Charge, MigrationFacts, ServerFacts
+from servers.conductor import claims
 from servers.conductor.changes import set_migration_status, take_server_edges
 from servers.conductor.facts import migration_facts, server_facts
 from servers.conductor.fleet import finished_migration
@@ -20,7 +21,7 @@ from servers.errors import Refusal
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.policy import Context
-from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus
+from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus, MigrationStatus
 
 RESERVED_PROPERTIES = frozenset({"instance_uuid", "user_id", "image_type", "backup_type", "base_image_ref"})
 """What no caller can override, or its backups would escape rotation (CONTRACT F13)."""
@@ -95,7 +96,20 @@ class AcceptingDesk:
         fields = take_server_edges(self.row, (edge, "end_task"))
         self.row.progress = 0
         self.row.store(*fields, "progress")
+        self._settle_waiting_move()
         self._take_over()
+
+    def _settle_waiting_move(self) -> None:
+        """End a move that waits for its confirmation: the server is where it is, and owes no other host room.
+
+        The old copy is left to the reconciler, which removes it once it has seen that the guest is well.
+        """
+        waiting = Migration.objects.select_for_update().filter(
+            server=self.row, status=MigrationStatus.FINISHED
+        )
+        for migration in waiting:
+            migration.store(*set_migration_status(migration, ("set_error",)))
+            claims.settle(self.row.pk, migration.pk, Charge.MOVE)
 
     def _take_over(self) -> None:
         """Fence whoever runs an exclusive action; a worker will stop it, or complete it, without touching states."""
@@ -113,6 +127,7 @@ class AcceptingDesk:
             action.due_at = clock.now() + timedelta(seconds=min(1.0, settings.LEASE_TTL_S / 3))
             action.cancel_requested_at = action.cancel_requested_at or clock.now()
             action.overtaken_by = self.record
+            action.stalled_at, action.futile, action.progress_mark = None, 0, ""
             action.save(
                 update_fields=[
                     "status",
@@ -121,6 +136,9 @@ class AcceptingDesk:
                     "due_at",
                     "cancel_requested_at",
                     "overtaken_by",
+                    "stalled_at",
+                    "futile",
+                    "progress_mark",
                 ]
             )
 

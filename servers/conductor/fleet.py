@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from servers import clock
-from servers.drivers.base import Disk, Driver, Guest, HostRef, Nic, Route
+from servers.drivers.base import LOOKING, Disk, Driver, Fence, Guest, HostRef, Nic, Route
 from servers.drivers.simulated import Fleet as SimulatedFleet
 from servers.errors import NotSupported
 from servers.models import Host, Migration, NetworkInterface, Server, ServerDisk
@@ -27,16 +27,19 @@ def new_ref(name: str, driver: str, uri: str, domain_type: str) -> HostRef:
     return HostRef(name, driver, uri, domain_type)
 
 
-def driver_of(host: HostRef) -> Driver:
-    """Return the driver that speaks to `host`. Raises NotSupported where that driver is not installed."""
+def driver_of(host: HostRef, fence: Fence = LOOKING) -> Driver:
+    """Return the driver that speaks to `host`; without a fence it can only look.
+
+    Raises NotSupported where that driver is not installed.
+    """
     if host.driver == "simulated":
-        return SimulatedFleet(settings.SIMULATED_FLEET).driver(host)
+        return SimulatedFleet(settings.SIMULATED_FLEET).driver(host, fence)
     if host.driver == "libvirt":
-        return _libvirt_driver(host)
+        return _libvirt_driver(host, fence)
     raise NotSupported(host=host.name, verb=f"be reached: there is no driver {host.driver!r}")
 
 
-def _libvirt_driver(host: HostRef) -> Driver:
+def _libvirt_driver(host: HostRef, fence: Fence) -> Driver:
     """Return libvirt's driver of `host`. Raises NotSupported where the extra is not installed."""
     try:
         from servers.drivers.libvirt import LibvirtDriver, Settings  # noqa: PLC0415 - an extra
@@ -46,6 +49,7 @@ def _libvirt_driver(host: HostRef) -> Driver:
         raise NotSupported(host=host.name, verb=f"be reached: {LIBVIRT_MISSING}") from error
     return LibvirtDriver(
         host,
+        fence,
         Settings(
             timeout_s=settings.LIBVIRT_TIMEOUT_S,
             shutdown_s=settings.LIBVIRT_SHUTDOWN_TIMEOUT_S,

@@ -7,18 +7,15 @@ under lock and refuses when the token has moved on.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from servers import clock
@@ -27,7 +24,11 @@ from servers.errors import LeaseLost
 from servers.models import ActionRecord, Server
 from servers.states import HELD_ACTION_STATUSES, ActionStatus
 
-log = structlog.get_logger(__name__)
+LONGEST_DELAY_S = 300.0
+"""No action is put off for longer; what is due later than that was written by a clock that is wrong."""
+
+STALLED = "It made no progress in {attempts} attempts. Somebody has to look, and to decide. Last: {reason}"
+ENDED_EACH = "the worker ended in each attempt"
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,23 @@ class Lease:
 
 
 def claimable() -> Q:
-    """Return the condition for an action that may be claimed at this moment: due and held by nobody."""
+    """Return the condition for an action that may be claimed at this moment: due and held by nobody.
+
+    Times that lie further ahead than any that is ever written are due as well. After a step of the clock every
+    lease has one more TTL, in which its holder renews it.
+    """
     now = clock.now()
-    waiting = Q(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN], due_at__lte=now)
-    return waiting | Q(status=ActionStatus.RUNNING, lease_until__lt=now)
+    due = Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_S))
+    waiting = Q(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN], stalled_at=None) & due
+    if clock.stepped_within(settings.LEASE_TTL_S):
+        return waiting
+    return waiting | (Q(status=ActionStatus.RUNNING) & lease_is_over())
+
+
+def lease_is_over() -> Q:
+    """Return the condition for a lease that nobody renews."""
+    now = clock.now()
+    return Q(lease_until__lt=now) | Q(lease_until__gt=now + timedelta(seconds=10 * settings.LEASE_TTL_S))
 
 
 def has_its_turn() -> Q:
@@ -64,27 +78,42 @@ def known_definitions() -> Q:
 
 
 def claim(action: UUID, worker: str) -> Lease | None:
-    """Return the lease, or None when the action is not due, held by somebody, or has to wait its turn."""
-    now = clock.now()
+    """Return the lease, or None when the action is not due, held by somebody, or has to wait its turn.
+
+    One that has made no progress in too many attempts is claimed no more: it waits for a person.
+    """
     candidates = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), pk=action)
     if not candidates.exists():
         return None
     try:
         with transaction.atomic():
-            rows = ActionRecord.objects.filter(claimable(), pk=action).update(
-                status=ActionStatus.RUNNING,
-                attempt=F("attempt") + 1,
-                worker=worker,
-                lease_until=now + timedelta(seconds=settings.LEASE_TTL_S),
-                started_at=Coalesce("started_at", now),
-                updated_at=now,
-            )
-            if rows != 1:
-                return None
-            attempt = ActionRecord.objects.values_list("attempt", flat=True).get(pk=action)
+            attempt = _take(action, worker)
     except IntegrityError:  # one_exclusive_action_per_server: another one was quicker
         return None
-    return Lease(action, attempt, worker)
+    return None if attempt is None else Lease(action, attempt, worker)
+
+
+def _take(action: UUID, worker: str) -> int | None:
+    """Write the claim and count what came of the one before it; return the token, None where it is not to be had."""
+    now = clock.now()
+    rows = ActionRecord.objects.filter(claimable(), pk=action).update(
+        status=ActionStatus.RUNNING,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        lease_until=now + timedelta(seconds=settings.LEASE_TTL_S),
+        started_at=Coalesce("started_at", now),
+        updated_at=now,
+    )
+    if rows != 1:
+        return None
+    row = ActionRecord.objects.get(pk=action)
+    row.futile = row.futile + 1 if row.progress == row.progress_mark else 1
+    row.progress_mark = row.progress
+    row.save(update_fields=["futile", "progress_mark"])
+    if row.futile > settings.MAX_FUTILE_ATTEMPTS:
+        stall(Lease(action, row.attempt, worker), row.error_text or ENDED_EACH)
+        return None
+    return row.attempt
 
 
 @contextmanager
@@ -105,75 +134,38 @@ def fenced(lease: Lease) -> Iterator[ActionRecord]:
 
 def renew(lease: Lease) -> bool:
     """Hold the lease for another while; return False when it was lost."""
-    now = clock.now()
-    rows = ActionRecord.objects.filter(
-        pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING
-    ).update(lease_until=now + timedelta(seconds=settings.LEASE_TTL_S))
+    rows = _held(lease).update(lease_until=clock.now() + timedelta(seconds=settings.LEASE_TTL_S))
     return rows == 1
 
 
 def lose_sight(lease: Lease, reason: str) -> bool:
-    """Give the action up as unknown: its hypervisor is asked again later. Return False when the lease was lost."""
-    now = clock.now()
-    rows = ActionRecord.objects.filter(
-        pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING
-    ).update(
-        status=ActionStatus.UNKNOWN,
-        lease_until=None,
-        due_at=now + timedelta(seconds=settings.UNKNOWN_RETRY_S),
-        error_text=reason,
-        updated_at=now,
-    )
-    return rows == 1
+    """Give the action up as unknown: it is looked at again later, each time after a longer pause.
 
-
-def end_process() -> None:
-    """End this worker process: a driver call in it hangs and cannot be stopped otherwise."""
-    os._exit(75)
-
-
-class Heartbeat(threading.Thread):
-    """Renews a lease while its worker works, and gives the action up when the work makes no progress.
-
-    A call that hangs must not be healthy for ever: past the limit the outcome is unknown, and since a thread
-    cannot be stopped from outside, `on_hang` ends the process (its supervisor starts another one).
+    After too many attempts without progress it waits for a person instead. Return False when the lease was lost.
     """
+    futile = _held(lease).values_list("futile", flat=True).first() or 0
+    if futile >= settings.MAX_FUTILE_ATTEMPTS:
+        return stall(lease, reason)
+    delay_s = min(settings.UNKNOWN_RETRY_S * 2.0 ** max(futile - 1, 0), LONGEST_DELAY_S)
+    return _become_unknown(lease, reason, due_at=clock.now() + timedelta(seconds=delay_s))
 
-    def __init__(self, lease: Lease, on_hang: Callable[[], None] = end_process) -> None:
-        super().__init__(name=f"lease of {lease.action}", daemon=True)
-        self.lease = lease
-        self.on_hang = on_hang
-        self.interval_s = min(1.0, settings.LEASE_TTL_S / 3)
-        self.progress_at = clock.now()
-        self.stopped = threading.Event()
 
-    def beat(self) -> None:
-        """Take note that the work goes on."""
-        self.progress_at = clock.now()
+def stall(lease: Lease, reason: str) -> bool:
+    """Leave the action as unknown until somebody has judged it. Return False when the lease was lost."""
+    said = STALLED.format(attempts=settings.MAX_FUTILE_ATTEMPTS, reason=reason)
+    return _become_unknown(lease, said, stalled_at=clock.now())
 
-    def __enter__(self) -> Heartbeat:
-        self.start()
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.stopped.set()
-        self.join(timeout=5)
+def _become_unknown(lease: Lease, reason: str, **values: object) -> bool:
+    unknown = {"status": ActionStatus.UNKNOWN, "lease_until": None, "error_text": reason}
+    return _held(lease).update(**unknown, updated_at=clock.now(), **values) == 1
 
-    def run(self) -> None:
-        try:
-            while not self.stopped.wait(self.interval_s):
-                if clock.now() - self.progress_at > timedelta(seconds=settings.NO_PROGRESS_LIMIT_S):
-                    self.give_up()
-                    return
-                if not renew(self.lease):
-                    log.warning("lease.lost", action=str(self.lease.action), attempt=self.lease.attempt)
-                    return
-        finally:
-            connection.close()
 
-    def give_up(self) -> None:
-        """Mark the outcome unknown and end the process."""
-        limit = settings.NO_PROGRESS_LIMIT_S
-        lose_sight(self.lease, f"No progress in {limit:g} s; the hypervisor will be asked again.")
-        log.error("action.hangs", action=str(self.lease.action), limit_s=limit)
-        self.on_hang()
+def _held(lease: Lease) -> QuerySet[ActionRecord]:
+    return ActionRecord.objects.filter(pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING)
+
+
+def release(worker: str) -> int:
+    """Let the leases of a worker end whose process is known to be gone; return how many it had."""
+    held = ActionRecord.objects.filter(worker=worker, status=ActionStatus.RUNNING)
+    return held.update(lease_until=clock.now() - timedelta(seconds=0.001))

@@ -7,30 +7,36 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFault
+from django.db import connection
 
-from servers.actions.base import Step
+from servers.actions.base import Step, StepFunction
 from servers.actions.task import Change
 from servers.conductor import lease as leases
-from servers.conductor.lease import Heartbeat, Lease
+from servers.conductor.heartbeat import Heartbeat
+from servers.conductor.lease import Lease
 from servers.conductor.task import WorkingTask
+from servers.conductor.verdicts import Moment, Verdict, verdict_of
 from servers.errors import (
     ActionFault,
-    Cancelled,
     DriverFault,
     Fault,
     HypervisorTimeout,
     HypervisorUnavailable,
-    Later,
     LeaseLost,
-    MigrationAborted,
     Unforeseen,
+    fault_of,
 )
 from servers.models import ActionRecord
 
 log = structlog.get_logger(__name__)
 
-MAX_TRIES = 5
-"""How often a retryable fault puts an action back before it fails."""
+FALLBACK = Change(server=("set_error", "end_task"), migration=("set_error",))
+"""How an action ends whose definition cannot say it."""
+
+
+class NotUndone(Exception):
+    """A step that touches the guest could not be undone now, and it is not known what became of it."""
 
 
 def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
@@ -43,16 +49,45 @@ def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
 
 
 def work(lease: Lease, *, heartbeat: bool) -> None:
-    """Work on a claimed action. This is the worker loop: no fault leaves it."""
+    """Work on a claimed action. This is the worker loop: no fault leaves it.
+
+    Whatever is raised, by the end of an action as well, the action reaches a final state or is looked at again, a
+    bounded number of times. Where the database takes nothing, the lease runs out, and whoever has it next looks.
+    """
     with Heartbeat(lease) if heartbeat else nullcontext() as beat:
-        task = WorkingTask(lease, beat)
         try:
-            run_steps(task, task.definition.steps)
-            task.end("succeed", task.definition.finished(task))
+            attempt(WorkingTask(lease, beat))
         except LeaseLost:
             log.warning("action.lease_lost", action=str(lease.action), attempt=lease.attempt)
-        except Exception as error:  # noqa: BLE001 (the worker loop: every fault ends in the record)
-            settle(task, error)
+        except DatabaseFault as error:
+            log.warning("action.database_away", action=str(lease.action), reason=str(error))
+            let_go(lease, error)
+        except Exception as error:
+            log.error("action.unforeseen", action=str(lease.action), exc_info=error)
+            let_go(lease, error)
+
+
+def attempt(task: WorkingTask) -> None:
+    """Bring the action as far as it comes: through its steps, or through the undoing that was decided before."""
+    if task.row.verdict:
+        return conclude(task)
+    try:
+        run_steps(task, task.definition.steps)
+        task.end("succeed", task.definition.finished(task))
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 (the worker loop)
+        settle(task, error)
+
+
+def let_go(lease: Lease, error: Exception) -> None:
+    """Leave the action to be looked at again; a database that does not take even that is left alone."""
+    try:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        leases.lose_sight(lease, said(error))
+    except DatabaseFault as away:
+        log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
 
 
 def carry_out_in_request(action: UUID) -> None:
@@ -93,42 +128,47 @@ def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
         task.finish_step(step.name)
 
 
+def moment_of(task: WorkingTask) -> Moment:
+    """Return where the action stands, by its journal."""
+    begun, effective = task.row.begun, task.row.effective
+    current = next((step for step in task.definition.steps if step.name == task.row.step), None)
+    return Moment(
+        behind_switch=any(step.is_behind(begun, effective) for step in task.definition.steps),
+        touched=current is not None and current.touches_guest and current.name in effective,
+        checking=current is not None and current.in_request is not None,
+        cancelled=task.is_cancelled(),
+        tries=task.row.tries,
+    )
+
+
 def settle(task: WorkingTask, error: Exception) -> None:
     """Decide what a fault means, and write it; here alone a fault ends an action, or lets it wait."""
-    try:
-        if isinstance(error, Later):
-            task.put_back(error.facts["delay_s"])
-        elif is_unknown(task, error):
-            lose_sight(task, error)
-        elif isinstance(error, Cancelled) or (isinstance(error, MigrationAborted) and task.is_cancelled()):
-            undo(task)
-            task.end("cancel", task.definition.cancelled(task))
-        elif isinstance(error, Fault) and error.retryable and task.row.tries < MAX_TRIES:
-            task.put_back(2.0**task.row.tries, tries=task.row.tries + 1)
-        else:
-            fail(task, as_fault(error))
-    except LeaseLost:
-        log.warning("action.lease_lost", action=str(task.row.pk), attempt=task.lease.attempt)
-
-
-def current_step(task: WorkingTask) -> Step | None:
-    """Return the step that was running."""
-    return next((step for step in task.definition.steps if step.name == task.row.step), None)
-
-
-def is_unknown(task: WorkingTask, error: Exception) -> bool:
-    """Return whether the fault leaves open what became of the guest (laws 1 and 3)."""
-    if isinstance(error, HypervisorTimeout):
-        return True
-    step = current_step(task)
-    touched = step is not None and step.touches_guest
-    return touched and (isinstance(error, HypervisorUnavailable) or not isinstance(error, Fault))
+    if isinstance(error, DatabaseFault):
+        raise error  # the record cannot be asked, and the guest was not: the next attempt looks
+    verdict = verdict_of(error, moment_of(task))
+    if verdict is Verdict.WAIT:
+        task.put_back(error.facts["delay_s"] if isinstance(error, Fault) else 0)
+    elif verdict is Verdict.LOOK_AGAIN:
+        lose_sight(task, error)
+    elif verdict is Verdict.TRY_AGAIN:
+        task.put_back(2.0**task.row.tries, tries=task.row.tries + 1)
+    elif verdict is Verdict.CANCEL:
+        task.decide("cancel")
+        conclude(task)
+    else:
+        task.decide("fail", as_fault(error))
+        conclude(task)
 
 
 def lose_sight(task: WorkingTask, error: Exception) -> None:
     """Leave the action as unknown. Nothing is undone and nothing can be started until the hypervisor was asked."""
     log.error("action.unknown", action=str(task.row.pk), step=task.row.step, exc_info=error)
-    leases.lose_sight(task.lease, str(error) or type(error).__name__)
+    leases.lose_sight(task.lease, said(error))
+
+
+def said(error: Exception) -> str:
+    """Return what an error says of itself."""
+    return str(error) or type(error).__name__
 
 
 def as_fault(error: Exception) -> ActionFault:
@@ -136,30 +176,55 @@ def as_fault(error: Exception) -> ActionFault:
     if isinstance(error, ActionFault):
         return error
     log.error("action.unforeseen", exc_info=error)
-    return Unforeseen(message=str(error) or type(error).__name__)
+    return Unforeseen(message=said(error))
 
 
-def fail(task: WorkingTask, fault: ActionFault) -> None:
-    """Undo what was begun, and end the action with its reason."""
-    undo(task)
-    change: Change = task.definition.failed(task, fault)
-    log.info("action.failed", action=str(task.row.pk), code=fault.code, reason=str(fault))
-    task.end("fail", change, fault)
+def conclude(task: WorkingTask) -> None:
+    """Undo what was made, and end the action as it was decided. Where the undoing waits, the next attempt goes on."""
+    edge, fault = task.row.verdict["edge"], task.fault or fault_of(task.row.verdict)
+    try:
+        undo(task)
+    except NotUndone as error:
+        lose_sight(task, error)
+        return
+    try:
+        definition = task.definition
+        change = definition.failed(task, fault) if fault is not None else definition.cancelled(task)
+        task.end(edge, change, fault)
+    except (LeaseLost, DatabaseFault):
+        raise
+    except Exception as error:
+        log.error("action.end_unforeseen", action=str(task.row.pk), exc_info=error)
+        task.end("fail", FALLBACK, fault or Unforeseen(message=said(error)))
+    log.info("action.ended", action=str(task.row.pk), edge=edge, code=fault.code if fault else "")
 
 
 def undo(task: WorkingTask) -> None:
-    """Undo the begun steps in reverse; what cannot be undone now is written down and left.
+    """Undo the steps that may have made something, in reverse; behind the switch nothing is undone.
 
-    Behind the switch nothing is undone.
+    What cannot be undone now is written down and left, where it is no matter of the guest: the reconciler takes it
+    up. Where it is, and nobody knows what became of it, NotUndone is raised.
     """
-    steps = [step for step in task.definition.steps if step.name in task.row.begun]
+    effective = task.row.effective
+    steps = [step for step in task.definition.steps if step.name in effective]
     if any(step.forward_only for step in steps):
         return
     for step in reversed(steps):
-        if step.undo_with is None:
-            continue
-        try:
-            step.undo_with(task.definition, task)
-        except DriverFault as fault:
-            left = [*task.row.result.get("not_undone", []), f"{step.name}: {fault}"]
-            task.answer(not_undone=left)
+        if step.undo_with is not None:
+            undo_step(task, step, step.undo_with)
+            task.mark_undone(step.name)
+
+
+def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:
+    """Undo one step. Raises NotUndone where it has to be tried again."""
+    try:
+        undoing(task.definition, task)
+    except (LeaseLost, DatabaseFault):
+        raise
+    except Exception as error:
+        silent = isinstance(error, HypervisorTimeout | HypervisorUnavailable)
+        if step.touches_guest and (silent or not isinstance(error, Fault)):
+            raise NotUndone(f"{step.name} is not undone: {said(error)}") from error
+        if not isinstance(error, DriverFault):
+            log.error("action.not_undone", action=str(task.row.pk), step=step.name, exc_info=error)
+        task.not_undone(step.name, said(error))

@@ -52,8 +52,15 @@ def find_server(server_id: str, context: Context, *, deleted: bool = False) -> S
 
 
 def lock_server(server_id: UUID) -> Server:
-    """Return the server's row, read afresh and locked until the end of the transaction."""
-    return Server.objects.select_for_update(of=("self",)).select_related("host").get(uuid=server_id)
+    """Return the server's row, read afresh and locked until the end of the transaction.
+
+    Raises InstanceMissing for one that was deleted since it was found.
+    """
+    there = Server.objects.select_for_update(of=("self",)).select_related("host")
+    server = there.filter(uuid=server_id, deleted_at=None).first()
+    if server is None:
+        raise InstanceMissing(server=server_id)
+    return server
 
 
 def submit(

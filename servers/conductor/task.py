@@ -11,21 +11,35 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import Error as DatabaseFault
 from django.db.models import Count, Q
 
 from servers import clock
 from servers.actions import definitions
 from servers.actions.base import Action
 from servers.actions.task import Change, Limits, MigrationFacts, ServerFacts
-from servers.conductor import changes, choice, claims, events, images, sealing, whereabouts
+from servers.conductor import alone, changes, choice, claims, events, images, ownership, sealing, whereabouts
 from servers.conductor import progress as progress_of
 from servers.conductor.choice import select_hosts
 from servers.conductor.facts import migration_facts, server_facts
+from servers.conductor.fence import ActionFence
 from servers.conductor.fleet import KnownFleet, driver_of, guest_of, ref
-from servers.conductor.lease import Heartbeat, Lease, fenced, renew
-from servers.drivers.base import Disk, Driver, Guest, HostRef, MoveOptions, Progress, Saved, Snapshot
+from servers.conductor.heartbeat import Heartbeat
+from servers.conductor.lease import Lease, fenced, renew
+from servers.drivers.base import (
+    Disk,
+    Driver,
+    Guest,
+    HostRef,
+    JobKind,
+    MoveOptions,
+    Progress,
+    Saved,
+    Snapshot,
+)
 from servers.errors import (
     ActionFault,
+    BelongsToAnother,
     Cancelled,
     ComputeHostNotFound,
     DriverFault,
@@ -45,6 +59,7 @@ from servers.states import (
 log = structlog.get_logger(__name__)
 
 SLOT_RETRY_S = 2.0
+JOB_POLL_S = 0.5
 
 
 class WorkingTask:
@@ -57,6 +72,7 @@ class WorkingTask:
         self.heartbeat = heartbeat
         self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
         self.force_sent = False
+        self.fault: ActionFault | None = None
         self.row = ActionRecord.objects.get(pk=lease.action)
         self.definition: Action = definitions[self.row.slug]()
         self.params: Mapping[str, Any] = self.row.params
@@ -115,8 +131,8 @@ class WorkingTask:
         return memo
 
     @property
-    def begun(self) -> Sequence[str]:
-        return self.row.begun
+    def effective(self) -> Sequence[str]:
+        return self.row.effective
 
     def is_up(self, host: str) -> bool:
         return KnownFleet().is_up(host)
@@ -128,7 +144,15 @@ class WorkingTask:
         return ref(found)
 
     def driver(self, host: str) -> Driver:
-        return driver_of(self.host(host))
+        return driver_of(self.host(host), self.fence())
+
+    def fence(self) -> ActionFence:
+        """Return the proof that this attempt may still change something, in the name of what it belongs to."""
+        return ActionFence(
+            ownership.owner_of(self.row, makes_server=self.definition.makes_server),
+            self.prove,
+            self.prove_alone,
+        )
 
     def secret(self, name: str) -> str:
         return sealing.unseal(self.row.sealed)[name]
@@ -157,6 +181,59 @@ class WorkingTask:
         self.row.finish(name)
         self.write(steps=self.row.steps)
 
+    def prove(self) -> None:
+        """Hold the lease anew, and write down that the step which runs may have made something.
+
+        Raises LeaseLost. It is asked directly before each effect, so it is the database that is asked, not a memory.
+        """
+        if self.heartbeat is not None and self.heartbeat.is_lost:
+            raise LeaseLost
+        if self.row.verdict or self.row.step in self.row.effective:
+            if not renew(self.lease):
+                raise LeaseLost
+            return
+        with fenced(self.lease):
+            self._take_effect()
+
+    def _take_effect(self) -> None:
+        """Write down, in the caller's transaction, that the step which runs has an effect."""
+        if self.row.step and not self.row.verdict and self.row.step not in self.row.effective:
+            self.row.mark(self.row.step, "effect")
+            self._save(steps=self.row.steps)
+
+    def prove_alone(self, host: str) -> None:
+        """Do nothing when the guest may be started on `host`. Raises GuestOnTwoHosts, HypervisorUnavailable."""
+        self.prove()
+        alone.refuse_elsewhere(self._server(), {host}, self._must_answer())
+
+    def alone_at(self, *hosts: str) -> None:
+        alone.refuse_elsewhere(self._server(), set(hosts), self._must_answer())
+
+    def _must_answer(self) -> set[str]:
+        """Return the hosts that may run the guest as far as is known: silence of one of them keeps it down."""
+        arriving = {step.name for step in self.definition.steps if step.arrives} & set(self.row.effective)
+        server = self._server()
+        hosts = {self.source, server.host.name if server.host else ""}
+        if arriving and self.row.migration_id is not None:
+            hosts.add(self._migration().dest_compute)
+        answered_for = {name for said in self.row.judgements for name in said.get("dead_hosts", [])}
+        return hosts - {""} - answered_for
+
+    def decide(self, edge: str, fault: ActionFault | None = None) -> None:
+        """Write down how the action ends, before anything is undone: whoever goes on does not decide anew."""
+        self.fault = fault
+        said = {"code": fault.code, "text": str(fault)} if fault is not None else {}
+        self.write(verdict={"edge": edge, **said})
+
+    def mark_undone(self, name: str) -> None:
+        """Write down that a step is undone."""
+        self.row.mark(name, "undone")
+        self.write(steps=self.row.steps)
+
+    def not_undone(self, name: str, reason: str) -> None:
+        """Write down what could not be undone."""
+        self.answer(not_undone=[*self.row.result.get("not_undone", []), f"{name}: {reason}"])
+
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})
 
@@ -165,6 +242,7 @@ class WorkingTask:
 
     def record(self, change: Change) -> None:
         with fenced(self.lease):
+            self._take_effect()
             changes.apply(self.row, change)
 
     def beat(self) -> None:
@@ -190,7 +268,7 @@ class WorkingTask:
         self.open_event(name, host)
         try:
             yield
-        except (LeaseLost, Later, HypervisorTimeout):
+        except (LeaseLost, Later, HypervisorTimeout, DatabaseFault):
             raise  # the event is not over: whoever comes next goes on with it
         except Fault as fault:
             self._close(name, host, fault)
@@ -259,6 +337,7 @@ class WorkingTask:
 
     def claim(self, host: str) -> None:
         with fenced(self.lease):
+            self._take_effect()
             claims.claim(self.row.server_id, host)
 
     def release(self) -> None:
@@ -282,6 +361,24 @@ class WorkingTask:
     def place_disk(self, host: str, disk: Disk) -> None:
         with fenced(self.lease):
             changes.place_disk(self.row.server_id, host, disk)
+
+    def clear_leftover(self, fault: BelongsToAnother) -> None:
+        owner = UUID(fault.facts["owner"])
+        if not ownership.is_over(owner):
+            raise fault
+        fence = ActionFence(owner, self.prove, self.prove_alone)
+        driver_of(self.host(fault.facts["host"]), fence).disown(self.guest)
+        log.info(
+            "action.leftover_cleared", action=str(self.row.pk), host=fault.facts["host"], owner=str(owner)
+        )
+
+    def wait_for_job(self, host: str) -> None:
+        driver = self.driver(host)
+        while (found := driver.find_guest(self.row.server_id)) and found.job is JobKind.LIVE_MIGRATION:
+            self.beat()
+            if not renew(self.lease):
+                raise LeaseLost
+            clock.sleep(JOB_POLL_S)
 
     def guest_host(self, *hosts: str) -> str | None:
         return whereabouts.guest_host(self._server(), {name: self.driver(name) for name in hosts})
@@ -328,6 +425,7 @@ class WorkingTask:
         return images.store().place(self._image_id())
 
     def keep_image(self, snapshot: Snapshot) -> None:
+        self.prove()
         size = images.commit(self._image_id(), snapshot)
         with fenced(self.lease):
             images.activate(self._image_id(), snapshot, size, self.host(self.source).driver)
@@ -335,29 +433,31 @@ class WorkingTask:
     def saved(self) -> Saved:
         return images.saved(self._image_id())
 
-    def drop_image(self) -> None:
-        with fenced(self.lease):
-            images.mark_deleted(self._image_id())
-        images.discard(self._image_id())
+    def look_at_images(self, backup_type: str, keep: int) -> None:
+        seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
+        self.remember(images=seen.as_data())
 
     def rotate_images(self, backup_type: str, keep: int) -> None:
-        seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
-        with fenced(self.lease):
-            gone = images.rotate(self.row.server_id, backup_type, keep, seen, newest=self._image_id())
-        for image in {*gone, *seen.lost}:
-            images.discard(image)
-        self.answer(rotated_out=[str(image) for image in gone])
+        if "rotated_out" not in self.row.result:
+            seen = images.Survey.of_data(self.row.memo["images"])
+            with fenced(self.lease):
+                gone = images.rotate(self.row.server_id, backup_type, keep, seen, newest=self._image_id())
+                self._take_effect()
+                self._save(result={**self.row.result, "rotated_out": [str(image) for image in gone]})
+        for image in {*self.row.result["rotated_out"], *self.row.memo["images"]["lost"]}:
+            images.discard(UUID(image))
 
     # -------------------------------------------------------------------------------------------- ends
 
     def put_back(self, delay_s: float, *, tries: int | None = None) -> None:
-        """Let the action wait; it comes to its turn again when it is due."""
+        """Let the action wait; it comes to its turn again when it is due. That is no attempt without progress."""
         with fenced(self.lease) as row:
             row.take("put_back")
             row.lease_until = None
             row.due_at = clock.now() + timedelta(seconds=delay_s)
             row.tries = row.tries if tries is None else tries
-            row.save(update_fields=["status", "lease_until", "due_at", "tries"])
+            row.progress_mark = ""
+            row.save(update_fields=["status", "lease_until", "due_at", "tries", "progress_mark"])
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
         """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
@@ -371,7 +471,7 @@ class WorkingTask:
             row.message = "Error" if edge == "fail" else ""
             row.error_code, row.error_text = (fault.code, str(fault)) if fault else ("", "")
             row.sealed = row.step = ""
-            row.lease_until = None
+            row.lease_until = row.stalled_at = None
             row.finished_at = row.updated_at = clock.now()
             row.progress_percent = 100 if edge == "succeed" else row.progress_percent
             row.save(
@@ -383,8 +483,11 @@ class WorkingTask:
                     "sealed",
                     "step",
                     "lease_until",
+                    "stalled_at",
                     "finished_at",
                     "updated_at",
                     "progress_percent",
                 ]
             )
+        if change.image == "delete_image" and self.row.image_id is not None:
+            images.discard(self.row.image_id)

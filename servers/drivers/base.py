@@ -385,9 +385,9 @@ class Restore(ABC):
 
     @abstractmethod
     def discard(self, guest: Guest) -> None:
-        """Remove what `make` has begun and not finished. Does nothing where nothing is left.
+        """Remove what `make` has begun or made, the guest as well. Does nothing where nothing is left.
 
-        A guest that runs is not touched. Raises DriverFault then.
+        A guest that this owner has not made is not touched. Raises DriverFault then.
         """
 
 
@@ -431,3 +431,12 @@ class Driver(ABC):
     @abstractmethod
     def list_guests(self) -> list[FoundGuest]:
         """Return every guest that is defined on this host."""
+
+    @abstractmethod
+    def disown(self, guest: Guest) -> None:
+        """Give up what the fence's owner has left of the guest on this host, when its work is over.
+
+        What was prepared or copied here for a guest that is not defined here is removed, a backup or a copy that runs
+        is ended. A guest that is defined here stays as it is: only the mark of the owner is taken off. Does nothing
+        where nothing is the owner's.
+        """

@@ -49,6 +49,15 @@ class ActionRecord(ActionMachine):
 
     attempt = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0, help_text="How often a retryable fault put it back.")
+    futile = models.PositiveIntegerField(default=0, help_text="Attempts in a row without any progress.")
+    progress_mark = models.CharField(max_length=64, blank=True, help_text="How far it was at the last claim.")
+    stalled_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it waits for somebody to judge it."
+    )
+    verdict = models.JSONField(
+        default=dict, blank=True, help_text="How it is to end once all is undone: edge, code and text."
+    )
+    judgements = models.JSONField(default=list, blank=True, help_text="Who has judged it, how, and why.")
     worker = models.CharField(max_length=128, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(default=clock.now, db_index=True)
@@ -94,12 +103,20 @@ class ActionRecord(ActionMachine):
     def begin(self, step: str) -> None:
         """Note that a step begins; does nothing where it was begun before."""
         if step not in self.begun:
-            self.steps = [*self.steps, {"name": step, "began": clock.now().isoformat(), "ended": None}]
+            entry = {"name": step, "began": clock.now().isoformat(), "effect": None, "ended": None}
+            self.steps = [*self.steps, entry]
 
     def finish(self, step: str) -> None:
         """Note that a step is done."""
+        self.mark(step, "ended")
+
+    def mark(self, step: str, fact: str) -> None:
+        """Note when a step had its first "effect", "ended", or was "undone"; the first time counts."""
         now = clock.now().isoformat()
-        self.steps = [{**known, "ended": now} if known["name"] == step else known for known in self.steps]
+        self.steps = [
+            {**known, fact: known.get(fact) or now} if known["name"] == step else known
+            for known in self.steps
+        ]
 
     @property
     def begun(self) -> list[str]:
@@ -110,6 +127,24 @@ class ActionRecord(ActionMachine):
     def done(self) -> list[str]:
         """The names of the steps that are done, in order."""
         return [step["name"] for step in self.steps if step["ended"]]
+
+    @property
+    def effective(self) -> list[str]:
+        """The names of the steps that may have made something which is not undone, in order.
+
+        An entry of an older version does not say so: there each step that was begun counts.
+        """
+        return [
+            step["name"]
+            for step in self.steps
+            if step.get("effect", step["began"]) and not step.get("undone")
+        ]
+
+    @property
+    def progress(self) -> str:
+        """How far the action is, in a form that changes with each step in its journal and each percent of a job."""
+        facts = sum(1 for step in self.steps for value in step.values() if value)
+        return f"{facts} {self.progress_percent} {self.overtaken_by_id or ''}"
 
 
 class ActionEvent(models.Model):

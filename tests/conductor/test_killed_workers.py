@@ -20,7 +20,7 @@ from servers.clock import VirtualClock
 from servers.conductor import lease, task
 from servers.conductor.fleet import driver_of
 from servers.conductor.work import run_until_idle
-from servers.drivers.base import HostRef
+from servers.drivers.base import Fence, HostRef
 from servers.models import ActionRecord, Migration, Server
 from servers.states import ActionStatus
 from tests.small_fleet import SmallFleet
@@ -78,8 +78,8 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> KillSwitch:
     switch = KillSwitch()
     fenced = lease.fenced
 
-    def mortal_driver(host: HostRef) -> Any:
-        return Mortal(driver_of(host), switch)
+    def mortal_driver(host: HostRef, fence: Fence) -> Any:
+        return Mortal(driver_of(host, fence), switch)
 
     @contextmanager
     def mortal_write(held: lease.Lease) -> Iterator[ActionRecord]:

@@ -11,7 +11,8 @@ from django.db import IntegrityError, transaction
 from servers import clock
 from servers.clock import VirtualClock
 from servers.conductor import lease as leases
-from servers.conductor.lease import Heartbeat, claim, fenced, renew
+from servers.conductor.heartbeat import Heartbeat
+from servers.conductor.lease import claim, fenced, renew
 from servers.errors import LeaseLost
 from servers.models import ActionRecord, Server
 from servers.states import ActionStatus
@@ -131,11 +132,13 @@ def test_work_without_progress_becomes_unknown_and_ends_its_process(
     lease = claim(action.pk, "a")
     ended = []
     assert lease
-    heartbeat = Heartbeat(lease, on_hang=lambda: ended.append(True))
+    heartbeat = Heartbeat(lease, on_end=lambda: ended.append(True))
     heartbeat.interval_s = 0
     clock.sleep(settings.NO_PROGRESS_LIMIT_S + 1)
-    monkeypatch.setattr(leases.connection, "close", lambda: None)
-    heartbeat.run()
+    heartbeat.renewed_at = clock.monotonic()
+    monkeypatch.setattr(heartbeat, "_say", lambda reason: leases.lose_sight(lease, reason))
+    heartbeat.give_up_in_this_thread = True
+    heartbeat.watch()
     action.refresh_from_db()
     assert (action.status, ended) == (ActionStatus.UNKNOWN, [True])
     assert "No progress" in action.error_text

@@ -19,6 +19,7 @@ from servers.drivers.base import (
     Backup,
     ColdMigration,
     Driver,
+    Fence,
     FoundGuest,
     Guest,
     GuestAgent,
@@ -34,6 +35,7 @@ from servers.drivers.base import (
 )
 from servers.errors import (
     BackupFailed,
+    BelongsToAnother,
     DriverFault,
     GuestNotFound,
     GuestOnTwoHosts,
@@ -42,6 +44,7 @@ from servers.errors import (
     UnableToMigrateToSelf,
 )
 from servers.states import PowerState
+from tests.drivers.fences import ANOTHER, Trusting
 
 
 class Lab(Protocol):
@@ -53,8 +56,8 @@ class Lab(Protocol):
     slow: MoveOptions
     """Options with which a move takes some seconds."""
 
-    def driver(self, host: HostRef) -> Driver:
-        """Return a new driver, as another process would have it."""
+    def driver(self, host: HostRef, fence: Fence | None = None) -> Driver:
+        """Return a new driver, as another process would have it, opened in the name of `fences.OWNER` if none is given."""
         ...
 
     def heartbeat(self) -> int:
@@ -107,26 +110,26 @@ def until_taken(ask: Callable[[], bool]) -> OnProgress:
     return on_progress
 
 
-def live(lab: Lab, host: HostRef) -> LiveMigration:
-    ability = lab.driver(host).live_migration
+def live(lab: Lab, host: HostRef, fence: Fence | None = None) -> LiveMigration:
+    ability = lab.driver(host, fence).live_migration
     assert ability is not None
     return ability
 
 
-def cold(lab: Lab, host: HostRef) -> ColdMigration:
-    ability = lab.driver(host).cold_migration
+def cold(lab: Lab, host: HostRef, fence: Fence | None = None) -> ColdMigration:
+    ability = lab.driver(host, fence).cold_migration
     assert ability is not None
     return ability
 
 
-def backup(lab: Lab) -> Backup:
-    ability = lab.driver(lab.source).backup
+def backup(lab: Lab, fence: Fence | None = None) -> Backup:
+    ability = lab.driver(lab.source, fence).backup
     assert ability is not None
     return ability
 
 
-def restore(lab: Lab) -> Restore:
-    ability = lab.driver(lab.destination).restore
+def restore(lab: Lab, fence: Fence | None = None) -> Restore:
+    ability = lab.driver(lab.destination, fence).restore
     assert ability is not None
     return ability
 
@@ -184,10 +187,10 @@ def move(lab: Lab, on_progress: OnProgress = ignore, options: MoveOptions | None
     )
 
 
-def move_cold(lab: Lab, *, power_on: bool = True) -> PowerState:
+def move_cold(lab: Lab, fence: Fence | None = None, *, power_on: bool = True) -> PowerState:
     """Move the guest while it is off."""
-    cold(lab, lab.source).move_disk_and_power_off(lab.guest, lab.destination, ignore)
-    return cold(lab, lab.destination).finish(lab.guest, lab.source, power_on=power_on)
+    cold(lab, lab.source, fence).move_disk_and_power_off(lab.guest, lab.destination, ignore)
+    return cold(lab, lab.destination, fence).finish(lab.guest, lab.source, power_on=power_on)
 
 
 class HostContract:
@@ -445,7 +448,7 @@ class ColdMigrationContract:
         move_cold(lab)
         cold(lab, lab.destination).discard(lab.guest)
         cold(lab, lab.source).finish_revert(lab.guest, power_on=True)
-        assert move_cold(lab) is PowerState.RUNNING
+        assert move_cold(lab, Trusting(ANOTHER)) is PowerState.RUNNING
         assert power(lab, lab.source) is PowerState.SHUTDOWN
 
     def test_a_guest_that_is_off_already_is_powered_off(self, lab: Lab) -> None:
@@ -561,9 +564,20 @@ class RestoreContract:
         assert found_restored(lab) is None
         assert lab.disk_md5(lab.destination, RESTORED) is None
 
-    def test_what_is_finished_is_not_discarded(self, lab: Lab, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("power_on", [False, True])
+    def test_a_guest_that_was_made_is_discarded_with_its_disk(
+        self, lab: Lab, tmp_path: Path, power_on: bool
+    ) -> None:
+        restore(lab).make(new_guest(lab), saved(lab, tmp_path), ignore, power_on=power_on)
+        for _ in range(2):
+            restore(lab).discard(new_guest(lab))
+            assert found_restored(lab) is None
+            assert lab.disk_md5(lab.destination, RESTORED) is None
+
+    def test_a_guest_that_another_one_has_made_is_not_discarded(self, lab: Lab, tmp_path: Path) -> None:
         restore(lab).make(new_guest(lab), saved(lab, tmp_path), ignore, power_on=False)
-        restore(lab).discard(new_guest(lab))
+        with pytest.raises(BelongsToAnother):
+            restore(lab, Trusting(ANOTHER)).discard(new_guest(lab))
         assert found_restored(lab) is not None
         assert lab.disk_md5(lab.destination, RESTORED) is not None
 

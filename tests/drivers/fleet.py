@@ -6,9 +6,10 @@ from pathlib import Path
 from uuid import UUID
 
 from servers import clock
-from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic, Pool, Route
+from servers.drivers.base import Disk, Fence, Guest, HostRef, MoveOptions, Nic, Pool, Route
 from servers.drivers.simulated import Fleet, SimulatedDriver
 from servers.states import PowerState
+from tests.drivers.fences import Trusting
 
 MIB = 1024**2
 GIB = 1024**3
@@ -51,8 +52,8 @@ class SimulatedLab:
         self.destination = self.fleet.add_host("node2")
         self.fleet.add_guest("node1", GUEST, agent=True, dirty_rate_bytes_s=20 * MIB)
 
-    def driver(self, host: HostRef) -> SimulatedDriver:
-        return Fleet(self.fleet.path).driver(host)
+    def driver(self, host: HostRef, fence: Fence | None = None) -> SimulatedDriver:
+        return Fleet(self.fleet.path).driver(host, fence or Trusting())
 
     def heartbeat(self) -> int:
         return self.fleet.heartbeat(GUEST.uuid)

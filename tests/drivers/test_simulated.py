@@ -41,6 +41,7 @@ from tests.drivers.contract import (
     power,
     prepare,
 )
+from tests.drivers.fences import ANOTHER, Trusting
 from tests.drivers.fleet import DISKLESS, GUEST, MIB, SimulatedLab
 
 
@@ -68,7 +69,7 @@ def test_a_host_that_nobody_added_does_not_answer(lab: SimulatedLab) -> None:
 def test_a_store_that_cannot_be_read_is_a_host_that_does_not_answer(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "store")
     host = fleet.add_host("node1")
-    driver = fleet.driver(host)
+    driver = fleet.driver(host, Trusting())
     fleet.path.unlink()
     fleet.path.mkdir()
     with pytest.raises(HypervisorUnavailable, match="store"):
@@ -349,7 +350,8 @@ def test_what_the_guest_wrote_since_an_old_copy_is_copied_anew(lab: SimulatedLab
     cold(lab, lab.source).finish_revert(GUEST, power_on=True)
     lab.fleet.write_disk("node1", GUEST.uuid, "newer")
     cold(lab, lab.source).power_off(GUEST)
-    cold(lab, lab.source).move_disk_and_power_off(GUEST, lab.destination, ignore)
+    lab.driver(lab.destination).disown(GUEST)
+    cold(lab, lab.source, Trusting(ANOTHER)).move_disk_and_power_off(GUEST, lab.destination, ignore)
     assert lab.disk_md5(lab.destination) == lab.disk_md5(lab.source)
 
 
@@ -522,7 +524,7 @@ def test_a_booting_guest_is_asked_again_later(lab: SimulatedLab) -> None:
 def test_an_agent_needs_its_time_after_a_start(lab: SimulatedLab) -> None:
     slow = replace(DISKLESS, name="slow")
     lab.fleet.add_guest("node1", slow, PowerState.SHUTDOWN, agent=True, agent_boot_s=30)
-    cold(lab, lab.source).finish_revert(slow, power_on=True)
+    lab.fleet.start_guest("node1", slow)
     with pytest.raises(AgentNotReady):
         agent(lab).reset_network(slow)
     lab.wait(30)

@@ -82,6 +82,7 @@ ASK: dict[str, Ask] = {
     "discard_restore": lambda lab, host, _: lab.driver(host).restore.discard(GUEST),
     "inject_network_info": lambda lab, _host, _: agent(lab).inject_network_info(GUEST),
     "reset_network": lambda lab, _host, _: agent(lab).reset_network(GUEST),
+    "disown": lambda lab, host, _: lab.driver(host).disown(GUEST),
     "set_admin_password": lambda lab, _host, _: agent(lab).set_admin_password(GUEST, "secret"),
 }
 

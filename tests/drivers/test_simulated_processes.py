@@ -22,13 +22,14 @@ import sys
 from servers.drivers.base import HostRef, MoveOptions
 from servers.drivers.simulated import Fleet
 from servers.errors import Fault
+from tests.drivers.fences import Trusting
 from tests.drivers.fleet import GUEST
 fleet = Fleet(sys.argv[1])
 def at(name):
     return HostRef(name, "simulated", f"simulated:///{name}")
 """
 MOVE = """
-fleet.driver(at("node1")).live_migration.move(
+fleet.driver(at("node1"), Trusting()).live_migration.move(
     GUEST,
     at("node2"),
     MoveOptions(bandwidth_mib_s=300),
@@ -39,7 +40,7 @@ print("moved", flush=True)
 """
 START = """
 try:
-    fleet.driver(at(sys.argv[2])).cold_migration.finish_revert(GUEST, power_on=True)
+    fleet.start_guest(sys.argv[2], GUEST)
     print("started")
 except Fault as fault:
     print(fault.code)

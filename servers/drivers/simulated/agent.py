@@ -49,6 +49,7 @@ class SimulatedGuestAgent(Seat, GuestAgent):
             raise AgentNotReady(guest=guest.name)
 
     def _write(self, db: sqlite3.Connection, guest: Guest, change: str, *values: str) -> None:
+        self.fence.prove()
         db.execute(
             f"UPDATE guest SET {change} WHERE host = ? AND uuid = ?", (*values, self.name, str(guest.uuid))
         )

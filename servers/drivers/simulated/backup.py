@@ -61,6 +61,8 @@ class SimulatedBackup(Seat, Backup):
         with self.asked("discard_backup"), self.truth() as db:
             last = self._newest(db, guest)
             if last is not None and last.outcome is Outcome.RUNNING:
+                self.check_owner(last.owner, guest)
+                self.fence.prove()
                 jobs.fail(db, last, "it was given up", at=seconds())
 
     def _begin(self, db: sqlite3.Connection, guest: Guest, target: str) -> Job:
@@ -73,6 +75,8 @@ class SimulatedBackup(Seat, Backup):
         if last is not None and last.target == target and last.outcome in {Outcome.RUNNING, Outcome.DONE}:
             return last
         if last is not None and last.outcome is Outcome.RUNNING:
+            self.check_owner(last.owner, guest)
+            self.fence.prove()
             jobs.fail(db, last, "a backup to another file has taken its place", at=seconds())
         elif jobs.running(db, guest.uuid) is not None:
             raise BackupFailed(reason="another job runs for the guest")
@@ -85,7 +89,17 @@ class SimulatedBackup(Seat, Backup):
             "consistent": consistent,
             "agent": here["agent"],
         }
-        return jobs.begin(db, JobKind.BACKUP, guest, self.name, plan, target=target, facts=facts)
+        self.fence.prove()
+        return jobs.begin(
+            db,
+            JobKind.BACKUP,
+            guest,
+            self.name,
+            plan,
+            owner=str(self.fence.owner),
+            target=target,
+            facts=facts,
+        )
 
     def _newest(self, db: sqlite3.Connection, guest: Guest) -> Job | None:
         """Return the guest's newest backup here, unless its end was seen by the one who had asked for it."""

@@ -42,6 +42,7 @@ def add_disk(
     place: str,
     *,
     content: str | None = None,
+    owner: str = "",
 ) -> None:
     """Give the guest a disk on this host: the volume that is in that place already, else a new one.
 
@@ -63,6 +64,7 @@ def add_disk(
         "pool": disk.pool,
         "place": place,
         "path": disk.path,
+        "owner": owner,
     }
     insert(db, "volume", volume, otherwise="IGNORE")
     insert(db, "disk", row)
@@ -143,14 +145,14 @@ def to_copy(db: sqlite3.Connection, source: str, destination: str, guest: str) -
     return [disk for disk, pool in found if pool is None or pool["place"] != disk["place"]]
 
 
-def lay(db: sqlite3.Connection, source: str, destination: str, guest: str) -> None:
+def lay(db: sqlite3.Connection, source: str, destination: str, guest: str, *, owner: str = "") -> None:
     """Give the guest its disks at `destination`: the same volumes where they are shared, else empty ones."""
     db.execute("DELETE FROM disk WHERE host = ? AND guest = ?", (destination, guest))
     for disk, pool in landings(db, source, destination, guest):
         if pool is None:
             continue
         landed = Disk(disk["device"], disk["path"], pool["name"], disk["size_bytes"], 0, disk["format"])
-        add_disk(db, destination, guest, disk["position"], landed, pool["place"], content="")
+        add_disk(db, destination, guest, disk["position"], landed, pool["place"], content="", owner=owner)
 
 
 def fill(db: sqlite3.Connection, source: str, destination: str, guest: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
-from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
-from servers.drivers.simulated import disks, guests, outages
+from servers.drivers.base import LOOKING, Driver, Fence, FoundGuest, Guest, HostInfo, HostRef, JobKind
+from servers.drivers.simulated import disks, guests, jobs, outages, owners
 from servers.drivers.simulated.agent import SimulatedGuestAgent
 from servers.drivers.simulated.backup import SimulatedBackup
 from servers.drivers.simulated.cold import SimulatedColdMigration
@@ -25,14 +25,14 @@ class SimulatedDriver(Driver):
     restore: SimulatedRestore
     agent: SimulatedGuestAgent
 
-    def __init__(self, host: HostRef, path: Path) -> None:
-        super().__init__(host)
-        self.seat = Seat(path, host)
-        self.live_migration = SimulatedLiveMigration(path, host)
-        self.cold_migration = SimulatedColdMigration(path, host)
-        self.backup = SimulatedBackup(path, host)
-        self.restore = SimulatedRestore(path, host)
-        self.agent = SimulatedGuestAgent(path, host)
+    def __init__(self, host: HostRef, path: Path, fence: Fence = LOOKING) -> None:
+        super().__init__(host, fence)
+        self.seat = Seat(path, host, fence)
+        self.live_migration = SimulatedLiveMigration(path, host, fence)
+        self.cold_migration = SimulatedColdMigration(path, host, fence)
+        self.backup = SimulatedBackup(path, host, fence)
+        self.restore = SimulatedRestore(path, host, fence)
+        self.agent = SimulatedGuestAgent(path, host, fence)
 
     def describe(self) -> HostInfo:
         with self.seat.asked("describe"), self.seat.truth() as db:
@@ -57,3 +57,25 @@ class SimulatedDriver(Driver):
         with self.seat.asked("list_guests"), self.seat.truth() as db:
             found = db.execute("SELECT * FROM guest WHERE host = ? ORDER BY name", (self.seat.name,))
             return [guests.describe(db, r, seconds()) for r in found.fetchall()]
+
+    def disown(self, guest: Guest) -> None:
+        with self.seat.asked("disown"), self.seat.truth() as db:
+            here, owner, name = (
+                guests.row(db, self.seat.name, guest.uuid),
+                str(self.fence.owner),
+                self.seat.name,
+            )
+            job = jobs.running(db, guest.uuid)
+            mine = job is not None and job.owner == owner and name in {job.source, job.destination}
+            if job is not None and mine and job.kind is not JobKind.LIVE_MIGRATION:
+                self.fence.prove()
+                jobs.fail(db, job, "it was given up", at=seconds())
+            if here is None and owners.of_disks(db, name, guest) == owner:
+                self.fence.prove()
+                disks.drop(db, name, str(guest.uuid))
+            elif here is not None and here["owner"] == owner:
+                self.fence.prove()
+                if not here["prepared_only"]:
+                    owners.give(db, name, guest, self.fence, owners.Role.NONE)
+                elif job is None:
+                    guests.remove(db, name, guest.uuid)

@@ -46,6 +46,7 @@ VERBS = frozenset(
         "inject_network_info",
         "reset_network",
         "set_admin_password",
+        "disown",
     }
 )
 """The verbs by the names that Nova gives them; behind each its name in `drivers/base.py` where that differs."""
@@ -150,7 +151,7 @@ def asked(path: Path, verb: str, host: HostRef) -> Iterator[None]:
         if fault is not None and fault.mode is FaultMode.LOSE:
             outages.lose(db, name, seconds())
     if fault is not None and fault.mode is FaultMode.LOSE:
-        raise errors.HypervisorUnavailable
+        raise errors.HostUnreachable
     if fault is not None and fault.mode in {FaultMode.REFUSE, FaultMode.HANG}:
         fault.strike(verb, host)
     yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from servers.drivers.base import Guest, HostRef, Pool
+from servers.drivers.base import LOOKING, Fence, Guest, HostRef, Pool
 from servers.drivers.simulated import disks, faults, guests, jobs, outages
 from servers.drivers.simulated.driver import SimulatedDriver
 from servers.drivers.simulated.faults import FaultMode
@@ -30,9 +30,9 @@ class Fleet(Readings):
         self.path = Path(path)
         create(self.path)
 
-    def driver(self, host: HostRef) -> SimulatedDriver:
+    def driver(self, host: HostRef, fence: Fence = LOOKING) -> SimulatedDriver:
         """Return the driver of a host, by the path of its URI (`simulated:///node1`)."""
-        return SimulatedDriver(host, self.path)
+        return SimulatedDriver(host, self.path, fence)
 
     # what there is
 

@@ -6,7 +6,7 @@ import sqlite3
 from uuid import UUID
 
 from servers.drivers.base import FoundGuest, Guest, JobKind, Nic
-from servers.drivers.simulated import disks
+from servers.drivers.simulated import disks, owners
 from servers.drivers.simulated.store import insert
 from servers.errors import GuestNotFound, GuestOnTwoHosts
 from servers.states import PowerState
@@ -136,6 +136,7 @@ def switch(
         memory["run_s"] += paused_at - here["running_since"]
     runs = here["power_state"] == PowerState.RUNNING
     db.execute("DELETE FROM guest WHERE host = ? AND uuid = ?", (source, uuid))
+    db.execute("UPDATE guest SET role = 'ended' WHERE host = ? AND uuid = ?", (destination, uuid))
     names = CARRIED_WITH_MEMORY.split(", ")
     db.execute(
         f"UPDATE guest SET prepared_only = 0, running_since = ?, {', '.join(f'{n} = ?' for n in names)}"
@@ -183,4 +184,5 @@ def describe(db: sqlite3.Connection, found: sqlite3.Row, now: float) -> FoundGue
         disks=disks.disks(db, found["host"], found["uuid"]),
         nics=nics(db, found["uuid"]),
         prepared_only=bool(found["prepared_only"]),
+        owner="" if found["owner"] == owners.ANYBODY else found["owner"],
     )

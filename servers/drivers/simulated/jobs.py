@@ -36,6 +36,7 @@ class Job:
     outcome: Outcome
     reason: str
     switched: bool
+    owner: str
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def begin(
     source: str,
     plan: LiveCopy | DiskCopy,
     *,
+    owner: str,
     destination: str = "",
     destination_name: str = "",
     target: str = "",
@@ -68,6 +70,7 @@ def begin(
         "target": target,
         "plan": "",
         "facts": json.dumps(facts or {}),
+        "owner": owner,
     }
     number = insert(db, "job", row)
     replan(db, number, plan)
@@ -113,6 +116,7 @@ def _job(found: sqlite3.Row) -> Job:
         outcome=Outcome(found["outcome"]),
         reason=found["reason"],
         switched=bool(found["switched"]),
+        owner=found["owner"],
     )
 
 
@@ -150,7 +154,7 @@ def settle(db: sqlite3.Connection, now: float) -> None:
             db.execute("UPDATE job SET switched = 1, due_at = ? WHERE id = ?", (fate.ended_at, job.id))
         if fate.ended_at <= now:
             if job.kind is JobKind.DISK_MOVE:
-                disks.lay(db, job.source, job.destination, job.guest)
+                disks.lay(db, job.source, job.destination, job.guest, owner=job.owner)
                 disks.fill(db, job.source, job.destination, job.guest)
             close(db, job, fate.outcome, at=fate.ended_at)
 
@@ -166,6 +170,11 @@ def close(db: sqlite3.Connection, job: Job, outcome: Outcome, *, at: float, reas
         "UPDATE job SET outcome = ?, reason = ?, ended_at = ?, due_at = NULL WHERE id = ?",
         (outcome, reason, at, job.id),
     )
+    if outcome is not Outcome.DONE:  # the guest is as it was: it belongs to no move
+        db.execute(
+            "UPDATE guest SET owner = '', role = '' WHERE host = ? AND uuid = ? AND owner = ?",
+            (job.source, job.guest, job.owner),
+        )
 
 
 def note(db: sqlite3.Connection, job: Job, **facts: bool) -> None:

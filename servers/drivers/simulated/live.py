@@ -16,10 +16,11 @@ from servers.drivers.base import (
     MoveOptions,
     OnProgress,
 )
-from servers.drivers.simulated import checks, disks, faults, guests, jobs, outages
+from servers.drivers.simulated import checks, disks, faults, guests, jobs, outages, owners
 from servers.drivers.simulated.copying import Outcome
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.live_copy import LiveCopy
+from servers.drivers.simulated.owners import Role
 from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 from servers.errors import (
@@ -72,12 +73,15 @@ class SimulatedLiveMigration(Seat, LiveMigration):
                 if guests.is_alive(here):
                     return  # it has arrived already
                 raise guests.on_two_hosts(db, guest)
+            self.check_owner(owners.of_guest(here) or owners.of_disks(db, self.name, guest), guest)
             origin = outages.store_name(source)
-            guests.defined(db, origin, guest)
+            owners.check(owners.of_guest(guests.defined(db, origin, guest)), self.fence, source, guest)
             if missing := disks.missing_pools(db, origin, self.name, str(guest.uuid)):
                 raise MigrationFailed(host=source.name, reason=f"{self.ref.name} has no pool {missing}")
+            self.fence.prove()
             guests.prepare(db, self.name, guest)
-            disks.lay(db, origin, self.name, str(guest.uuid))
+            owners.give(db, self.name, guest, self.fence, Role.PREPARED)
+            disks.lay(db, origin, self.name, str(guest.uuid), owner=str(self.fence.owner))
 
     def move(
         self,
@@ -108,20 +112,27 @@ class SimulatedLiveMigration(Seat, LiveMigration):
         target = outages.store_name(destination)
         job = jobs.running(db, guest.uuid)
         if job is not None and (job.kind, job.destination) == (JobKind.LIVE_MIGRATION, target):
+            self.check_owner(job.owner, guest)
             return job
         if guests.alive_on(db, guest.uuid) == target:
             last = jobs.newest(db, JobKind.LIVE_MIGRATION, guest.uuid, self.name, target)
             return last if last is not None and last.outcome is Outcome.DONE else None
         here = guests.defined(db, self.name, guest)
+        self.check_owner(owners.of_guest(here), guest)
         reason = self._obstacle(db, here, job, target, block_migration=block_migration)
         if reason:
             raise MigrationFailed(host=self.ref.name, reason=reason)
+        there = guests.row(db, target, guest.uuid)
+        owners.check(owners.of_guest(there), self.fence, destination, guest)
+        self.fence.prove()
+        owners.give(db, self.name, guest, self.fence, Role.MOVING)
         return jobs.begin(
             db,
             JobKind.LIVE_MIGRATION,
             guest,
             self.name,
             self._plan(db, here, target, options),
+            owner=str(self.fence.owner),
             destination=target,
             destination_name=destination.name,
         )
@@ -193,7 +204,9 @@ class SimulatedLiveMigration(Seat, LiveMigration):
                 raise guests.on_two_hosts(db, guest)
             if not here["prepared_only"]:
                 return
+            self.check_owner(here["owner"], guest)
             job = jobs.running(db, guest.uuid)
+            self.fence.prove()
             if job is not None and job.destination == self.name:
                 jobs.fail(db, job, f"{self.ref.name} has discarded the guest", at=seconds())
             guests.remove(db, self.name, guest.uuid)
@@ -206,6 +219,10 @@ class SimulatedLiveMigration(Seat, LiveMigration):
                 raise guests.on_two_hosts(db, guest)
             if here is not None and (here["prepared_only"] or where is None):
                 return  # it is on its way back, or this may be all there is of it
+            if here is None and not disks.rows(db, self.name, str(guest.uuid)):
+                return
+            self.check_owner(here["owner"] if here else owners.of_disks(db, self.name, guest), guest)
+            self.fence.prove()
             guests.remove(db, self.name, guest.uuid)
 
     def abort(self, guest: Guest) -> bool:
@@ -214,6 +231,7 @@ class SimulatedLiveMigration(Seat, LiveMigration):
             if found is None:
                 return False
             number, plan = found
+            self.fence.prove()
             jobs.replan(db, number, replace(plan, aborted_at=seconds()))
             jobs.settle(db, seconds())
             return True
@@ -225,6 +243,7 @@ class SimulatedLiveMigration(Seat, LiveMigration):
                 return False
             number, plan = found
             if plan.forced_at is None:
+                self.fence.prove()
                 jobs.replan(db, number, replace(plan, forced_at=seconds()))
             return True
 
@@ -233,5 +252,6 @@ class SimulatedLiveMigration(Seat, LiveMigration):
         job = jobs.running(db, guest.uuid)
         if job is None or job.source != self.name or job.switched or not isinstance(job.plan, LiveCopy):
             return None
+        self.check_owner(job.owner, guest)
         held = job.plan.held_until
         return (job.id, job.plan) if not held or ending in held else None

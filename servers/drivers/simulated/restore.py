@@ -11,6 +11,7 @@ from servers.drivers.base import Guest, JobKind, OnProgress, Pool, Restore, Rest
 from servers.drivers.simulated import disks, guests, jobs, outages
 from servers.drivers.simulated.copying import DiskCopy, Outcome
 from servers.drivers.simulated.jobs import Job
+from servers.drivers.simulated.owners import Role
 from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import insert, seconds
 from servers.errors import RestoreFailed
@@ -26,19 +27,30 @@ class SimulatedRestore(Seat, Restore):
                 is_made = self._is_made(db, guest)
             if not is_made:
                 self._copy(guest, saved, on_progress)
+            if power_on:
+                self._start(guest)
             with self.truth() as db:
-                if power_on:
-                    guests.start(db, self.name, guest, seconds())
                 here = guests.defined(db, self.name, guest)
                 (disk,) = disks.disks(db, self.name, str(guest.uuid))
             return Restored(disk, PowerState(here["power_state"]))
 
+    def _start(self, guest: Guest) -> None:
+        """Start the guest unless it runs."""
+        with self.truth() as db:
+            if guests.is_alive(guests.defined(db, self.name, guest)):
+                return
+        self.fence.prove_alone(guest, self.ref.name)
+        with self.truth() as db:
+            guests.start(db, self.name, guest, seconds())
+
     def _is_made(self, db: sqlite3.Connection, guest: Guest) -> bool:
         """Return whether the guest was made here before. Raises RestoreFailed for one of another origin."""
-        if guests.row(db, self.name, guest.uuid) is None:
+        found = guests.row(db, self.name, guest.uuid)
+        if found is None:
             return False
         if [disk.path for disk in disks.disks(db, self.name, str(guest.uuid))] != [path_of(guest)]:
             raise RestoreFailed(reason=f"host {self.ref.name} has guest {guest.name} already")
+        self.check_owner(found["owner"], guest)
         return True
 
     def _copy(self, guest: Guest, saved: Saved, on_progress: OnProgress) -> None:
@@ -55,12 +67,26 @@ class SimulatedRestore(Seat, Restore):
 
     def discard(self, guest: Guest) -> None:
         with self.asked("discard_restore"), self.truth() as db:
+            self._remove(db, guest)
             last = self._unseen(db, guest)
             if last is None:
                 return
+            self.check_owner(last.owner, guest)
+            self.fence.prove()
             if last.outcome is Outcome.RUNNING:
                 jobs.fail(db, last, "it was given up", at=seconds())
-            jobs.note(db, last, seen=True)  # until that is so, nothing has been defined
+            jobs.note(db, last, seen=True)
+
+    def _remove(self, db: sqlite3.Connection, guest: Guest) -> None:
+        """Remove the guest that this very restore has made here, and stop it for that: nobody was told of it."""
+        here = guests.row(db, self.name, guest.uuid)
+        if here is None:
+            return
+        self.check_owner(here["owner"], guest)
+        if here["role"] != Role.MADE:
+            return
+        self.fence.prove()
+        guests.remove(db, self.name, guest.uuid)
 
     def _begin(self, db: sqlite3.Connection, guest: Guest, saved: Saved) -> Job:
         """Return the copy for this guest: the one that runs, the one that ended unseen, or a new one."""
@@ -71,7 +97,8 @@ class SimulatedRestore(Seat, Restore):
         if pool.available_bytes < saved.disk.used_bytes:
             raise RestoreFailed(reason=f"pool {pool.name} of host {self.ref.name} has no room for the disk")
         plan = DiskCopy(seconds(), max(saved.disk.used_bytes, 1), outages.row(db, self.name)["disk_bytes_s"])
-        return jobs.begin(db, JobKind.RESTORE, guest, self.name, plan)
+        self.fence.prove()
+        return jobs.begin(db, JobKind.RESTORE, guest, self.name, plan, owner=str(self.fence.owner))
 
     def _pool(self, db: sqlite3.Connection, saved: Saved) -> Pool:
         """Return the pool in which the disk will lie. Raises RestoreFailed where there is none."""
@@ -82,6 +109,7 @@ class SimulatedRestore(Seat, Restore):
 
     def _define(self, db: sqlite3.Connection, guest: Guest, saved: Saved) -> None:
         """Give this host the guest, shut down, with its disk and its interfaces."""
+        self.fence.prove()
         was = json.loads(saved.definition)
         pool = self._pool(db, saved)
         disk = replace(saved.disk, path=path_of(guest), pool=pool.name)
@@ -95,6 +123,8 @@ class SimulatedRestore(Seat, Restore):
             "memory_mb": guest.memory_mb,
             "power_state": PowerState.SHUTDOWN,
             "agent": was["agent"],
+            "owner": str(self.fence.owner),
+            "role": Role.MADE,
         }
         insert(db, "guest", row)
         guests.connect(db, guest)

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from servers import clock
-from servers.drivers.base import HostRef, OnProgress
-from servers.drivers.simulated import faults, jobs, outages
+from servers.drivers.base import LOOKING, Fence, Guest, HostRef, OnProgress
+from servers.drivers.simulated import faults, jobs, outages, owners
 from servers.drivers.simulated.copying import Outcome
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.store import seconds
@@ -17,14 +17,19 @@ from servers.drivers.simulated.store import seconds
 class Seat:
     """A place at one host of the simulated fleet. `name` is the host's name in the store."""
 
-    def __init__(self, path: Path, host: HostRef) -> None:
+    def __init__(self, path: Path, host: HostRef, fence: Fence = LOOKING) -> None:
         self.path = path
         self.ref = host
+        self.fence = fence
         self.name = outages.store_name(host)
 
     def asked(self, verb: str) -> AbstractContextManager[None]:
         """Ask a verb of this host, with the faults that were set for it."""
         return faults.asked(self.path, verb, self.ref)
+
+    def check_owner(self, owner: str, guest: Guest) -> None:
+        """Raise BelongsToAnother for what has an owner who is not the one who asks."""
+        owners.check(owner, self.fence, self.ref, guest)
 
     def truth(self) -> AbstractContextManager[sqlite3.Connection]:
         """Open a transaction in which all that is due has happened."""

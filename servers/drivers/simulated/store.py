@@ -23,6 +23,28 @@ CREATE TABLE IF NOT EXISTS nic (  -- of the guest's definition, which is the sam
 """
 """Younger than stores that somebody may have kept."""
 
+OWNERS = """
+ALTER TABLE guest ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE guest ADD COLUMN role TEXT NOT NULL DEFAULT '';
+ALTER TABLE disk ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+"""
+"""To which move or backup something belongs."""
+
+WITHOUT_OWNERS = """
+UPDATE job SET owner = '*';
+UPDATE guest SET owner = '*', role = 'prepared' WHERE prepared_only = 1;
+UPDATE guest SET owner = '*', role = 'leaving' WHERE EXISTS (SELECT 1 FROM job WHERE job.guest = guest.uuid
+    AND job.source = guest.host AND kind = 'disk_move' AND outcome IN ('running', 'done'))
+    AND power_state NOT IN (1, 3);
+UPDATE guest SET owner = '*', role = 'arrived' WHERE EXISTS (SELECT 1 FROM job WHERE job.guest = guest.uuid
+    AND job.destination = guest.host AND kind = 'disk_move' AND outcome = 'done')
+    AND EXISTS (SELECT 1 FROM guest AS other WHERE other.uuid = guest.uuid AND other.role = 'leaving');
+UPDATE disk SET owner = '*' WHERE NOT EXISTS (SELECT 1 FROM guest WHERE guest.host = disk.host
+    AND guest.uuid = disk.guest);
+"""
+"""What a store of an earlier version has belongs to anybody who goes on with it."""
+
 SCHEMA = """
 CREATE TABLE host (
     name TEXT PRIMARY KEY, hypervisor_type TEXT NOT NULL, version INTEGER NOT NULL, vcpus INTEGER NOT NULL,
@@ -89,7 +111,7 @@ def create(path: Path) -> None:
         with closing(sqlite3.connect(draft)) as db:
             db.execute("PRAGMA synchronous = OFF")
             db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(SCHEMA + NICS)
+            db.executescript(SCHEMA + NICS + OWNERS)
         os.link(draft, path)
     except FileExistsError:
         pass
@@ -99,9 +121,15 @@ def create(path: Path) -> None:
 
 @cache
 def _complete(path: Path) -> None:
-    """Give a store of an earlier version the tables that it lacks."""
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
+    """Give a store of an earlier version the tables and columns that it lacks."""
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
         db.executescript(NICS)
+        db.execute("BEGIN IMMEDIATE")
+        columns = {row[1] for row in db.execute("PRAGMA table_info(guest)")}
+        if "owner" not in columns:
+            for statement in (OWNERS + WITHOUT_OWNERS).split(";"):
+                db.execute(statement)
+        db.execute("COMMIT")
 
 
 @contextmanager
