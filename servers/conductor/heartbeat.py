@@ -117,13 +117,16 @@ class Heartbeat:
     def give_up(self) -> None:
         """Mark the outcome unknown, if the database takes it in time, and end the process."""
         limit = settings.NO_PROGRESS_LIMIT_S
-        reason = f"No progress in {limit:g} s; the hypervisor will be asked again."
-        last_word = threading.Thread(target=self._say, args=(reason,), daemon=True)
-        last_word.start()
-        last_word.join(LAST_WORD_S)
+        self.say(f"No progress in {limit:g} s; the hypervisor will be asked again.")
         log.error("action.hangs", action=str(self.lease.action), limit_s=limit)
         self.is_lost = True
         self.on_end()
+
+    def say(self, reason: str) -> None:
+        """Write that the outcome is unknown; a database that hangs is not waited for."""
+        last_word = threading.Thread(target=self._say, args=(reason,), daemon=True)
+        last_word.start()
+        last_word.join(LAST_WORD_S)
 
     def _say(self, reason: str) -> None:
         try:

@@ -136,8 +136,7 @@ def test_work_without_progress_becomes_unknown_and_ends_its_process(
     heartbeat.interval_s = 0
     clock.sleep(settings.NO_PROGRESS_LIMIT_S + 1)
     heartbeat.renewed_at = clock.monotonic()
-    monkeypatch.setattr(heartbeat, "_say", lambda reason: leases.lose_sight(lease, reason))
-    heartbeat.give_up_in_this_thread = True
+    monkeypatch.setattr(heartbeat, "say", lambda reason: leases.lose_sight(lease, reason))
     heartbeat.watch()
     action.refresh_from_db()
     assert (action.status, ended) == (ActionStatus.UNKNOWN, [True])
