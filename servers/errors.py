@@ -16,12 +16,12 @@
     └── ActionFault                  an accepted action did not reach its end
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
         ├── PreCheckFault            a candidate is refused; the next one may do
-        │   └── MigrationPreCheckError · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
+        │   └── MigrationPreCheckError · DestinationSilent · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
         ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
             ├── BackupFailed · RestoreFailed · AgentUnavailable · AgentNotReady · NotSupported
-            ├── HypervisorUnavailable    HostUnreachable: there is no way to the host at all
+            ├── HypervisorUnavailable
             └── HypervisorTimeout    no answer: the outcome is unknown
 
 A class docstring is the default message, so each is a sentence for the person who reads it; `{name}` is
@@ -283,6 +283,10 @@ class SourceCheckFailed(MigrationPreCheckError):
     """Error while check_can_live_migrate_source from {source} to host {host}: {error} {text}"""
 
 
+class DestinationSilent(PreCheckFault):
+    """Host {host} does not answer: {reason}"""
+
+
 class InvalidHypervisorType(PreCheckFault):
     """The supplied hypervisor type of is invalid."""
 
@@ -359,12 +363,6 @@ class NotSupported(DriverFault):
 
 class HypervisorUnavailable(DriverFault):
     """Connection to the hypervisor is broken on host"""
-
-
-class HostUnreachable(HypervisorUnavailable):
-    """Connection to the hypervisor is broken on host"""
-
-    next_candidate = True
 
 
 class HypervisorTimeout(DriverFault):

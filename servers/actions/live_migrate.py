@@ -8,13 +8,14 @@ from servers.actions.abilities import instead_of_leftovers, live_migration
 from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
 from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
-from servers.drivers.base import Moved, MoveOptions
+from servers.drivers.base import DestinationCheck, Moved, MoveOptions
 from servers.errors import (
     ActionFault,
     CannotForce,
     ComputeHostNotFound,
     ComputeResourcesUnavailable,
     ComputeServiceUnavailable,
+    DestinationSilent,
     DriverFault,
     GuestNotFound,
     HostUnknown,
@@ -210,13 +211,23 @@ class LiveMigrate(Action):
         """Ask the destination, and then the source, whether the guest can go; return whether disks are copied."""
         source = task.source
         with task.event(CHECK_DESTINATION, host):
-            offer = live_migration(task, host).check_destination(task.guest, task.host(source), options(task))
+            offer = self.offer_of(task, host)
             try:
                 with task.event(CHECK_SOURCE, source):
                     return live_migration(task, source).check_source(task.guest, offer, options(task))
             except ActionFault as fault:
                 name = type(fault).__name__
                 raise SourceCheckFailed(source=source, host=host, error=name, text=str(fault)) from fault
+
+    def offer_of(self, task: Task, host: str) -> DestinationCheck:
+        """Return what the destination offers. Its silence is no more than a refusal: a question changes nothing."""
+        there, source = live_migration(task, host), task.host(task.source)
+        try:
+            return there.check_destination(task.guest, source, options(task))
+        except (HypervisorUnavailable, HypervisorTimeout) as fault:
+            if is_forced(task):
+                raise
+            raise DestinationSilent(host=host, reason=str(fault)) from fault
 
     @step
     def queue(self, task: Task) -> None:

@@ -260,7 +260,10 @@ class Task(Protocol):
         ...
 
     def wait_for_job(self, host: str) -> None:
-        """Wait until no move of the guest runs from `host`, be it that one was asked to stop a moment ago."""
+        """Wait until no move of the guest runs from `host`, be it that one was asked to stop a moment ago.
+
+        Raises HypervisorTimeout where it runs on.
+        """
         ...
 
     def alone_at(self, *hosts: str) -> None:

@@ -60,6 +60,8 @@ log = structlog.get_logger(__name__)
 
 SLOT_RETRY_S = 2.0
 JOB_POLL_S = 0.5
+JOB_LIMIT_S = 60.0
+"""How long a move may run on that was asked to stop, until it counts as not known what becomes of it."""
 
 
 class WorkingTask:
@@ -373,8 +375,10 @@ class WorkingTask:
         )
 
     def wait_for_job(self, host: str) -> None:
-        driver = self.driver(host)
+        driver, until = self.driver(host), clock.monotonic() + JOB_LIMIT_S
         while (found := driver.find_guest(self.row.server_id)) and found.job is JobKind.LIVE_MIGRATION:
+            if clock.monotonic() > until:
+                raise HypervisorTimeout(host=host, verb="abort", limit_s=f"{JOB_LIMIT_S:g}")
             self.beat()
             if not renew(self.lease):
                 raise LeaseLost

@@ -151,7 +151,7 @@ def asked(path: Path, verb: str, host: HostRef) -> Iterator[None]:
         if fault is not None and fault.mode is FaultMode.LOSE:
             outages.lose(db, name, seconds())
     if fault is not None and fault.mode is FaultMode.LOSE:
-        raise errors.HostUnreachable
+        raise errors.HypervisorUnavailable
     if fault is not None and fault.mode in {FaultMode.REFUSE, FaultMode.HANG}:
         fault.strike(verb, host)
     yield

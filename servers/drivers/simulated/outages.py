@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from servers.drivers.base import HostRef
 from servers.drivers.simulated import guests, jobs
-from servers.errors import HostUnreachable
+from servers.errors import HypervisorUnavailable
 from servers.states import PowerState
 
 
@@ -17,10 +17,10 @@ def store_name(ref: HostRef) -> str:
 
 
 def row(db: sqlite3.Connection, host: str) -> sqlite3.Row:
-    """Return a host of the store. Raises HostUnreachable where there is none, or it was lost."""
+    """Return a host of the store. Raises HypervisorUnavailable where there is none, or it was lost."""
     found: sqlite3.Row | None = db.execute("SELECT * FROM host WHERE name = ?", (host,)).fetchone()
     if found is None or found["lost_at"] is not None:
-        raise HostUnreachable
+        raise HypervisorUnavailable
     return found
 
 
