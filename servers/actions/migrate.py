@@ -10,6 +10,7 @@ from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
     DiskMoveRolledBack,
+    DriverFault,
     HostUnknown,
     NotReady,
     NoValidHost,
@@ -150,7 +151,8 @@ class Migrate(Action):
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
         arrived = task.server.host != task.source
-        moved = "move_disk" in task.effective and not isinstance(fault, DiskMoveRolledBack)
+        untouched = isinstance(fault, DriverFault) and "move_disk" not in task.effective
+        moved = "move_disk" in task.begun and not untouched and not isinstance(fault, DiskMoveRolledBack)
         return Change(
             server=("set_error", "end_task") if moved else ("end_task",),
             migration=("set_error",),

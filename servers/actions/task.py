@@ -179,6 +179,11 @@ class Task(Protocol):
     @property
     def migration(self) -> MigrationFacts: ...
     @property
+    def begun(self) -> Sequence[str]:
+        """The names of the steps that were begun."""
+        ...
+
+    @property
     def effective(self) -> Sequence[str]:
         """The names of the steps that may have made something which is not undone."""
         ...

@@ -133,6 +133,10 @@ class WorkingTask:
         return memo
 
     @property
+    def begun(self) -> Sequence[str]:
+        return self.row.begun
+
+    @property
     def effective(self) -> Sequence[str]:
         return self.row.effective
 
