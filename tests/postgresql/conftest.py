@@ -37,9 +37,10 @@ def start_workers(fleet: SmallFleet, tmp_path: Path) -> Iterator[Callable[..., W
     """Return what starts `manage.py work`, as often as it is called."""
     started: list[Workers] = []
 
-    def start(processes: int = 2) -> Workers:
+    def start(processes: int = 2, module: str | None = None, **settings: str) -> Workers:
         environment = {"DATA_DIR": str(tmp_path), "LEASE_TTL": str(LEASE_TTL_S), "PYTHONUNBUFFERED": "1"}
-        started.append(Workers(processes, environment, tmp_path / f"work-{len(started)}.log"))
+        log = tmp_path / f"work-{len(started)}.log"
+        started.append(Workers(processes, environment | settings, log, module))
         return started[-1]
 
     yield start

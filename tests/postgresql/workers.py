@@ -35,11 +35,13 @@ def manage(environment: Mapping[str, str], *words: str) -> subprocess.CompletedP
 class Workers:
     """One supervisor with its processes."""
 
-    def __init__(self, processes: int, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, processes: int, environment: Mapping[str, str], log: Path, module: str | None = None
+    ) -> None:
         self.log = log
         command = [
             sys.executable,
-            "manage.py",
+            *(["-m", module] if module else ["manage.py"]),
             "work",
             "--processes",
             str(processes),
