@@ -16,7 +16,7 @@
     └── ActionFault                  an accepted action did not reach its end
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
         ├── PreCheckFault            a candidate is refused; the next one may do
-        │   └── MigrationPreCheckError · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
+        │   └── MigrationPreCheckError · GroupPolicyViolated · InvalidCPUInfo · UnableToMigrateToSelf …
         ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
@@ -280,6 +280,14 @@ class MigrationPreCheckError(PreCheckFault):
 
 class SourceCheckFailed(MigrationPreCheckError):
     """Error while check_can_live_migrate_source from {source} to host {host}: {error} {text}"""
+
+
+class GroupPolicyViolated(ComputeResourcesUnavailable, MigrationPreCheckError):
+    """The server's group does not allow the host: {reason}
+
+    Where a host is claimed it is like room that is lacking, and the next one is tried; of a live migration it is a
+    failed check of the destination, as it is for Nova.
+    """
 
 
 class InvalidHypervisorType(PreCheckFault):
