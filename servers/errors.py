@@ -16,7 +16,7 @@
     └── ActionFault                  an accepted action did not reach its end
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
         ├── PreCheckFault            a candidate is refused; the next one may do
-        │   └── MigrationPreCheckError · DestinationSilent · InvalidCPUInfo · InvalidHypervisorType · UnableToMigrateToSelf …
+        │   └── MigrationPreCheckError · DestinationSilent · GroupPolicyViolated · InvalidCPUInfo …
         ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
@@ -285,6 +285,14 @@ class SourceCheckFailed(MigrationPreCheckError):
 
 class DestinationSilent(PreCheckFault):
     """Host {host} does not answer: {reason}"""
+
+
+class GroupPolicyViolated(ComputeResourcesUnavailable, MigrationPreCheckError):
+    """The server's group does not allow the host: {reason}
+
+    Where a host is claimed it is like room that is lacking, and the next one is tried; of a live migration it is a
+    failed check of the destination, as it is for Nova.
+    """
 
 
 class InvalidHypervisorType(PreCheckFault):

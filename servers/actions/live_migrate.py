@@ -261,6 +261,8 @@ class LiveMigrate(Action):
         if task.guest_host(source, destination) == destination:
             return
         task.checkpoint()
+        if "move_guest" not in task.effective:
+            task.check_group(destination)
         try:
             moved = instead_of_leftovers(task, lambda: self.move(task, source, destination))
             task.remember(downtime_ms=moved.downtime_ms)

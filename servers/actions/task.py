@@ -245,6 +245,13 @@ class Task(Protocol):
         """Charge the destination to the server. Raises ComputeResourcesUnavailable."""
         ...
 
+    def check_group(self, host: str) -> None:
+        """Do nothing while the server's group allows it on `host`. Raises GroupPolicyViolated.
+
+        To be asked directly before the guest is touched: the group may have changed since `claim`.
+        """
+        ...
+
     def release(self) -> None:
         """Give back the room on the destination. Does nothing where none was claimed."""
         ...

@@ -10,10 +10,11 @@ from django.db.models import Count, Q, Sum
 
 from servers import scheduler
 from servers.actions.restore import Restore
+from servers.conductor import groups
 from servers.conductor.claims import RESOURCES, needs
 from servers.errors import ComputeHostNotFound, Fault
 from servers.models import Host, Image, Server
-from servers.scheduler import Decision, GroupFacts, HostState, MoveRequest, Resources, Verdict
+from servers.scheduler import Decision, HostState, MoveRequest, Resources, Verdict
 from servers.states import TaskState
 
 BUSY_TASKS = (
@@ -69,7 +70,7 @@ def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -
         ignore_hosts=frozenset(ignore),
         extra_specs=server.extra_specs,
         image_properties=server.image_properties,
-        group=group_facts(server),
+        group=groups.facts(server),
     )
 
 
@@ -77,20 +78,6 @@ def driver_of_image(server: Server) -> str:
     """Return by which driver the backup was made out of which a server is to be, empty where there is none."""
     images = Image.objects.filter(actions__server=server, actions__slug=Restore.slug)
     return images.values_list("driver", flat=True).first() or ""
-
-
-def group_facts(server: Server) -> GroupFacts | None:
-    """Return the server's group as the others in it stand on the hosts."""
-    if server.group is None:
-        return None
-    others = server.group.servers.exclude(pk=server.pk).filter(deleted_at=None).exclude(host=None)
-    counts = others.values_list("host__name").annotate(n=Count("pk"))
-    return GroupFacts(
-        uuid=str(server.group.uuid),
-        policy=server.group.policy,
-        max_server_per_host=server.group.max_server_per_host,
-        hosts=dict(counts),
-    )
 
 
 def host_states(server: Server) -> list[HostState]:

@@ -1,7 +1,10 @@
 """Room on hosts: who holds it, and how it changes hands (CONTRACT C.5, C.7).
 
 A claim is a conditional write on the host's generation, so two claims for the last place cannot both succeed,
-on whatever database and in whatever isolation.
+on whatever database and in whatever isolation. A member of a server group claims under the lock of its group, so
+two members cannot both be the first on a host. Nothing but a claim adds room to what a group's members hold,
+except `charge`, which writes down what is there already; so whoever is about to start a guest on the host that it has
+claimed asks `group_refuses` once more.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from django.db import transaction
 from django.db.models import F, Sum
 
 from servers.actions.task import Charge
-from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable
+from servers.conductor import groups
+from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable, GroupPolicyViolated
 from servers.models import Allocation, Host, Migration, Server
 
 RESOURCES = ("vcpus", "memory_mb", "disk_gb")
@@ -45,8 +49,10 @@ def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
 def claim(server_id: UUID, host_name: str) -> None:
     """Charge `host_name` to the server. Does nothing when it is charged there already.
 
-    Raises ComputeResourcesUnavailable when there is no room, AllocationUpdateFailed when the host was
-    changed too often at the same time.
+    Locks the server, and after it its group, until the caller's transaction ends (decision 2). Raises
+    ComputeResourcesUnavailable when there is no room, GroupPolicyViolated, which is one of those, when the
+    server's group does not allow the host, AllocationUpdateFailed when the host was changed too often at the same
+    time.
     """
     for _ in range(RETRIES):
         with transaction.atomic():
@@ -54,6 +60,10 @@ def claim(server_id: UUID, host_name: str) -> None:
             host = Host.objects.get(name=host_name)
             if Allocation.objects.filter(server=server, host=host).exists():
                 return
+            groups.lock(server)
+            against_group = groups.refuses(server, host_name)
+            if against_group is not None:
+                raise GroupPolicyViolated(reason=against_group)
             lack = refuses(host, needs(server))
             if lack is not None:
                 raise ComputeResourcesUnavailable(reason=lack)
@@ -64,6 +74,16 @@ def claim(server_id: UUID, host_name: str) -> None:
                 )
                 return
     raise AllocationUpdateFailed(consumer_uuid=server_id, error=f"host {host_name} changes too often")
+
+
+def group_refuses(server: Server, host_name: str) -> str | None:
+    """Return why a server that has claimed `host_name` must not go there after all, or None.
+
+    To be asked directly before its guest is moved or started there. Since the claim somebody may have changed the
+    group, or found another member's guest on that host. The server's own room counts for nothing here, and what it
+    may go back to is not asked about: there it was before.
+    """
+    return groups.refuses(server, host_name)
 
 
 def bump(host: Host) -> bool:
@@ -100,7 +120,8 @@ def settle(server_id: UUID, migration_id: int, charge: Charge) -> None:
 def charge(server: Server) -> None:
     """Let the server hold room where it is, whether there was room or not: its guest is there already.
 
-    The host's generation is raised, so that a claim which was counted before this is counted again.
+    The host's generation is raised, so that a claim which was counted before this is counted again. No group is
+    asked or locked: whether it should be there or not, members that claim later have to see it.
     """
     vcpus, memory_mb, disk_gb = needs(server)
     if server.host_id is None:

@@ -44,6 +44,7 @@ from servers.errors import (
     ComputeHostNotFound,
     DriverFault,
     Fault,
+    GroupPolicyViolated,
     HypervisorTimeout,
     Later,
     LeaseLost,
@@ -345,6 +346,11 @@ class WorkingTask:
         with fenced(self.lease):
             self._take_effect()
             claims.claim(self.row.server_id, host)
+
+    def check_group(self, host: str) -> None:
+        reason = claims.group_refuses(self._server(), host)
+        if reason is not None:
+            raise GroupPolicyViolated(reason=reason)
 
     def release(self) -> None:
         with fenced(self.lease):

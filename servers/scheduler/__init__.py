@@ -2,7 +2,16 @@
 
 from servers.scheduler.filters import FILTERS
 from servers.scheduler.forced import check_forced
-from servers.scheduler.request import Decision, GroupFacts, HostState, MoveRequest, Resources, Verdict
+from servers.scheduler.groups import refuses as group_refuses
+from servers.scheduler.request import (
+    Decision,
+    GroupFacts,
+    HostState,
+    Member,
+    MoveRequest,
+    Resources,
+    Verdict,
+)
 from servers.scheduler.selection import explain, select_hosts
 from servers.scheduler.weighers import WEIGHERS
 
@@ -12,10 +21,12 @@ __all__ = [
     "Decision",
     "GroupFacts",
     "HostState",
+    "Member",
     "MoveRequest",
     "Resources",
     "Verdict",
     "check_forced",
     "explain",
+    "group_refuses",
     "select_hosts",
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from servers.errors import (
     ComputeServiceUnavailable,
     DestinationHypervisorTooOld,
+    GroupPolicyViolated,
     InvalidHypervisorType,
     MigrationPreCheckError,
     UnableToMigrateToSelf,
 )
+from servers.scheduler import groups
 from servers.scheduler.filters.driver import DriverFilter
 from servers.scheduler.request import HostState, MoveRequest
 
@@ -16,9 +18,10 @@ from servers.scheduler.request import HostState, MoveRequest
 def check_forced(request: MoveRequest, host: HostState) -> None:
     """Check a host that was forced; a disabled one will do, and no filter is asked but the driver's.
 
-    Whether the host has room for an allocation is checked by the claim that follows (CONTRACT F21). Raises
-    UnableToMigrateToSelf, ComputeServiceUnavailable, MigrationPreCheckError, InvalidHypervisorType,
-    DestinationHypervisorTooOld.
+    The promise of the server's group holds here as well: Nova's destination looks at it however it was chosen
+    (since 23.0.0). It is checked again by the claim that follows, and so is whether the host has room for an
+    allocation (CONTRACT F20, F21). Raises UnableToMigrateToSelf, ComputeServiceUnavailable,
+    MigrationPreCheckError, InvalidHypervisorType, DestinationHypervisorTooOld, GroupPolicyViolated.
     """
     if host.name == request.source:
         raise UnableToMigrateToSelf(instance_id=request.server_uuid, host=host.name)
@@ -30,6 +33,9 @@ def check_forced(request: MoveRequest, host: HostState) -> None:
         reason = f"Unable to migrate {request.server_uuid} to {host.name}: {other_driver}"
         raise MigrationPreCheckError(reason=reason)
     check_hypervisor(request, host)
+    against_group = groups.refuses(request.group, host.name) if request.group else None
+    if against_group is not None:
+        raise GroupPolicyViolated(reason=against_group)
 
 
 def check_memory(request: MoveRequest, host: HostState) -> None:

@@ -20,20 +20,31 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Member:
+    """Another server of a group, and every host on which it holds room.
+
+    There are two while it moves, and until its move is confirmed: it may be on either of them in the end.
+    """
+
+    name: str
+    hosts: frozenset[str]
+
+
+@dataclass(frozen=True)
 class GroupFacts:
-    """A server group as its other members stand on the hosts: `hosts` counts them by host name.
+    """A server group as its other members hold room on the hosts.
 
     The moving server is not counted, so a server that is alone in its group may go anywhere (CONTRACT F22).
     """
 
-    uuid: str
+    name: str
     policy: str
     max_server_per_host: int = 1
-    hosts: Mapping[str, int] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
 
-    def members_on(self, host: str) -> int:
-        """Return how many other members are on `host`."""
-        return self.hosts.get(host, 0)
+    def members_on(self, host: str) -> tuple[str, ...]:
+        """Return the names of the other members that hold room on `host`."""
+        return tuple(sorted(member.name for member in self.members if host in member.hosts))
 
 
 @dataclass(frozen=True)

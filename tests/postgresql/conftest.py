@@ -24,12 +24,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def fleet(transactional_db: None, settings: Any) -> Iterator[SmallFleet]:
-    """Return a small fleet in real time, in a database that other processes see."""
-    settings.LEASE_TTL_S = LEASE_TTL_S
-    yield SmallFleet()
+def shared_database(transactional_db: None) -> Iterator[str]:
+    """Return the name of an empty database that other processes see."""
+    yield str(connection.settings_dict["NAME"])
     with connection.cursor() as cursor:  # no model of Django's, so they outlive a test
         cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_events CASCADE")
+
+
+@pytest.fixture
+def fleet(shared_database: str, settings: Any) -> SmallFleet:
+    """Return a small fleet in real time, in a database that other processes see."""
+    settings.LEASE_TTL_S = LEASE_TTL_S
+    return SmallFleet()
 
 
 @pytest.fixture

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from servers.scheduler import Decision, GroupFacts, HostState, MoveRequest, Resources, Verdict, select_hosts
+from servers.scheduler import (
+    Decision,
+    GroupFacts,
+    HostState,
+    Member,
+    MoveRequest,
+    Resources,
+    Verdict,
+    select_hosts,
+)
 
 FILTERS = ("driver", "compute", "capabilities", "image_properties", "anti_affinity", "affinity")
 SERVER = "0f0f0f0f-0000-4000-8000-000000000001"
@@ -38,8 +47,13 @@ def three_hosts(**facts: dict[str, Any]) -> list[HostState]:
     return [a_host(name, **facts.get(name, {})) for name in ("host1", "host2", "host3")]
 
 
-def a_group(policy: str, hosts: dict[str, int], most: int = 1) -> GroupFacts:
-    return GroupFacts("group", policy, most, hosts)
+def a_group(policy: str, hosts: dict[str, int], most: int = 1, moving: tuple[str, ...] = ()) -> GroupFacts:
+    """Return a group with so many other members on each host, and one that holds room on every host of `moving`."""
+    settled = [
+        Member(f"web-{host}", frozenset({host})) for host, count in hosts.items() for _ in range(count)
+    ]
+    on_its_way = [Member("traveller", frozenset(moving))] if moving else []
+    return GroupFacts("web", policy, most, (*settled, *on_its_way))
 
 
 def choose(request: MoveRequest, hosts: list[HostState], **options: Any) -> Decision:

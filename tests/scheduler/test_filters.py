@@ -141,7 +141,7 @@ def test_a_version_obeys_every_condition(wanted: str, expected: bool) -> None:
 
 
 def test_anti_affinity_refuses_a_host_with_as_many_members_as_may_be() -> None:
-    reason = "1 of its anti-affinity group on this host, at most 1 may be"
+    reason = "anti-affinity group web may have 1 on host2, and has room there for web-host2"
     assert refusal("anti_affinity", {}, {"group": a_group("anti-affinity", {"host2": 1})}) == reason
 
 
@@ -155,12 +155,34 @@ def test_anti_affinity_accepts_the_host_where_the_server_is_already() -> None:
     assert refusal("anti_affinity", {}, {"group": group, "source": "host2"}) is None
 
 
+@pytest.mark.parametrize("moving", [("host2", "host3"), ("host3", "host2")])
+def test_anti_affinity_counts_a_member_on_both_hosts_of_its_move(moving: tuple[str, str]) -> None:
+    group = a_group("anti-affinity", {}, moving=moving)
+    assert refusal("anti_affinity", {}, {"group": group}) is not None
+    assert (
+        refusal("anti_affinity", {}, {"group": a_group("anti-affinity", {"host2": 1}, 2, moving)}) is not None
+    )
+    assert refusal("anti_affinity", {}, {"group": a_group("anti-affinity", {}, 2, moving)}) is None
+
+
 def test_affinity_accepts_the_hosts_of_the_group_alone() -> None:
     group = a_group("affinity", {"host2": 1, "host3": 0})
     assert refusal("affinity", {}, {"group": group}) is None
     assert (
-        REGISTRY["affinity"].refuses(a_host("host3"), a_move(group=group)) == "its affinity group is on host2"
+        REGISTRY["affinity"].refuses(a_host("host3"), a_move(group=group)) == "affinity group web is on host2"
     )
+
+
+def test_nobody_joins_an_affinity_group_that_is_on_the_move() -> None:
+    reason = "affinity group web is on the move: traveller"
+    assert refusal("affinity", {}, {"group": a_group("affinity", {}, moving=("host1", "host2"))}) == reason
+
+
+def test_a_settled_member_of_an_affinity_group_shows_where_it_is_and_a_moving_one_does_not() -> None:
+    group = a_group("affinity", {"host2": 1}, moving=("host1", "host3"))
+    assert refusal("affinity", {}, {"group": group}) is None
+    elsewhere = a_group("affinity", {"host1": 1}, moving=("host1", "host2"))
+    assert refusal("affinity", {}, {"group": elsewhere}) == "affinity group web is on host1"
 
 
 def test_a_hard_affinity_server_that_is_alone_in_its_group_may_move() -> None:

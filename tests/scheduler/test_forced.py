@@ -10,6 +10,7 @@ from servers.errors import (
     ComputeServiceUnavailable,
     DestinationHypervisorTooOld,
     Fault,
+    GroupPolicyViolated,
     InvalidHypervisorType,
     MigrationPreCheckError,
     UnableToMigrateToSelf,
@@ -31,8 +32,16 @@ def test_a_disabled_host_can_be_forced(facts: dict[str, Any]) -> None:
     check_forced(a_move(), a_host("host2", **facts))
 
 
-def test_forcing_passes_by_the_group_rules() -> None:
-    check_forced(a_move(group=a_group("anti-affinity", {"host2": 1})), a_host("host2"))
+def test_the_promise_of_a_group_holds_for_a_forced_host_too() -> None:
+    fault = refusal(move={"group": a_group("anti-affinity", {}, moving=("host2", "host3"))})
+    assert isinstance(fault, GroupPolicyViolated)
+    reason = "anti-affinity group web may have 1 on host2, and has room there for traveller"
+    assert str(fault) == f"The server's group does not allow the host: {reason}"
+
+
+@pytest.mark.parametrize("policy", ["soft-affinity", "soft-anti-affinity"])
+def test_forcing_passes_by_a_soft_policy(policy: str) -> None:
+    check_forced(a_move(group=a_group(policy, {"host2": 1, "host3": 1})), a_host("host2"))
 
 
 def test_a_server_cannot_be_forced_to_where_it_is() -> None:

@@ -57,6 +57,11 @@ def test_a_soft_policy_counts_the_others_of_the_group(policy: str, value: float)
     assert raw(policy.replace("-", "_"), {}, move) == value
 
 
+def test_a_soft_policy_counts_a_member_on_both_hosts_of_its_move() -> None:
+    move = {"group": a_group("soft-affinity", {"host2": 2}, moving=("host3", "host2"))}
+    assert raw("soft_affinity", {}, move) == 3
+
+
 @pytest.mark.parametrize("name", ["soft_affinity", "soft_anti_affinity"])
 def test_a_soft_policy_counts_nothing_for_other_groups(name: str) -> None:
     assert raw(name, {}, {"group": a_group("affinity", {"host2": 2})}) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from servers.scheduler import groups
 from servers.scheduler.filters.base import FILTERS, Filter
 from servers.scheduler.request import HostState, MoveRequest
 
 
 @FILTERS.add
 class AffinityFilter(Filter):
-    """Others of the server's group are on the host, or the server is alone in it (CONTRACT F22)."""
+    """Others of the server's group are settled on the host, or the server is alone in it (CONTRACT F22)."""
 
     name = "affinity"
     nova_name = "ServerGroupAffinityFilter"
@@ -18,7 +19,4 @@ class AffinityFilter(Filter):
         group = request.group
         if group is None or group.policy != self.policy:
             return None
-        hosts = sorted(name for name, members in group.hosts.items() if members)
-        if not hosts or host.name in hosts:
-            return None
-        return f"its affinity group is on {', '.join(hosts)}"
+        return groups.refuses(group, host.name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from servers.scheduler import groups
 from servers.scheduler.filters.base import FILTERS, Filter
 from servers.scheduler.request import HostState, MoveRequest
 
 
 @FILTERS.add
 class AntiAffinityFilter(Filter):
-    """The server is there itself, or fewer others of its group are than the group allows on one host."""
+    """The server is there itself, or fewer others of its group have room there than the group allows."""
 
     name = "anti_affinity"
     nova_name = "ServerGroupAntiAffinityFilter"
@@ -18,7 +19,4 @@ class AntiAffinityFilter(Filter):
         group = request.group
         if group is None or group.policy != self.policy or host.name == request.source:
             return None
-        members, most = group.members_on(host.name), group.max_server_per_host
-        if members < most:
-            return None
-        return f"{members} of its anti-affinity group on this host, at most {most} may be"
+        return groups.refuses(group, host.name)

@@ -16,4 +16,4 @@ class SoftAffinityWeigher(Weigher):
 
     def weigh(self, host: HostState, request: MoveRequest) -> float:
         group = request.group
-        return group.members_on(host.name) if group and group.policy == self.policy else 0
+        return len(group.members_on(host.name)) if group and group.policy == self.policy else 0
