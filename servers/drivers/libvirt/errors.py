@@ -22,6 +22,13 @@ LOST = frozenset(
 )
 """With these codes it is the way to the host that fails, not the host."""
 
+COMMAND_TIMEOUT, COMMAND_FAILED = 112, 113
+"""VIR_ERR_AGENT_COMMAND_TIMEOUT and _FAILED: a host may be newer than the binding here, which does not name them."""
+AGENT_SILENT = frozenset(
+    {libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT}
+)
+"""How libvirt says that an agent does not answer, or only what was asked of it before."""
+
 JOB_OVER = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 """What a job's statistics and its abort answer when the job, or the guest with it, has just gone."""
 
@@ -30,8 +37,17 @@ def is_lost(error: libvirt.libvirtError) -> bool:
     """Return whether the connection is what failed: libvirt reports a closed socket in several ways."""
     if error.get_error_code() in LOST or error.get_error_domain() == libvirt.VIR_FROM_RPC:
         return True
+    return says_closed(error)
+
+
+def says_closed(error: libvirt.libvirtError) -> bool:
     message = error.get_error_message() or ""
     return "client socket is closed" in message or "keepalive" in message
+
+
+def is_lost_with(connection: libvirt.virConnect, error: libvirt.libvirtError) -> bool:
+    """Return whether the connection is what failed: not where it lives on, and could not carry an answer."""
+    return is_lost(error) and (says_closed(error) or not connection.isAlive())
 
 
 def unavailable(host: HostRef, error: object) -> HypervisorUnavailable:
