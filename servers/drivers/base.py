@@ -190,6 +190,8 @@ class FoundGuest:
     """True where a destination has been prepared but the guest has never run there."""
     owner: str = ""
     """The migration, image or action to which what is here belongs, as a UUID; empty where nothing says so."""
+    unread: str = ""
+    """Why no more could be read of it than where it is, and how it is; what was not read is empty then."""
 
 
 @dataclass(frozen=True)
@@ -430,7 +432,7 @@ class Driver(ABC):
 
     @abstractmethod
     def list_guests(self) -> list[FoundGuest]:
-        """Return every guest that is defined on this host."""
+        """Return every guest that is defined on this host. One that is odd keeps none of the others from being told."""
 
     @abstractmethod
     def disown(self, guest: Guest) -> None:
