@@ -13,7 +13,8 @@ from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.definitions import Node
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.errors import AgentUnavailable
+from servers.drivers.limits import MAC
+from servers.errors import AgentUnavailable, printable
 
 PULLED_S = 2
 """How long the cables are out: long enough for a guest to notice, and to ask for its addresses again."""
@@ -66,4 +67,4 @@ def _set(domain: libvirt.virDomain, interface: Node, state: str) -> None:
 
 def _mac(interface: Node) -> str:
     mac = interface.find("mac")
-    return "" if mac is None else str(mac.get("address", ""))
+    return "" if mac is None else printable(str(mac.get("address", "")), MAC)
