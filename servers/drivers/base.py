@@ -394,7 +394,11 @@ class Restore(ABC):
 
 
 class GuestAgent(ABC):
-    """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later)."""
+    """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later), AgentAnswerInvalid.
+
+    Whoever has root in the guest chooses what its agent answers. What a verb returns, or its fault says, can be kept in
+    every record, whatever that was.
+    """
 
     @abstractmethod
     def inject_network_info(self, guest: Guest) -> dict[str, Any]:
