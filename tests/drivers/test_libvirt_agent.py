@@ -111,7 +111,7 @@ def test_each_error_is_said_in_our_words(
 ) -> None:
     answering(monkeypatch, error(code, text))
     with pytest.raises(kind, match=says) as raised:
-        channel.command(replies.SET_PASSWORD)
+        channel.command(replies.SET_PASSWORD, changes=True)
     assert type(raised.value) is kind
 
 

@@ -64,10 +64,12 @@ class AgentChannel:
         command: Command[T],
         arguments: dict[str, Any] | None = None,
         *,
+        changes: bool = False,
         secrets: tuple[str, ...] = (),
     ) -> T:
         """Return what the agent answers; `secrets` are texts that no fault may repeat.
 
+        changes: the command changes something in the guest.
         Raises AgentNotReady when it is silent, AgentUnavailable, AgentAnswerInvalid, DriverFault when it refuses.
         """
         text = json.dumps({"execute": command.name, "arguments": arguments or {}})
@@ -87,13 +89,13 @@ class AgentChannel:
                 raise self._fault(command, error, said) from None  # the cause has it all
 
         limit_s = self.seat.settings.timeout_s + TURN_S + 2 * ANSWER_S
-        answer = self.seat.ask(command.name, send, changes=True, limit_s=limit_s)
+        answer = self.seat.ask(command.name, send, changes=changes, limit_s=limit_s)
         try:
             return command.parse(answer)
         except Improper as how:
             self._improper(command, str(how))
 
-    def run(self, program: Run) -> Status:
+    def run(self, program: Run, *, changes: bool = False) -> Status:
         """Run a program in the guest to its end. Raises AgentNotReady, AgentAnswerInvalid, DriverFault."""
         arguments = {
             "path": program.path,
@@ -101,7 +103,7 @@ class AgentChannel:
             "input-data": self.encoded(program.stdin),
             "capture-output": True,
         }
-        return self._wait_for_exit(self.command(replies.EXEC, arguments))
+        return self._wait_for_exit(self.command(replies.EXEC, arguments, changes=changes))
 
     def encoded(self, text: str) -> str:
         """Return a text as the agent takes it. Raises DriverFault where it is none."""

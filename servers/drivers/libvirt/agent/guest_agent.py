@@ -36,7 +36,7 @@ class LibvirtGuestAgent(GuestAgent):
             files = style.render(interfaces, survey.files)
         except Unrenderable as reason:
             raise channel.refused(f"cannot take its network information: {reason}.") from None
-        done = channel.run(script.inject(style, interfaces, files))
+        done = channel.run(script.inject(style, interfaces, files), changes=True)
         if done.exitcode:
             raise channel.refused(f"could not set its network, and is as it was: {_complaint(done)}")
         names = [interface.name for interface in interfaces]
@@ -56,7 +56,7 @@ class LibvirtGuestAgent(GuestAgent):
         style, names = _style(survey), _names(guest, survey)
         if not names:
             raise channel.refused("has no network interface that its agent could reset.")
-        done = channel.run(script.reset(style, names))
+        done = channel.run(script.reset(style, names), changes=True)
         if done.exitcode:
             raise channel.refused(f"could not bring its interfaces up again: {_complaint(done)}")
         return {
@@ -70,7 +70,7 @@ class LibvirtGuestAgent(GuestAgent):
         channel.find()
         sealed = channel.encoded(password)
         arguments = {"username": ADMINISTRATOR, "password": sealed, "crypted": False}
-        channel.command(replies.SET_PASSWORD, arguments, secrets=(password, sealed))
+        channel.command(replies.SET_PASSWORD, arguments, changes=True, secrets=(password, sealed))
 
 
 def _survey(channel: AgentChannel) -> Survey:
