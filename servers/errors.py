@@ -20,7 +20,8 @@
         ├── ImageStoreFault          ImageStoreUnavailable
         └── DriverFault              the hypervisor, or the guest behind it, said no
             ├── GuestNotFound · GuestOnTwoHosts · BelongsToAnother · MigrationAborted · MigrationFailed
-            ├── BackupFailed · RestoreFailed · AgentUnavailable · AgentNotReady · NotSupported
+            ├── BackupFailed · RestoreFailed · NotSupported
+            ├── AgentUnavailable · AgentNotReady · AgentAnswerInvalid
             ├── HypervisorUnavailable
             └── HypervisorTimeout    no answer: the outcome is unknown
 
@@ -35,9 +36,21 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+MAX_MESSAGE_CHARS = 10_000
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no database keeps (NUL, half of a surrogate pair), and what a terminal would obey."""
+
+
+def printable(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
+    """Return the text such that every record can keep it, whoever has chosen it: no longer than `limit` characters."""
+    return UNPRINTABLE.sub("\ufffd", text if len(text) <= limit else text[: limit - 1] + "…")
+
 
 class Fault(Exception):
-    """Something went wrong."""
+    """Something went wrong.
+
+    The message is printable, whatever it quotes.
+    """
 
     code: ClassVar[str] = "fault"
     retryable: ClassVar[bool] = False
@@ -49,7 +62,7 @@ class Fault(Exception):
 
     def __init__(self, message: str | None = None, **facts: Any) -> None:
         self.facts = facts
-        self.message = message if message is not None else self.template().format(**facts)
+        self.message = printable(message if message is not None else self.template().format(**facts))
         super().__init__(self.message)
 
     @classmethod
@@ -363,6 +376,10 @@ class AgentNotReady(DriverFault):
     """The guest agent of {guest} does not answer yet."""
 
     retryable = True
+
+
+class AgentAnswerInvalid(DriverFault):
+    """The guest agent of {guest} answered something else than what {command} answers: {reason}."""
 
 
 class NotSupported(DriverFault):

@@ -76,7 +76,9 @@ class Sight:
 
     @property
     def has_job(self) -> bool:
-        return any(guest.job is not None for guest in (*self.defined.values(), *self.prepared.values()))
+        """Return whether something is done with the guest, or may be: one that could not be read is not at rest."""
+        seen = (*self.defined.values(), *self.prepared.values())
+        return any(guest.job is not None or guest.unread for guest in seen)
 
     @property
     def alive(self) -> list[str]:

@@ -31,6 +31,7 @@ NOT_SURE = "{host}, where it is recorded, does not answer"
 DELETED = "a server with this UUID was deleted"
 WAITS = "its move waits to be confirmed or reverted"
 NOT_ALL = "not every host has answered"
+UNREAD = "it could not be read: {reason}"
 SAME_HOST = "{host} says of itself what host {other} says: {hostname}"
 
 
@@ -208,7 +209,7 @@ def change_of_stranger(
     if len(places) > 1:
         return seen_twice(guest.uuid, guest.name, host, places)
     differences = compare(GuestFacts(), facts_found(guest, host, found))
-    obstacle = DELETED if guest.uuid in deleted else ""
+    obstacle = (DELETED if guest.uuid in deleted else "") or unread(guest)
     return PlannedChange(ChangeKind.GUEST_NEW, host, guest.name, guest.uuid, differences, obstacle)
 
 
@@ -236,7 +237,7 @@ def change_of_server(
     if not places:
         return gone(server, recorded, found, busy or ("" if everybody else NOT_ALL))
     ((host, guest),) = places.items()
-    differences = compare(known_guest(server), facts_found(guest, host, found))
+    differences = () if guest.unread else compare(known_guest(server), facts_found(guest, host, found))
     kind = ChangeKind.GUEST_CHANGED
     obstacle = busy
     if host != recorded:
@@ -248,7 +249,13 @@ def change_of_server(
     elif is_missed(server):
         kind = ChangeKind.GUEST_BACK
         differences = (Difference("guest", "missing", "found"), *differences)
+    obstacle = obstacle or unread(guest)
     return PlannedChange(kind, host, server.name, server.pk, differences, obstacle) if differences else None
+
+
+def unread(guest: FoundGuest) -> str:
+    """Return why a guest cannot be recorded as it was found, or an empty string."""
+    return UNREAD.format(reason=guest.unread) if guest.unread else ""
 
 
 def gone(server: Server, recorded: str, found: Survey, obstacle: str) -> PlannedChange | None:

@@ -6,8 +6,10 @@ import traceback
 from typing import Any
 
 from servers import clock
-from servers.errors import Fault
+from servers.errors import Fault, printable
 from servers.models import ActionEvent, ActionRecord
+
+MAX_TRACEBACK_CHARS = 100_000
 
 
 def open_event(action: ActionRecord, name: str, host: str) -> ActionEvent:
@@ -33,9 +35,9 @@ def close_event(event: ActionEvent, fault: BaseException | None) -> None:
     event.finished_at = clock.now()
     event.result = "Error" if fault else "Success"
     if fault is not None:
-        event.details = str(fault) or type(fault).__name__
+        event.details = printable(str(fault)) or type(fault).__name__
         event.code = fault.code if isinstance(fault, Fault) else type(fault).__name__
-        event.traceback = "".join(traceback.format_exception(fault))
+        event.traceback = printable("".join(traceback.format_exception(fault)), MAX_TRACEBACK_CHARS)
     event.save(update_fields=["finished_at", "result", "details", "code", "traceback"])
 
 

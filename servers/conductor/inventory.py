@@ -8,6 +8,7 @@ from typing import Any
 
 from servers.conductor.survey import HostReport
 from servers.drivers.base import Disk, FoundGuest, HostInfo, HostRef, Pool
+from servers.drivers.limits import shortened
 from servers.models import Server, StoragePool
 
 GIB = 1024**3
@@ -186,7 +187,7 @@ def pools_of(host: str, info: HostInfo) -> dict[str, PoolFacts]:
 def found_pool(host: str, pool: Pool) -> PoolFacts:
     """Return a pool as its host sees it. The same path on two hosts is two pools, unless they share it."""
     own = pool.shared or pool.identity.startswith(f"{host}:")
-    identity = pool.identity if own else f"{host}:{pool.identity}"
+    identity = shortened(pool.identity if own else f"{host}:{pool.identity}")
     return PoolFacts(identity, pool.name, pool.shared, pool.capacity_bytes // GIB)
 
 
@@ -208,4 +209,5 @@ def found_guest(guest: FoundGuest, host: str, info: HostInfo) -> GuestFacts:
 def _pool_of(disk: Disk, pools: dict[str, PoolFacts], host: str) -> PoolFacts:
     """Return the pool of a disk. One that lies in none gets its folder for one, seen by this host alone."""
     folder = str(PurePosixPath(disk.path).parent)
-    return pools.get(disk.pool) or PoolFacts(f"{host}:{folder}", folder, shared=False, capacity_gb=0)
+    lies_in = PoolFacts(shortened(f"{host}:{folder}"), shortened(folder), shared=False, capacity_gb=0)
+    return pools.get(disk.pool) or lies_in

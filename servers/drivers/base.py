@@ -190,6 +190,8 @@ class FoundGuest:
     """True where a destination has been prepared but the guest has never run there."""
     owner: str = ""
     """The migration, image or action to which what is here belongs, as a UUID; empty where nothing says so."""
+    unread: str = ""
+    """Why no more could be read of it than where it is, and how it is; what was not read is empty then."""
 
 
 @dataclass(frozen=True)
@@ -392,7 +394,11 @@ class Restore(ABC):
 
 
 class GuestAgent(ABC):
-    """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later)."""
+    """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later), AgentAnswerInvalid.
+
+    Whoever has root in the guest chooses what its agent answers. What a verb returns, or its fault says, can be kept in
+    every record, whatever that was.
+    """
 
     @abstractmethod
     def inject_network_info(self, guest: Guest) -> dict[str, Any]:
@@ -430,7 +436,7 @@ class Driver(ABC):
 
     @abstractmethod
     def list_guests(self) -> list[FoundGuest]:
-        """Return every guest that is defined on this host."""
+        """Return every guest that is defined on this host. One that is odd keeps none of the others from being told."""
 
     @abstractmethod
     def disown(self, guest: Guest) -> None:

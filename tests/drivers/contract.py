@@ -45,6 +45,7 @@ from servers.errors import (
 )
 from servers.states import PowerState
 from tests.drivers.fences import ANOTHER, Trusting
+from tests.drivers.storable import storable
 
 
 class Lab(Protocol):
@@ -599,12 +600,14 @@ class RestoreContract:
 
 
 class GuestAgentContract:
-    def test_a_guest_takes_its_network_and_answers(self, lab: Lab) -> None:
+    def test_a_guest_takes_its_network_and_its_answer_can_be_kept(self, lab: Lab) -> None:
         for _ in range(2):
-            assert agent(lab).inject_network_info(lab.guest)
+            answer = agent(lab).inject_network_info(lab.guest)
+            assert answer and storable(answer)
 
-    def test_a_guest_resets_its_network_and_answers(self, lab: Lab) -> None:
-        assert agent(lab).reset_network(lab.guest)
+    def test_a_guest_resets_its_network_and_its_answer_can_be_kept(self, lab: Lab) -> None:
+        answer = agent(lab).reset_network(lab.guest)
+        assert answer and storable(answer)
 
     def test_a_guest_takes_a_password(self, lab: Lab) -> None:
         for _ in range(2):

@@ -13,10 +13,12 @@ libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed
 from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
 from servers.drivers.guest_network.script import Run  # noqa: E402
 from servers.drivers.libvirt import LibvirtDriver, Settings  # noqa: E402
-from servers.drivers.libvirt.agent import agent_channel  # noqa: E402
+from servers.drivers.libvirt.agent import agent_channel, replies  # noqa: E402
 from servers.drivers.libvirt.agent.agent_channel import AgentChannel  # noqa: E402
+from servers.drivers.libvirt.errors import COMMAND_FAILED, COMMAND_TIMEOUT  # noqa: E402
 from servers.drivers.libvirt.seat import Seat  # noqa: E402
 from servers.errors import (  # noqa: E402
+    AgentAnswerInvalid,
     AgentNotReady,
     AgentUnavailable,
     DriverFault,
@@ -76,17 +78,27 @@ def answering(patch: pytest.MonkeyPatch, *lines: object) -> Answers:
     ("code", "text", "kind", "says"),
     [
         (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "not available for now", AgentNotReady, "does not answer"),
-        (agent_channel.COMMAND_TIMEOUT, "not responding", AgentNotReady, "does not answer"),
+        (COMMAND_TIMEOUT, "not responding", AgentNotReady, "does not answer"),
+        (libvirt.VIR_ERR_AGENT_UNSYNCED, "out of sync", AgentNotReady, "does not answer"),
+        (libvirt.VIR_ERR_OPERATION_TIMEOUT, "cannot acquire state change lock", AgentNotReady, "not answer"),
+        (libvirt.VIR_ERR_NO_DOMAIN, "no domain with matching uuid", GuestNotFound, "not defined"),
+        (COMMAND_FAILED, "chpasswd: no user", DriverFault, "refused guest-set-user-password: chpasswd"),
         (libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED, "not configured", AgentUnavailable, "org.qemu.guest_agent.0"),
         (libvirt.VIR_ERR_OPERATION_INVALID, "not running", AgentUnavailable, "does not run"),
         (
             libvirt.VIR_ERR_INTERNAL_ERROR,
-            "unable to execute QEMU agent command 'guest-ping': The command guest-ping has been disabled",
+            "unable to execute QEMU agent command: The command guest-set-user-password has been disabled",
             AgentUnavailable,
             "block list",
         ),
-        (libvirt.VIR_ERR_INTERNAL_ERROR, "chpasswd: no user", DriverFault, "refused guest-ping: chpasswd"),
+        (
+            libvirt.VIR_ERR_INTERNAL_ERROR,
+            "chpasswd: no user",
+            DriverFault,
+            "refused guest-set-user-password: ",
+        ),
         (libvirt.VIR_ERR_RPC, "client socket is closed", HypervisorTimeout, "not known"),
+        (libvirt.VIR_ERR_RPC, "Unable to encode message payload", AgentAnswerInvalid, "Unable to encode"),
     ],
 )
 def test_each_error_is_said_in_our_words(
@@ -99,7 +111,7 @@ def test_each_error_is_said_in_our_words(
 ) -> None:
     answering(monkeypatch, error(code, text))
     with pytest.raises(kind, match=says) as raised:
-        channel.command("guest-ping")
+        channel.command(replies.SET_PASSWORD, changes=True)
     assert type(raised.value) is kind
 
 
@@ -110,7 +122,7 @@ def test_a_program_is_waited_for_and_its_words_come_back(
     ended = {"exited": True, "exitcode": 3, "out-data": out}
     answers = answering(monkeypatch, {"pid": 7}, {"exited": False}, ended)
     done = channel.run(Run(("-c", "true"), stdin="order\n"))
-    assert (done.status, done.stdout, done.stderr) == (3, "hello\n", "")
+    assert (done.exitcode, done.stdout, done.stderr) == (3, "hello\n", "")
     assert answers.sent[0]["arguments"] == {
         "path": "/bin/sh",
         "arg": ["-c", "true"],
@@ -124,7 +136,7 @@ def test_an_agent_that_is_silent_for_a_moment_while_a_program_runs_is_asked_on(
 ) -> None:
     silence = error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "not available for now")
     answering(monkeypatch, {"pid": 7}, silence, {"exited": True, "exitcode": 0})
-    assert channel.run(Run(("-c", "true"))).status == 0
+    assert channel.run(Run(("-c", "true"))).exitcode == 0
 
 
 def test_an_agent_that_is_silent_for_good_while_a_program_runs_is_given_up(

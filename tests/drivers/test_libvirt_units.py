@@ -111,7 +111,7 @@ def broken(message: str) -> object:
 
 def test_what_a_host_refuses_is_a_fault_with_its_words(driver: LibvirtDriver) -> None:
     with pytest.raises(DriverFault, match="node1 refused"):
-        driver.seat.ask("anything", lambda connection: connection.lookupByName("nobody"))
+        driver.seat.ask("anything", lambda connection: connection.lookupByName("nobody"), changes=True)
 
 
 def test_a_slow_host_is_in_nobodys_way(driver: LibvirtDriver) -> None:

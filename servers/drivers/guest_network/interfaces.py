@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -15,6 +14,10 @@ from servers.drivers.guest_network.base import Address, Hop, Interface, Network,
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+KERNEL_NAME_CHARS = 15
+"""IFNAMSIZ - 1: no link has a longer name."""
+MAX_FILES, PATH_CHARS = 256, 255
+"""Of how many files a guest may keep its network in, and how long their paths may be."""
 FIRST_METRIC = 100
 """Of the first interface with a gateway; each later one is 100 worse, so that two gateways do not contend."""
 
@@ -39,18 +42,23 @@ class Survey:
 
     @classmethod
     def parse(cls, text: str) -> Survey:
-        """Read what the guest's part of the survey prints, a fact a line."""
+        """Read what the guest's part of the survey prints, a fact a line. Raises Unrenderable.
+
+        Root in the guest may let it print anything: a link with a name that no kernel takes is passed over.
+        """
         links: list[Link] = []
         formats: list[str] = []
         files: dict[str, str] = {}
         for line in text.splitlines():
             match line.split():
-                case ["link", kind, name, mac, *master]:
+                case ["link", kind, name, mac, *master] if _is_plain(name, KERNEL_NAME_CHARS):
                     links.append(Link(name, mac.lower(), kind == "hardware", "".join(master)))
                 case ["format", name]:
                     formats.append(name)
                 case ["file", path, *content]:
                     files[path] = _decoded(path, "".join(content))
+                    if len(files) > MAX_FILES:
+                        raise Unrenderable(f"it keeps its network in more than {MAX_FILES} files")
         return cls(tuple(links), tuple(formats), files)
 
     def link(self, mac: str) -> Link:
@@ -148,7 +156,13 @@ def _via(
 
 
 def _decoded(path: str, content: str) -> str:
+    if not _is_plain(path, PATH_CHARS):
+        raise Unrenderable("a file of its network has a name that cannot be kept")
     try:
         return base64.b64decode(content, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise Unrenderable(f"{path} of the guest cannot be read as text") from error
+    except ValueError:
+        raise Unrenderable(f"{path} of the guest cannot be read as text") from None
+
+
+def _is_plain(text: str, most: int) -> bool:
+    return text.isprintable() and len(text) <= most

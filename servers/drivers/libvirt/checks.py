@@ -10,8 +10,8 @@ from lxml import etree
 
 from servers.drivers.base import DestinationCheck, Disk, FoundGuest, Guest, MoveOptions, Pool
 from servers.drivers.libvirt import definitions, describing
-from servers.drivers.libvirt.definitions import Node
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.answers import Node, counter, tree
+from servers.drivers.libvirt.errors import Unreadable, forgiven, is_lost
 from servers.drivers.libvirt.pools import all_pools, volume_at
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.storage import check_room, check_storage
@@ -52,7 +52,7 @@ def origin(connection: libvirt.virConnect, guest: Guest) -> Origin | None:
     domain = domain_of(connection, guest.uuid)
     if domain is None:
         return None
-    capabilities = etree.fromstring(connection.getCapabilities())
+    capabilities = tree(connection.getCapabilities())
     cpu = capabilities.find("host/cpu")
     flags = libvirt.VIR_DOMAIN_XML_UPDATE_CPU | libvirt.VIR_DOMAIN_XML_MIGRATABLE
     return Origin(
@@ -76,7 +76,7 @@ def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationChec
         raise source.missing(guest)
 
     def check(connection: libvirt.virConnect) -> DestinationCheck:
-        machine = etree.fromstring(connection.getCapabilities()).findtext("host/uuid", "")
+        machine = tree(connection.getCapabilities()).findtext("host/uuid", "")
         if machine == there.machine:
             raise self_refused
         if connection.getType() != there.kind:
@@ -169,7 +169,7 @@ def based(connection: libvirt.virConnect, disks: Iterable[Disk]) -> str:
     """Return which of the disks holds only what differs from another file, or an empty string."""
     for disk in disks:
         volume = volume_at(connection, disk.path)
-        base = volume and etree.fromstring(volume.XMLDesc()).findtext("backingStore/path")
+        base = volume and tree(volume.XMLDesc()).findtext("backingStore/path")
         if base:
             return f"disk {disk.device} is based on {base}: join them first, with virsh blockpull"
     return ""
@@ -192,10 +192,13 @@ def unmovable(definition: Node) -> str:
 def unsupported(connection: libvirt.virConnect, definition: Node) -> str:
     """Return why the hypervisor cannot run a machine of this kind, or an empty string."""
     kind = definition.find("os/type")
-    assert kind is not None  # libvirt always writes it
+    if kind is None:
+        raise Unreadable("a definition without a kind of machine")
     try:
         connection.getDomainCapabilities(None, kind.get("arch"), kind.get("machine"), definition.get("type"))
     except libvirt.libvirtError as error:
+        if is_lost(error):
+            raise
         return f"{connection.getHostname()} cannot run it: {error}"
     return ""
 
@@ -231,7 +234,7 @@ def has_bridge(connection: libvirt.virConnect, name: str) -> bool:
 def crowded(connection: libvirt.virConnect, found: FoundGuest) -> str:
     """Return that the memory does not suffice, or an empty string. Caches count as free."""
     stats = connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-    available = (stats.get("free", 0) + stats.get("buffers", 0) + stats.get("cached", 0)) * 1024 // MIB
+    available = sum(counter(stats, name) for name in ("free", "buffers", "cached")) * 1024 // MIB
     if available >= found.memory_mb:
         return ""
     return f"{connection.getHostname()} has {available} MiB of memory, the guest needs {found.memory_mb} MiB"
@@ -252,9 +255,11 @@ def check_cpu(connection: libvirt.virConnect, there: Origin, host: str) -> None:
                 None, kind.get("arch"), kind.get("machine"), virt_type, xml
             )
     except libvirt.libvirtError as error:
+        if is_lost(error):
+            raise
         raise InvalidCPUInfo(reason=f"{host} cannot tell: {error}") from error
     if result == libvirt.VIR_CPU_COMPARE_INCOMPATIBLE:
-        model = cpu.findtext("model") or etree.fromstring(there.cpu).findtext("model", "")
+        model = cpu.findtext("model") or tree(there.cpu or "<cpu/>").findtext("model", "")
         raise InvalidCPUInfo(
             reason=f"{host} lacks features of {model or 'the CPU'} that the guest was promised"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import libvirt
 
@@ -59,8 +60,12 @@ def start_event_loop() -> None:
 
 
 def _run_event_loop() -> None:
+    """Run for ever: without it no connection would notice that its peer is gone."""
     while True:
-        libvirt.virEventRunDefaultImpl()
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:
+            time.sleep(1)
 
 
 CONNECTIONS = Connections()

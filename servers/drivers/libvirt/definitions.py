@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
-
-from lxml import etree
 
 from servers.drivers.base import Nic
+from servers.drivers.libvirt import answers
+from servers.drivers.libvirt.answers import Node as Node
+from servers.drivers.libvirt.answers import amount, text
+from servers.drivers.limits import AMOUNT, BYTES, DEVICE, FORMAT, MAC, NAME, PATH
 
-Node: TypeAlias = etree._Element
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 
 
@@ -26,33 +26,37 @@ class DiskSource:
 
 
 def parse(xml: str) -> Node:
-    """Return the root of a definition; nothing outside of it is read."""
-    return etree.fromstring(xml, etree.XMLParser(resolve_entities=False, no_network=True))
+    """Return the root of a definition; nothing outside of it is read. Raises Unreadable."""
+    return answers.tree(xml)
 
 
 def disks(domain: Node) -> Iterator[DiskSource]:
-    """Yield the disks of a definition: no CD-ROM, no floppy, nothing that only reads."""
+    """Yield the disks of a definition: no CD-ROM, no floppy, nothing that only reads. Raises Unreadable."""
     for disk in domain.iterfind("devices/disk"):
         source, target, driver = disk.find("source"), disk.find("target"), disk.find("driver")
         if disk.get("device", "disk") != "disk" or source is None or target is None:
             continue
         if disk.find("readonly") is not None:
             continue
-        path = source.get("file") or source.get("dev") or ""
         kind = "raw" if driver is None else driver.get("type", "raw")
-        yield DiskSource(target.get("dev", ""), path, source.get("pool", ""), source.get("volume", ""), kind)
+        yield DiskSource(
+            text(target.get("dev"), "disk", DEVICE),
+            text(source.get("file") or source.get("dev"), "path", PATH),
+            text(source.get("pool"), "storage pool", NAME),
+            text(source.get("volume"), "volume", PATH),
+            text(kind, "disk format", FORMAT),
+        )
 
 
 def nics(domain: Node) -> Iterator[Nic]:
-    """Yield the interfaces of a definition with their network, or bridge, or device."""
+    """Yield the interfaces of a definition with their network, or bridge, or device. Raises Unreadable."""
     for interface in domain.iterfind("devices/interface"):
         mac, source = interface.find("mac"), interface.find("source")
-        where = (
-            ""
-            if source is None
-            else next((source.get(k) for k in ("network", "bridge", "dev") if source.get(k)), "")
+        named = () if source is None else (source.get(k) for k in ("network", "bridge", "dev"))
+        yield Nic(
+            mac=text(None if mac is None else mac.get("address"), "hardware address", MAC),
+            network=text(next(filter(None, named), ""), "network", NAME),
         )
-        yield Nic(mac="" if mac is None else mac.get("address", ""), network=where or "")
 
 
 def has_agent(domain: Node, *, running: bool) -> bool:
@@ -64,9 +68,9 @@ def has_agent(domain: Node, *, running: bool) -> bool:
 
 
 def memory_mb(domain: Node) -> int:
-    """Return the memory of the guest; XMLDesc always counts it in KiB."""
-    return int(domain.findtext("memory", "0")) // 1024
+    """Return the memory of the guest; XMLDesc always counts it in KiB. Raises Unreadable."""
+    return amount(amount(domain.findtext("memory"), "memory", BYTES) // 1024, "memory", AMOUNT)
 
 
 def vcpus(domain: Node) -> int:
-    return int(domain.findtext("vcpu", "1"))
+    return amount(domain.findtext("vcpu", "1"), "number of processors", AMOUNT)

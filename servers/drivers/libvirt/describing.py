@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import libvirt
@@ -9,11 +10,14 @@ from lxml import etree
 
 from servers.drivers.base import Disk, FoundGuest, HostInfo, JobKind
 from servers.drivers.libvirt import definitions, job, marks, pools
+from servers.drivers.libvirt.answers import amount, amounts, text, tree
 from servers.drivers.libvirt.definitions import DiskSource
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.errors import MAX_REASON_CHARS, forgiven, is_gone, is_lost
+from servers.drivers.libvirt.job import Stats
+from servers.drivers.libvirt.pools import GIB
+from servers.drivers.limits import AMOUNT, NAME, PATH, TYPE
+from servers.errors import printable
 from servers.states import PowerState
-
-GIB = 1024**3
 
 POWER_STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
@@ -36,36 +40,70 @@ UNSEEN = (
 
 
 def host_info(connection: libvirt.virConnect, shared_pools: frozenset[str]) -> HostInfo:
-    """Return what the host has."""
-    _, memory_mb, cpus, *_ = connection.getInfo()
+    """Return what the host has. Raises Unreadable."""
+    memory_mb, cpus = amounts(connection.getInfo()[1:3], "memory, or number of processors", 2)
     found = pools.all_pools(connection, shared_pools)
-    capabilities = etree.fromstring(connection.getCapabilities())
+    capabilities = tree(connection.getCapabilities())
     return HostInfo(
-        hypervisor_type=connection.getType(),
-        hypervisor_version=connection.getVersion(),
-        hostname=connection.getHostname(),
-        vcpus=cpus,
-        memory_mb=memory_mb,
-        disk_gb=sum(p.capacity_bytes for p in found) // GIB,
-        cpu_model=capabilities.findtext("host/cpu/model", ""),
+        hypervisor_type=text(connection.getType(), "hypervisor", TYPE),
+        hypervisor_version=amount(connection.getVersion(), "version", AMOUNT),
+        hostname=text(connection.getHostname(), "host name", NAME),
+        vcpus=amount(cpus, "number of processors", AMOUNT),
+        memory_mb=amount(memory_mb, "memory", AMOUNT),
+        disk_gb=min(sum(p.capacity_bytes for p in found) // GIB, AMOUNT),
+        cpu_model=text(capabilities.findtext("host/cpu/model"), "processor", NAME),
         pools=found,
     )
 
 
-def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
-    """Return a guest as it is at this moment."""
-    state, _ = domain.state()
-    definition = definitions.parse(domain.XMLDesc())
-    stats = job.statistics(domain)
+def glimpse(domain: libvirt.virDomain) -> FoundGuest:
+    """Return the least that can be said of a guest: which it is, and how. It waits for no job, nor for qemu."""
+    return FoundGuest(UUID(domain.UUIDString()), name(domain), power_state(domain))
+
+
+def name(domain: libvirt.virDomain) -> str:
+    """Return the name of a guest, such that it can be kept; its UUID where the name is no text."""
+    try:
+        return printable(domain.name(), NAME)
+    except UnicodeDecodeError:
+        return str(domain.UUIDString())
+
+
+def power_state(domain: libvirt.virDomain) -> PowerState:
+    """Return how a guest is. One in a state that is newer than this has a process, or it has not. Raises Unreadable."""
+    (state,) = amounts(domain.state(), "state", 1)
+    unknown = PowerState.RUNNING if domain.isActive() else PowerState.SHUTDOWN
+    return POWER_STATES.get(state, unknown)
+
+
+def at_work(domain: libvirt.virDomain, stats: Stats) -> FoundGuest:
+    """Return what can be said of a guest without its definition: how it is, and what is done with it."""
     kind = job.kind(stats)
-    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
-    mark = marks.read(domain, live) if kind is JobKind.LIVE_MIGRATION else None
-    return FoundGuest(
-        uuid=UUID(domain.UUIDString()),
-        name=domain.name(),
-        power_state=POWER_STATES[state],
+    return replace(
+        glimpse(domain),
         job=kind,
-        job_destination=None if mark is None else mark.host,
+        job_destination=_destination(domain) if kind is JobKind.LIVE_MIGRATION else None,
+        prepared_only=job.is_incoming(stats),
+    )
+
+
+def _destination(domain: libvirt.virDomain) -> str | None:
+    """Return where a guest goes, as far as its mark can be read."""
+    try:
+        mark = marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    except (ValueError, etree.XMLSyntaxError):
+        return None
+    return None if mark is None else printable(mark.host, NAME)
+
+
+def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
+    """Return a guest as it is at this moment, with all that it has. Raises Unreadable."""
+    stats = job.statistics(domain)
+    seen = at_work(domain, stats)
+    definition = definitions.parse(domain.XMLDesc())
+    text(domain.name(), "name", NAME)
+    return replace(
+        seen,
         agent=definitions.has_agent(definition, running=bool(domain.isActive())),
         memory_mb=definitions.memory_mb(definition),
         vcpus=definitions.vcpus(definition),
@@ -74,26 +112,47 @@ def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Fo
             for source in definitions.disks(definition)
         ),
         nics=tuple(definitions.nics(definition)),
-        prepared_only=job.is_incoming(stats),
     )
+
+
+def seen_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
+    """Return a guest as far as it can be read: at the least where it is, how, and what is done with it."""
+    try:
+        return found_guest(connection, domain)
+    except (libvirt.libvirtError, UnicodeDecodeError) as error:
+        if isinstance(error, libvirt.libvirtError) and (is_lost(error) or is_gone(error)):
+            raise
+        seen = at_work(domain, job.statistics(domain))
+        return replace(seen, unread=printable(str(error), MAX_REASON_CHARS))
 
 
 def found_disk(
     connection: libvirt.virConnect, domain: libvirt.virDomain, source: DiskSource, *, busy: bool
 ) -> Disk:
-    """Return a disk with its sizes: zero where the host cannot tell them; a busy domain is not made to wait for."""
+    """Return a disk with its sizes: zero where the host cannot tell them; a busy domain is not made to wait for.
+
+    Raises Unreadable.
+    """
     path, pool = source.path, source.pool
     size = used = 0
     volume = None
     if path:
         volume = pools.volume_at(connection, path)
     elif (of_pool := pools.pool_named(connection, pool)) is not None:
-        with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
-            volume = of_pool.storageVolLookupByName(source.volume)
+        volume = pools.volume_in(of_pool, source.volume)
     if volume is not None:
-        path, pool = volume.path(), volume.storagePoolLookupByVolume().name()
-        _, size, used = volume.info()
+        path = volume.path()
+        with forgiven(*UNSEEN, *pools.NOT_THERE):
+            pool = volume.storagePoolLookupByVolume().name()
+            _, size, used = amounts(volume.info(), "size of a disk", 3)
     elif path and not busy:
         with forgiven(*UNSEEN):
-            size, used, _ = domain.blockInfo(source.device)
-    return Disk(source.device, path, pool, size, used, source.format)
+            size, used = amounts(domain.blockInfo(source.device), "size of a disk", 2)
+    return Disk(
+        source.device,
+        text(path, "path", PATH),
+        text(pool, "storage pool", NAME),
+        amount(size, "size of a disk", AMOUNT * GIB),
+        amount(used, "size of a disk", AMOUNT * GIB),
+        source.format,
+    )

@@ -7,7 +7,7 @@ from uuid import UUID
 import libvirt
 
 from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
-from servers.drivers.libvirt import describing
+from servers.drivers.libvirt import describing, listing
 from servers.drivers.libvirt.agent import LibvirtGuestAgent
 from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold import LibvirtColdMigration
@@ -42,20 +42,12 @@ class LibvirtDriver(Driver):
     def find_guest(self, guest: UUID) -> FoundGuest | None:
         def find(connection: libvirt.virConnect) -> FoundGuest | None:
             domain = domain_of(connection, guest)
-            return None if domain is None else _found(connection, domain)
+            if domain is not None:
+                with forgiven(libvirt.VIR_ERR_NO_DOMAIN):  # it was removed while it was looked at
+                    return describing.seen_guest(connection, domain)
+            return None
 
         return self.seat.ask("find_guest", find)
 
     def list_guests(self) -> list[FoundGuest]:
-        def list_all(connection: libvirt.virConnect) -> list[FoundGuest]:
-            found = (_found(connection, domain) for domain in connection.listAllDomains())
-            return sorted((guest for guest in found if guest is not None), key=lambda guest: guest.name)
-
-        return self.seat.ask("list_guests", list_all)
-
-
-def _found(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest | None:
-    """Return the guest, None when it was removed while it was looked at."""
-    with forgiven(libvirt.VIR_ERR_NO_DOMAIN):
-        return describing.found_guest(connection, domain)
-    return None
+        return self.seat.ask("list_guests", lambda connection: listing.all_guests(connection, self.host.name))

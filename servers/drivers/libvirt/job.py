@@ -7,7 +7,9 @@ from typing import Any
 import libvirt
 
 from servers.drivers.base import JobKind, Progress
-from servers.drivers.libvirt.errors import JOB_OVER, forgiven
+from servers.drivers.libvirt.answers import counter
+from servers.drivers.libvirt.errors import JOB_OVER, Unreadable, forgiven
+from servers.drivers.limits import AMOUNT, BYTES
 
 KINDS = {
     libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT: JobKind.LIVE_MIGRATION,
@@ -21,22 +23,36 @@ INCOMING: Stats = {"operation": libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN}
 def statistics(domain: libvirt.virDomain) -> Stats:
     """Return the running job's statistics, empty where there is none: also in the moment in which one ends.
 
-    A domain that is still being filled has none either, but its host says so.
+    A domain that is still being filled has none either, but its host says so. Raises Unreadable.
     """
     with forgiven(*JOB_OVER, libvirt.VIR_ERR_NO_SUPPORT):
         try:
-            found: Stats = domain.jobStats()
+            found = domain.jobStats()
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
                 return INCOMING  # "migration statistics are available only on the source host"
             raise
-        return found if found.get("type", libvirt.VIR_DOMAIN_JOB_NONE) else {}
+        return read(found) if read(found).get("type", libvirt.VIR_DOMAIN_JOB_NONE) else {}
     return {}
+
+
+def completed(domain: libvirt.virDomain) -> Stats:
+    """Return the statistics of the last job that ended, empty where its host does not know any. Raises Unreadable."""
+    flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+    with forgiven(*JOB_OVER):
+        return read(domain.jobStats(flags))
+    return {}
+
+
+def read(found: object) -> Stats:
+    if not isinstance(found, dict):
+        raise Unreadable("statistics of a job that are none")
+    return found
 
 
 def kind(stats: Stats) -> JobKind | None:
     """Return which of our jobs it is, None for none and for libvirt's own short ones."""
-    return KINDS.get(stats.get("operation", libvirt.VIR_DOMAIN_JOB_OPERATION_UNKNOWN))
+    return KINDS.get(counter(stats, "operation"))
 
 
 def is_incoming(stats: Stats) -> bool:
@@ -46,15 +62,16 @@ def is_incoming(stats: Stats) -> bool:
 
 def progress(stats: Stats) -> Progress:
     """Return how far the job is."""
+    dirty_rate = counter(stats, "memory_dirty_rate") * counter(stats, "memory_page_size")
     return Progress(
-        memory_total_bytes=stats.get("memory_total", 0),
-        memory_processed_bytes=stats.get("memory_processed", 0),
-        memory_remaining_bytes=stats.get("memory_remaining", 0),
-        disk_total_bytes=stats.get("disk_total", 0),
-        disk_processed_bytes=stats.get("disk_processed", 0),
-        disk_remaining_bytes=stats.get("disk_remaining", 0),
-        iteration=stats.get("memory_iteration", 0),
-        rate_bytes_s=stats.get("memory_bps", 0) + stats.get("disk_bps", 0),
-        dirty_rate_bytes_s=stats.get("memory_dirty_rate", 0) * stats.get("memory_page_size", 0),
-        throttle_percent=stats.get("auto_converge_throttle", 0),
+        memory_total_bytes=counter(stats, "memory_total"),
+        memory_processed_bytes=counter(stats, "memory_processed"),
+        memory_remaining_bytes=counter(stats, "memory_remaining"),
+        disk_total_bytes=counter(stats, "disk_total"),
+        disk_processed_bytes=counter(stats, "disk_processed"),
+        disk_remaining_bytes=counter(stats, "disk_remaining"),
+        iteration=counter(stats, "memory_iteration", AMOUNT),
+        rate_bytes_s=min(counter(stats, "memory_bps") + counter(stats, "disk_bps"), BYTES),
+        dirty_rate_bytes_s=min(dirty_rate, BYTES),
+        throttle_percent=counter(stats, "auto_converge_throttle", 100),
     )

@@ -7,13 +7,14 @@ import time
 import libvirt
 
 from servers.drivers.libvirt import definitions, describing
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.errors import AGENT_SILENT, COMMAND_FAILED, forgiven
 from servers.states import PowerState
 
 LOOK_S = 0.5
 DEAF = (
     libvirt.VIR_ERR_OPERATION_INVALID,
-    libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+    *AGENT_SILENT,
+    COMMAND_FAILED,
     libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
     libvirt.VIR_ERR_INTERNAL_ERROR,  # "End of file from agent socket": it went before it had answered
@@ -23,7 +24,7 @@ DEAF = (
 
 def state(domain: libvirt.virDomain) -> PowerState:
     """Return the power state of a domain."""
-    return describing.POWER_STATES[domain.state()[0]]
+    return describing.power_state(domain)
 
 
 def start(domain: libvirt.virDomain) -> PowerState:

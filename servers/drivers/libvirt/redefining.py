@@ -9,6 +9,7 @@ from lxml.builder import E
 from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions, marks
 from servers.drivers.libvirt.definitions import Node
+from servers.drivers.libvirt.errors import Unreadable
 from servers.errors import RestoreFailed
 
 BOUND = ("hostdev", "filesystem", "shmem", "tpm", "redirdev", "lease")
@@ -26,9 +27,12 @@ def new_definition(saved: str, guest: Guest, domain_type: str, device: str, path
     Raises RestoreFailed where the saved definition cannot be read, or has no such disk.
     """
     try:
-        tree = definitions.parse(saved)
-    except etree.XMLSyntaxError as error:
+        return _redefined(definitions.parse(saved), guest, domain_type, device, path)
+    except (Unreadable, ValueError) as error:  # the latter: what is to stand in it cannot stand in XML
         raise RestoreFailed(reason=f"the definition of the saved guest cannot be read: {error}") from error
+
+
+def _redefined(tree: Node, guest: Guest, domain_type: str, device: str, path: str) -> str:
     devices = tree.find("devices")
     if devices is None:
         raise RestoreFailed(reason="the definition of the saved guest has no devices")

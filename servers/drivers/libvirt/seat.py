@@ -88,7 +88,7 @@ class Seat:
                 raise unavailable(self.ref, error) from error
             if changes and is_lost(error):
                 raise HypervisorTimeout(host=self.ref.name, verb=verb, limit_s=f"{limit:g}") from error
-            raise fault(self.ref, error) from error
+            raise fault(self.ref, error, asked=not changes) from error
 
     def missing(self, guest: Guest) -> GuestNotFound:
         """Return the fault for a guest that is not defined here."""

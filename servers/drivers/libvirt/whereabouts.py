@@ -9,6 +9,7 @@ import libvirt
 
 from servers.drivers.base import Guest, HostRef, JobKind
 from servers.drivers.libvirt import job
+from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.errors import GuestOnTwoHosts
 
@@ -27,10 +28,14 @@ class Presence(Enum):
 
 
 def presence(connection: libvirt.virConnect, guest: UUID) -> Presence:
-    """Return how the guest is here."""
-    domain = domain_of(connection, guest)
-    if domain is None:
-        return Presence.ABSENT
+    """Return how the guest is here. It may go while it is looked at: a move that ends undefines it."""
+    with forgiven(libvirt.VIR_ERR_NO_DOMAIN):
+        domain = domain_of(connection, guest)
+        return Presence.ABSENT if domain is None else _presence(domain)
+    return Presence.ABSENT
+
+
+def _presence(domain: libvirt.virDomain) -> Presence:
     if not domain.isActive():
         return Presence.OFF
     state, reason = domain.state()
@@ -43,7 +48,7 @@ def presence(connection: libvirt.virConnect, guest: UUID) -> Presence:
 
 
 def ask(seat: Seat, guest: Guest) -> Presence:
-    """Ask a host how the guest is there. Raises HypervisorUnavailable, DriverFault."""
+    """Ask a host how the guest is there. Raises HypervisorUnavailable where it does not say."""
     return seat.ask("find_guest", lambda connection: presence(connection, guest.uuid))
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import libvirt
 import libvirt_qemu
@@ -14,15 +13,21 @@ import libvirt_qemu
 from servers.drivers.base import Guest
 from servers.drivers.guest_network.script import Run
 from servers.drivers.libvirt import definitions
+from servers.drivers.libvirt.agent import replies
+from servers.drivers.libvirt.agent.replies import Command, Improper, Status
 from servers.drivers.libvirt.definitions import AGENT_CHANNEL
-from servers.drivers.libvirt.errors import is_lost
+from servers.drivers.libvirt.errors import AGENT_SILENT, is_lost, is_lost_with
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.errors import AgentNotReady, AgentUnavailable, DriverFault
+from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable, DriverFault, printable
 
 ANSWER_S = 5
 """How long the agent may take to answer a command; libvirt waits as long again for it to be listening at all."""
+TURN_S = 30
+"""How long libvirt lets a command wait for its turn, behind whatever else is asked of that agent."""
 CONNECT_S = 10
 """How long to wait for an agent that is not connected: after a migration it comes back within a second or two."""
+SAID_CHARS = 1000
+"""How much of what a guest says is handed on."""
 RUN_S = 180
 """How long a program in the guest may run: it waits for another change, sets the network, and may have to put it back."""
 SILENCE_S = 20
@@ -33,19 +38,10 @@ INSTALL = (
     f"Give it a virtio channel named {AGENT_CHANNEL}, and install and start qemu-guest-agent in the guest: "
     "docs/connect-your-hosts.md."
 )
-COMMAND_TIMEOUT = 112
-"""VIR_ERR_AGENT_COMMAND_TIMEOUT, since libvirt 10.9: a host may be newer than the binding here, which does not name it."""
-SILENT = frozenset({libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT})
+SILENT = AGENT_SILENT | {libvirt.VIR_ERR_OPERATION_TIMEOUT}  # the latter: its turn did not come
 FORBIDDEN = ("has been disabled", "has not been found")
 
-
-@dataclass(frozen=True)
-class Done:
-    """A program that ran in the guest to its end."""
-
-    status: int
-    stdout: str
-    stderr: str
+T = TypeVar("T")
 
 
 class AgentChannel:
@@ -64,40 +60,57 @@ class AgentChannel:
             time.sleep(LOOK_S)
 
     def command(
-        self, name: str, arguments: dict[str, Any] | None = None, *, secrets: tuple[str, ...] = ()
-    ) -> Any:
+        self,
+        command: Command[T],
+        arguments: dict[str, Any] | None = None,
+        *,
+        changes: bool = False,
+        secrets: tuple[str, ...] = (),
+    ) -> T:
         """Return what the agent answers; `secrets` are texts that no fault may repeat.
 
-        Raises AgentNotReady when it is silent, AgentUnavailable, DriverFault when it refuses.
+        changes: the command changes something in the guest.
+        Raises AgentNotReady when it is silent, AgentUnavailable, AgentAnswerInvalid, DriverFault when it refuses.
         """
-        text = json.dumps({"execute": name, "arguments": arguments or {}})
+        text = json.dumps({"execute": command.name, "arguments": arguments or {}})
 
-        def send(connection: libvirt.virConnect) -> str:
+        def send(connection: libvirt.virConnect) -> object:
             domain = self._domain(connection)
             try:
-                answer: str = libvirt_qemu.qemuAgentCommand(domain, text, ANSWER_S, 0)
+                return libvirt_qemu.qemuAgentCommand(domain, text, ANSWER_S, 0)
+            except UnicodeDecodeError:
+                self._improper(command, "it is no text")
             except libvirt.libvirtError as error:
-                if is_lost(error):
+                if is_lost_with(connection, error):
                     raise
                 said = error.get_error_message() or ""
                 for secret in filter(None, secrets):
                     said = said.replace(secret, "…")
-                raise self._fault(name, error.get_error_code(), said) from None  # the cause has it all
-            return answer
+                raise self._fault(command, error, said) from None  # the cause has it all
 
-        limit_s = self.seat.settings.timeout_s + 2 * ANSWER_S
-        return json.loads(self.seat.ask(name, send, changes=True, limit_s=limit_s))["return"]
+        limit_s = self.seat.settings.timeout_s + TURN_S + 2 * ANSWER_S
+        answer = self.seat.ask(command.name, send, changes=changes, limit_s=limit_s)
+        try:
+            return command.parse(answer)
+        except Improper as how:
+            self._improper(command, str(how))
 
-    def run(self, program: Run) -> Done:
-        """Run a program in the guest to its end. Raises AgentNotReady, DriverFault."""
+    def run(self, program: Run, *, changes: bool = False) -> Status:
+        """Run a program in the guest to its end. Raises AgentNotReady, AgentAnswerInvalid, DriverFault."""
         arguments = {
             "path": program.path,
             "arg": list(program.arguments),
-            "input-data": _encoded(program.stdin),
+            "input-data": self.encoded(program.stdin),
             "capture-output": True,
         }
-        status = self._wait_for_exit(self.command("guest-exec", arguments)["pid"])
-        return Done(status.get("exitcode", -1), _text(status, "out-data"), _text(status, "err-data"))
+        return self._wait_for_exit(self.command(replies.EXEC, arguments, changes=changes))
+
+    def encoded(self, text: str) -> str:
+        """Return a text as the agent takes it. Raises DriverFault where it is none."""
+        try:
+            return base64.b64encode(text.encode()).decode()
+        except UnicodeEncodeError:
+            raise self.refused("cannot be given what is no text.") from None
 
     def refused(self, what: str) -> DriverFault:
         """Return the fault for what the guest did not do."""
@@ -106,18 +119,18 @@ class AgentChannel:
     def unavailable(self, why: str) -> AgentUnavailable:
         return AgentUnavailable(f"Guest {self.guest.name} {why}")
 
-    def _wait_for_exit(self, pid: int) -> dict[str, Any]:
+    def _wait_for_exit(self, pid: int) -> Status:
         end = time.monotonic() + RUN_S
         heard = time.monotonic()
         while time.monotonic() < end:
             try:
-                status: dict[str, Any] = self.command("guest-exec-status", {"pid": pid})
+                status = self.command(replies.EXEC_STATUS, {"pid": pid})
             except AgentNotReady:
                 if time.monotonic() - heard > SILENCE_S:
                     raise
             else:
                 heard = time.monotonic()
-                if status["exited"]:
+                if status.exited:
                     return status
             time.sleep(LOOK_S)
         raise self.refused(
@@ -139,13 +152,22 @@ class AgentChannel:
             raise self.unavailable(f"has no channel for a guest agent. {INSTALL}")
         return definitions.has_agent(definition, running=True)
 
-    def _fault(self, name: str, code: int, said: str) -> DriverFault:
+    def _improper(self, command: Command[Any], how: str) -> NoReturn:
+        """Raise the fault for an answer that is none. Its cause is left out: it might quote the answer."""
+        raise AgentAnswerInvalid(guest=self.guest.name, command=command.name, reason=how) from None
+
+    def _fault(self, command: Command[Any], error: libvirt.libvirtError, said: str) -> DriverFault:
         """Return what an error of the agent means."""
+        code, name = error.get_error_code(), command.name
+        if is_lost(error):  # and yet the way is there: it is the answer that cannot go it
+            return AgentAnswerInvalid(guest=self.guest.name, command=name, reason=f"libvirt says: {said}")
         if code in SILENT:
             return AgentNotReady(
                 f"The guest agent of {self.guest.name} does not answer. "
                 "Where this goes on, restart qemu-guest-agent in the guest."
             )
+        if code == libvirt.VIR_ERR_NO_DOMAIN:
+            return self.seat.missing(self.guest)
         if code == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED:
             return self.unavailable(f"has no channel for a guest agent. {INSTALL}")
         if code == libvirt.VIR_ERR_OPERATION_INVALID:
@@ -155,14 +177,6 @@ class AgentChannel:
                 f"has an agent that does not permit {name}, or is too old for it: take it off the agent's block list, "
                 "in /etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf."
             )
-        if name == "guest-exec-status":  # of a process that an earlier agent had started
+        if command is replies.EXEC_STATUS:  # of a process that an earlier agent had started
             return AgentNotReady(f"The guest agent of {self.guest.name} was started anew.")
-        return self.refused(f"refused {name}: {said}")
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def _text(status: dict[str, Any], name: str) -> str:
-    return base64.b64decode(status.get(name, "")).decode(errors="replace")
+        return self.refused(f"refused {name}: {printable(said, SAID_CHARS)}")

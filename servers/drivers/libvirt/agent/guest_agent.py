@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from servers.drivers.base import Guest, GuestAgent
 from servers.drivers.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
-from servers.drivers.libvirt.agent import links
-from servers.drivers.libvirt.agent.agent_channel import AgentChannel, Done
+from servers.drivers.libvirt.agent import links, replies
+from servers.drivers.libvirt.agent.agent_channel import SAID_CHARS, AgentChannel
+from servers.drivers.libvirt.agent.replies import Status
 from servers.drivers.libvirt.seat import Seat
-from servers.errors import AgentUnavailable, DriverFault
+from servers.errors import AgentUnavailable, DriverFault, printable
 
 ADMINISTRATOR = "root"
-SAID = 1000
-"""How many characters of a program's complaint are handed on."""
+MAX_TOLD = 64
+"""How many interfaces of a guest its record holds."""
 
 
 class LibvirtGuestAgent(GuestAgent):
@@ -35,9 +35,9 @@ class LibvirtGuestAgent(GuestAgent):
             interfaces = match(guest.nics, survey)
             files = style.render(interfaces, survey.files)
         except Unrenderable as reason:
-            raise channel.refused(f"cannot take its network information: {reason}.") from reason
-        done = channel.run(script.inject(style, interfaces, files))
-        if done.status:
+            raise channel.refused(f"cannot take its network information: {reason}.") from None
+        done = channel.run(script.inject(style, interfaces, files), changes=True)
+        if done.exitcode:
             raise channel.refused(f"could not set its network, and is as it was: {_complaint(done)}")
         names = [interface.name for interface in interfaces]
         return {
@@ -56,8 +56,8 @@ class LibvirtGuestAgent(GuestAgent):
         style, names = _style(survey), _names(guest, survey)
         if not names:
             raise channel.refused("has no network interface that its agent could reset.")
-        done = channel.run(script.reset(style, names))
-        if done.status:
+        done = channel.run(script.reset(style, names), changes=True)
+        if done.exitcode:
             raise channel.refused(f"could not bring its interfaces up again: {_complaint(done)}")
         return {
             "way": "agent",
@@ -68,19 +68,19 @@ class LibvirtGuestAgent(GuestAgent):
     def set_admin_password(self, guest: Guest, password: str) -> None:
         channel = AgentChannel(self.seat, guest)
         channel.find()
-        sealed = base64.b64encode(password.encode()).decode()
+        sealed = channel.encoded(password)
         arguments = {"username": ADMINISTRATOR, "password": sealed, "crypted": False}
-        channel.command("guest-set-user-password", arguments, secrets=(password, sealed))
+        channel.command(replies.SET_PASSWORD, arguments, changes=True, secrets=(password, sealed))
 
 
 def _survey(channel: AgentChannel) -> Survey:
     done = channel.run(script.survey())
-    if done.status:
+    if done.exitcode:
         raise channel.refused(f"cannot say how its network is kept: {_complaint(done)}")
     try:
         return Survey.parse(done.stdout)
     except Unrenderable as reason:
-        raise channel.refused(f"cannot say how its network is kept: {reason}.") from reason
+        raise channel.refused(f"cannot say how its network is kept: {reason}.") from None
 
 
 def _style(survey: Survey) -> type[Format] | None:
@@ -95,21 +95,19 @@ def _names(guest: Guest, survey: Survey) -> list[str]:
 
 
 def _interfaces(channel: AgentChannel, names: list[str]) -> list[dict[str, Any]]:
-    """Return the interfaces as the guest has them now; empty where its agent cannot tell."""
+    """Return the interfaces as the guest has them now; their names alone where its agent cannot tell."""
+    told = names[:MAX_TOLD]
     try:
-        found = channel.command("guest-network-get-interfaces")
+        found = {each.name: each for each in channel.command(replies.INTERFACES)}
     except DriverFault:  # what was asked for is done; this is its report alone
-        return [{"name": name} for name in names]
+        return [{"name": name} for name in told]
     return [
-        {
-            "name": each["name"],
-            "mac": each.get("hardware-address", ""),
-            "addresses": [f"{ip['ip-address']}/{ip['prefix']}" for ip in each.get("ip-addresses", ())],
-        }
-        for each in found
-        if each["name"] in names
+        {"name": name, "mac": found[name].mac, "addresses": list(found[name].addresses)}
+        for name in told
+        if name in found
     ]
 
 
-def _complaint(done: Done) -> str:
-    return (done.stderr or done.stdout).strip()[-SAID:] or f"exit status {done.status}"
+def _complaint(done: Status) -> str:
+    said = (done.stderr or done.stdout).strip()[-SAID_CHARS:]
+    return printable(said) or f"exit status {done.exitcode}"

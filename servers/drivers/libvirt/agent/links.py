@@ -13,7 +13,8 @@ from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.definitions import Node
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.errors import AgentUnavailable
+from servers.drivers.limits import MAC
+from servers.errors import AgentUnavailable, printable
 
 PULLED_S = 2
 """How long the cables are out: long enough for a guest to notice, and to ask for its addresses again."""
@@ -27,13 +28,17 @@ def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[s
     when the next one asks again. Raises `instead_of` where the guest does not run or has no interface.
     """
 
-    def pull(connection: libvirt.virConnect) -> list[dict[str, Any]]:
+    def look(connection: libvirt.virConnect) -> tuple[libvirt.virDomain, list[Node]]:
         domain = domain_of(connection, guest.uuid)
         if domain is None:
             raise seat.missing(guest)
         interfaces = _plugged(domain) if domain.isActive() else []
         if not interfaces:
             raise instead_of
+        return domain, interfaces
+
+    def pull(connection: libvirt.virConnect) -> list[dict[str, Any]]:
+        domain, interfaces = look(connection)
         with ExitStack() as plugs:
             for interface in interfaces:
                 plugs.callback(_set, domain, interface, "up")
@@ -41,6 +46,7 @@ def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[s
             time.sleep(PULLED_S)
         return [{"mac": _mac(interface)} for interface in interfaces]
 
+    seat.ask("reset_network", look)
     return seat.ask("reset_network", pull, changes=True, limit_s=seat.settings.timeout_s + PULLED_S)
 
 
@@ -66,4 +72,4 @@ def _set(domain: libvirt.virDomain, interface: Node, state: str) -> None:
 
 def _mac(interface: Node) -> str:
     mac = interface.find("mac")
-    return "" if mac is None else str(mac.get("address", ""))
+    return "" if mac is None else printable(str(mac.get("address", "")), MAC)

@@ -88,39 +88,47 @@ def statistics(connection: libvirt.virConnect, guest: Guest, of: Spare) -> Stats
 
 
 def is_running(connection: libvirt.virConnect, guest: Guest, into: Spare) -> bool:
-    """Return whether a job writes into this spare volume, and not into somebody else's."""
+    """Return whether a job writes into this spare volume, and not into somebody else's.
+
+    Where its pool does not tell its path the name decides: a pool that is away ends no job.
+    """
     domain, volume = domain_of(connection, guest.uuid), into.volume(connection)
-    if domain is None or volume is None:
+    if domain is None:
         return False
     with forgiven(*JOB_OVER, libvirt.VIR_ERR_NO_DOMAIN_BACKUP):
         tree = definitions.parse(domain.backupGetXMLDesc())
-        return any(target.get("file") == volume.path() for target in tree.iterfind("disks/disk/target"))
+        written = [target.get("file", "") for target in tree.iterfind("disks/disk/target")]
+        if volume is None:
+            return into.name in {path.rpartition("/")[2] for path in written}
+        return volume.path() in written
     return False
 
 
 def _ended(domain: libvirt.virDomain) -> Ended:
-    flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-    stats: Stats = {}
-    with forgiven(*JOB_OVER):
-        stats = domain.jobStats(flags)
+    stats = job.completed(domain)
     if stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP:
         return Ended("the host does not know any more what became of the job")
     if stats.get("success"):
         return Ended()
-    return Ended(stats.get("errmsg") or "the host gave the job up")
+    return Ended(str(stats.get("errmsg") or "the host gave the job up"))
 
 
 def abort(connection: libvirt.virConnect, guest: Guest, left: Spare) -> None:
-    """Thaw the guest if that may have been left out, and ask a job into this volume to stop. Raises DriverFault."""
+    """Thaw the guest if that may have been left out, and ask a job into this volume to stop. Raises DriverFault.
+
+    An agent that does not thaw keeps no job running.
+    """
     domain = domain_of(connection, guest.uuid)
     if domain is None:
         return
-    if left.note.stage is Stage.FREEZING:
-        freezing.thaw(domain)
-        left.write(connection, stage=Stage.COPYING)
-    if is_running(connection, guest, left):
-        with forgiven(*JOB_OVER):
-            domain.abortJob()
+    try:
+        if left.note.stage is Stage.FREEZING:
+            freezing.thaw(domain)
+            left.write(connection, stage=Stage.COPYING)
+    finally:
+        if is_running(connection, guest, left):
+            with forgiven(*JOB_OVER):
+                domain.abortJob()
 
 
 def require_idle(connection: libvirt.virConnect, guest: Guest) -> None:

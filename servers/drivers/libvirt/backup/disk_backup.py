@@ -51,7 +51,7 @@ class DiskBackup:
         self._watched("check", lambda: fetching.check(self.target))
         definition = self._ask(self._definition)
         self._remove(complete)
-        size = self.target.stat().st_size
+        size = fetching.size_of(self.target)
         return Snapshot(size, DISK_FORMAT, sha256, complete.note.consistent, definition)
 
     # beginning

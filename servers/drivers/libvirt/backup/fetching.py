@@ -72,6 +72,14 @@ def require_room(target: Path, bytes_needed: int) -> None:
         )
 
 
+def size_of(image: Path) -> int:
+    """Return how large the file has become. Raises BackupFailed where it is gone."""
+    try:
+        return image.stat().st_size
+    except OSError as error:
+        raise BackupFailed(reason=f"{image} cannot be read: {error.strerror}") from error
+
+
 def require_qemu_img() -> None:
     """Raise BackupFailed where qemu-img is not installed: a backup that nobody has checked is none."""
     if shutil.which(QEMU_IMG) is None:
@@ -84,15 +92,21 @@ def require_qemu_img() -> None:
 def check(image: Path) -> None:
     """Let qemu-img look whether a qcow2 is whole. Raises BackupFailed with what it has found."""
     command = [QEMU_IMG, "check", "--output=json", "-f", "qcow2", str(image)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise BackupFailed(reason=f"qemu-img check: {error.strerror}") from error
     if done.returncode:
         raise BackupFailed(reason=f"qemu-img check: {_findings(done)}")
 
 
 def _findings(done: subprocess.CompletedProcess[str]) -> str:
     """Return what qemu-img has counted, or how it says that it cannot."""
-    if not done.stdout.strip():
+    try:
+        found = json.loads(done.stdout)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
         return done.stderr.strip() or f"exit code {done.returncode}"
-    found = json.loads(done.stdout)
     counted = ("corruptions", "leaks", "check-errors")
     return ", ".join(f"{found[name]} {name}" for name in counted if found.get(name)) or "it is not whole"

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import libvirt
 
-from servers.drivers.libvirt.errors import forgiven, is_lost
+from servers.drivers.libvirt.errors import AGENT_SILENT, forgiven, is_lost
 from servers.errors import DriverFault
 
 FREEZE_S = 30
 """How long an agent may take: what the guest has not written yet is written first."""
 THAW_TRIES, THAW_AGAIN_S = 3, 1.0
 DEAF = (
-    libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+    *AGENT_SILENT,
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
     libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
     libvirt.VIR_ERR_OPERATION_INVALID,

@@ -11,14 +11,22 @@ from lxml.builder import E
 
 from servers.drivers.base import Disk, Guest
 from servers.drivers.libvirt import notes
+from servers.drivers.libvirt.answers import tree
 from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.notes import Note, Role
-from servers.drivers.libvirt.pools import pool_named, volume_in
+from servers.drivers.libvirt.pools import NOT_THERE, pool_named, sizes, volume_in
 from servers.errors import BackupFailed, DriverFault
 
 MIB = 1024**2
 FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage"})
 """Pools whose volumes are files, in which a qcow2 can grow."""
+BUSY = (
+    libvirt.VIR_ERR_INTERNAL_ERROR,
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_OPERATION_FAILED,
+    libvirt.VIR_ERR_SYSTEM_ERROR,
+)
+"""How libvirt says that a pool cannot be looked at now."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,12 @@ def find(connection: libvirt.virConnect, guest: Guest) -> Spare | None:
 
 def file_pools(connection: libvirt.virConnect) -> list[libvirt.virStoragePool]:
     """Return the active pools whose volumes are files."""
-    active = connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
-    return [pool for pool in active if etree.fromstring(pool.XMLDesc()).get("type") in FILE_POOLS]
+    found: list[libvirt.virStoragePool] = []
+    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        with forgiven(*NOT_THERE):  # it was stopped while it was looked at
+            if tree(pool.XMLDesc()).get("type") in FILE_POOLS:
+                found.append(pool)
+    return found
 
 
 def needed_bytes(disk: Disk) -> int:
@@ -80,16 +92,17 @@ def roomy_pool(connection: libvirt.virConnect, preferred: str, need: int) -> str
     """Return the preferred pool where it has room for so many bytes, else the one with most, or None."""
     room: dict[str, int] = {}
     for pool in file_pools(connection):
-        with forgiven(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_OPERATION_INVALID):
+        with forgiven(*BUSY):
             pool.refresh()  # else it tells what was free at the last refresh; refused while a volume is being made
-        room[pool.name()] = pool.info()[3]
+        with forgiven(*BUSY, *NOT_THERE):  # one that cannot tell has no room
+            room[pool.name()] = sizes(pool)[1]
     enough = {name: free for name, free in room.items() if free >= need}
     return preferred if preferred in enough else max(enough, key=lambda name: enough[name], default=None)
 
 
 def folder_of(pool: libvirt.virStoragePool) -> str:
     """Return the folder in which the pool's files lie."""
-    return str(etree.fromstring(pool.XMLDesc()).findtext("target/path", ""))
+    return str(tree(pool.XMLDesc()).findtext("target/path", ""))
 
 
 def make(connection: libvirt.virConnect, spare: Spare, capacity: int) -> str:

@@ -9,6 +9,7 @@ import libvirt
 from servers.drivers.base import Disk, Guest, OnProgress, Restore, Restored, Saved
 from servers.drivers.libvirt import copied, describing, notes, power, redefining
 from servers.drivers.libvirt.backup import spare
+from servers.drivers.libvirt.errors import is_lost
 from servers.drivers.libvirt.notes import Role, Stage, volume_name
 from servers.drivers.libvirt.pools import pool_named, volume_at
 from servers.drivers.libvirt.restore.sending import Sending
@@ -108,8 +109,7 @@ class LibvirtRestore(Restore):
             domain = connection.defineXML(xml)
         state = power.start(domain) if power_on else power.state(domain)
         notes.erase(connection, disk.pool, volume_name(disk))
-        laid = next(d for d in describing.found_guest(connection, domain).disks if d.path == disk.path)
-        return Restored(laid, state)
+        return Restored(laid(connection, domain, disk) or made_of(saved, disk), state)
 
 
 def disk_name(guest: Guest) -> str:
@@ -130,6 +130,22 @@ def made(connection: libvirt.virConnect, guest: Guest) -> Disk | None:
     domain = domain_of(connection, guest.uuid)
     disks = () if domain is None else describing.found_guest(connection, domain).disks
     return next((disk for disk in disks if volume_name(disk) == disk_name(guest)), None)
+
+
+def laid(connection: libvirt.virConnect, domain: libvirt.virDomain, disk: Disk) -> Disk | None:
+    """Return the new guest's disk as its host has it, None where its host does not say: the guest is made all the same."""
+    try:
+        disks = describing.found_guest(connection, domain).disks
+    except libvirt.libvirtError as error:
+        if is_lost(error):
+            raise
+        return None
+    return next((found for found in disks if found.path == disk.path), None)
+
+
+def made_of(saved: Saved, disk: Disk) -> Disk:
+    """Return the new guest's disk as it was made."""
+    return replace(saved.disk, path=disk.path, pool=disk.pool, format="qcow2")
 
 
 def is_complete(connection: libvirt.virConnect, disk: Disk) -> bool:
