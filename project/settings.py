@@ -86,6 +86,7 @@ if env_flag("BEHIND_PROXY", False):
     AXES_CLIENT_IP_CALLABLE = "servers.api.client_address.behind_proxy"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "servers.admin.sessions"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
