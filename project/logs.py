@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -30,7 +30,7 @@ class LossyStream:
                 self.file.flush()
 
 
-STDERR = LossyStream(sys.stderr)
+STDERR = cast(TextIO, LossyStream(sys.stderr))
 
 
 class BriefOutage(logging.Filter):
