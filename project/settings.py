@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-import sys
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import environ
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+
+from project.logs import STDERR, logger_that_never_raises
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -86,6 +88,7 @@ if env_flag("BEHIND_PROXY", False):
     AXES_CLIENT_IP_CALLABLE = "servers.api.client_address.behind_proxy"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "servers.admin.sessions"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
@@ -266,10 +269,12 @@ LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr}},
+    "filters": {"outage": {"()": "project.logs.BriefOutage"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": STDERR, "filters": ["outage"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"procrastinate": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL}},  # chatty
 }
+logging.raiseExceptions = False  # nor does a handler of somebody else say anywhere that it could not write
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
@@ -278,6 +283,6 @@ structlog.configure(
         structlog.processors.format_exc_info,
         structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
     ],
-    wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVEL),
-    logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    wrapper_class=logger_that_never_raises(LOG_LEVEL),
+    logger_factory=structlog.WriteLoggerFactory(file=STDERR),
 )

@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 
 from servers.admin import console
 
+handler500 = "project.errors.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", console.urls),

@@ -7,7 +7,7 @@
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
     │   │   └── MigrationMissing
     │   ├── Unauthenticated
-    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable
+    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable · DatabaseUnavailable
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
@@ -147,6 +147,10 @@ class IdentityUnavailable(ServiceUnavailable):
 
 class ImagesUnavailable(ServiceUnavailable):
     """The image service cannot do it now; try again later. {reason}"""
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database cannot be used at this moment; try again later."""
 
 
 class NotPermitted(Refusal):

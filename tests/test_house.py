@@ -135,4 +135,4 @@ def test_the_documented_default_is_the_one_in_force(name: str, default: object) 
 
 def test_the_documented_exit_codes_are_those_in_force() -> None:
     text = (ROOT / "docs/commands.md").read_text().replace("`", "")
-    assert re.findall(r"^\| (\d) \| (.*) \|$", text, re.M) == [(str(int(c)), m) for c, m in MEANING.items()]
+    assert re.findall(r"^\| (\d+) \| (.*) \|$", text, re.M) == [(str(int(c)), m) for c, m in MEANING.items()]

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 
 JSON = "application/json"
 HTML = "text/html"
+RETRY_AFTER_S = 5
+"""When somebody who was told to try again may do so: a restart of PostgreSQL takes about as long."""
 
 
 def json_answer(data: Any, status: int = 200, content_type: str = JSON) -> HttpResponse:
@@ -20,6 +22,12 @@ def json_answer(data: Any, status: int = 200, content_type: str = JSON) -> HttpR
 def empty_answer(status: int, content_type: str = JSON) -> HttpResponse:
     """Return an answer without a body."""
     return HttpResponse(b"", status=status, content_type=content_type)
+
+
+def try_again(answer: HttpResponse) -> HttpResponse:
+    """Return the answer, with when to ask again."""
+    answer["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
 
 
 def plain_refusal(request: HttpRequest, status: int, title: str, explanation: str) -> HttpResponse:

@@ -14,9 +14,11 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from servers import policy
+from servers.api.answers import try_again
 from servers.api.authentication import authenticate
 from servers.conductor.context import new_request_id
-from servers.errors import Unauthenticated
+from servers.errors import DatabaseUnavailable, Unauthenticated
+from servers.outage import is_outage
 from servers.policy import Context
 
 log = structlog.get_logger(__name__)
@@ -75,6 +77,9 @@ class EmbeddedView(View):
 
     def answer_to(self, error: Exception) -> HttpResponse:
         """Return the answer to an error; what nobody has foreseen is logged."""
+        if is_outage(error):
+            log.warning(f"{self.service}.without_database", request_id=self.request_id, reason=str(error))
+            return try_again(self.refusal(503, str(DatabaseUnavailable())))
         log.error(
             f"{self.service}.failed", request_id=self.request_id, path=self.request.path, exc_info=error
         )

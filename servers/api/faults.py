@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import structlog
 from django.http import HttpResponse
 
-from servers.api.answers import json_answer
+from servers.api.answers import json_answer, try_again
 from servers.errors import (
     ActionFault,
     ComputeHostNotFound,
     ComputeServiceUnavailable,
     Conflict,
+    DatabaseUnavailable,
     DestinationHypervisorTooOld,
     Fault,
     Gone,
@@ -35,6 +36,7 @@ from servers.errors import (
     Unauthenticated,
     WrongState,
 )
+from servers.outage import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +127,9 @@ def answer(fault: Exception) -> HttpResponse:
         return _answer_action_fault(fault)
     if isinstance(fault, Refusal):
         return body(status_of(type(fault)), str(fault))
+    if is_outage(fault):
+        log.warning("request.without_database", reason=str(fault))
+        return try_again(body(503, str(DatabaseUnavailable())))
     log.error("request failed", exc_info=fault)
     return _unexpected(repr(type(fault)))
 

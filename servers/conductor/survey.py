@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
 
+from servers.conductor.asking import ASKER, Question
 from servers.conductor.fleet import driver_of
 from servers.conductor.whereabouts import ALIVE
 from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef, JobKind
@@ -44,9 +45,6 @@ class HostReport:
 Survey = dict[str, Answer[HostReport]]
 """By the host's name."""
 
-_asking: dict[str, tuple[threading.Thread, float]] = {}
-"""The newest question of each kind to each host, with the time at which it was asked."""
-
 
 def ask_all(
     hosts: Iterable[HostRef], question: Callable[[Driver], T], limit_s: float, topic: str
@@ -56,19 +54,12 @@ def ask_all(
     A host that still hangs over an earlier question of the same topic is not asked again: threads would pile up.
     """
     hosts, answers = list(hosts), dict[str, Answer[T]]()
-    threads = []
-    for host in hosts:
-        key = f"{topic} {host.name}"
-        earlier, asked_at = _asking.get(key, (None, 0.0))
-        if earlier is not None and earlier.is_alive() and time.monotonic() - asked_at > limit_s:
-            continue
-        thread = threading.Thread(target=_ask, args=(host, question, answers), name=key, daemon=True)
-        _asking[key] = (thread, time.monotonic())
-        thread.start()
-        threads.append(thread)
     until = time.monotonic() + limit_s
-    for thread in threads:
-        thread.join(max(until - time.monotonic(), 0))
+    questions = [Question(host.name, topic, partial(_ask, host, question, answers), until) for host in hosts]
+    for each in questions:
+        ASKER.put(each)
+    for each in questions:
+        ASKER.wait(each)
     given = dict(answers)  # a late answer may still come in
     silent = Answer[T](fault=NO_ANSWER.format(limit_s=limit_s))
     return {host.name: given.get(host.name, silent) for host in hosts}

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from servers.conductor.submit import Accepted
 from servers.errors import Fault
-from servers.management import documents, exit_codes
+from servers.management import documents, exit_codes, refusals
 from servers.management.exit_codes import ExitCode
 from servers.management.watching import Watch, worker_is_there
 from servers.models import ActionRecord
@@ -47,7 +47,7 @@ class AskingCommand(BaseCommand):
     def end_with_fault(self, fault: Fault, as_json: bool) -> None:
         code = exit_codes.of_fault(fault)
         if as_json:
-            self.print_json(documents.of_fault(fault, code))
+            self.print_json(refusals.of_fault(fault, code))
         else:
             self.stderr.write(str(fault))
         sys.exit(code)

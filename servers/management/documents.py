@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from servers.errors import Fault
 from servers.management.exit_codes import ExitCode
 from servers.models import ActionEvent, ActionRecord, Migration
 
@@ -31,11 +30,6 @@ def of_record(record: ActionRecord, exit_code: ExitCode) -> dict[str, Any]:
         "finished_at": record.finished_at,
         "exit_code": exit_code.value,
     }
-
-
-def of_fault(fault: Fault, exit_code: ExitCode) -> dict[str, Any]:
-    """Return what stands for a request that was refused."""
-    return {"error": {"code": fault.code, "text": str(fault)}, "exit_code": exit_code.value}
 
 
 def _of_migration(migration: Migration) -> dict[str, Any]:

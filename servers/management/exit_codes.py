@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from servers.errors import ActionFault, Conflict, Fault, Missing, NotPermitted, Unauthenticated
+from servers.errors import (
+    ActionFault,
+    Conflict,
+    Fault,
+    Missing,
+    NotPermitted,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from servers.states import ActionStatus
 
 
@@ -21,6 +29,7 @@ class ExitCode(IntEnum):
     CANCELLED = 7
     TIMED_OUT = 8
     UNKNOWN = 9
+    UNAVAILABLE = 10
 
 
 MEANING = {
@@ -34,11 +43,13 @@ MEANING = {
     ExitCode.CANCELLED: "the action was cancelled",
     ExitCode.TIMED_OUT: "--timeout ran out; the action goes on",
     ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
+    ExitCode.UNAVAILABLE: "the database, the disk or another service cannot be used; what was asked may have been accepted all the same",
 }
 
 _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
     (NotPermitted, ExitCode.NOT_PERMITTED),
     (Unauthenticated, ExitCode.NOT_PERMITTED),
+    (ServiceUnavailable, ExitCode.UNAVAILABLE),
     (Missing, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (ActionFault, ExitCode.FAILED),
@@ -65,4 +76,4 @@ def of_status(status: str) -> ExitCode:
 
 def table() -> str:
     """Return all codes with their meaning, for --help."""
-    return "\n".join(f"  {code.value}  {text}" for code, text in MEANING.items())
+    return "\n".join(f"  {code.value:>2}  {text}" for code, text in MEANING.items())

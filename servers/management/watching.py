@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import Error
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from servers import clock
+from servers.errors import DatabaseUnavailable
 from servers.management.exit_codes import ExitCode, of_status
 from servers.models import ActionEvent, ActionRecord, Worker
+from servers.outage import drop_connections, is_outage
 from servers.states import ActionStatus
 
 POLL_S = 0.2
@@ -30,6 +33,7 @@ class Watch:
         self.record = record
         self.console = console
         self.shown: set[int] = set()
+        self.is_away = False
 
     def wait(self, timeout_s: float) -> ExitCode:
         """Return how the action ended, or TIMED_OUT when it goes on after `timeout_s` (0: no limit)."""
@@ -37,13 +41,27 @@ class Watch:
         with self._progress() as progress:
             bar = progress.add_task(self.record.slug, total=100, facts="")
             while True:
-                self.record.refresh_from_db()
-                self._show(progress, bar)
-                if self.record.status in SETTLED:
+                if self._look(progress, bar):
                     return of_status(self.record.status)
                 if timeout_s and clock.now() >= limit:
                     return ExitCode.TIMED_OUT
                 clock.sleep(POLL_S)
+
+    def _look(self, progress: Progress, bar: TaskID) -> bool:
+        """Show how the action is; return whether it is over. A database that is away is waited for, and said once."""
+        try:
+            self.record.refresh_from_db()
+            self._show(progress, bar)
+        except Error as error:
+            if not is_outage(error):
+                raise
+            drop_connections()
+            if not self.is_away:
+                progress.console.print(Text(f"  {DatabaseUnavailable()} Waiting.", style="yellow"))
+            self.is_away = True
+            return False
+        self.is_away = False
+        return self.record.status in SETTLED
 
     def _progress(self) -> Progress:
         return Progress(

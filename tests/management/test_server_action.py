@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from servers.actions import kinds, registry
 from servers.actions.base import Parameter
 from servers.clock import VirtualClock
 from servers.conductor.work import run_until_idle
+from servers.errors import DatabaseUnavailable
 from servers.management.commands.server_action import Command, known_at, version_asked_for
 from servers.management.exit_codes import MEANING, ExitCode
 from servers.management.options import flag, option_of
 from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Server, Worker
 from servers.states import ActionStatus, TaskState, VmState
+from tests.blocked import blocked
 from tests.factories import make_project, make_user
 from tests.management.conftest import Run
 from tests.small_fleet import SmallFleet
@@ -124,6 +127,24 @@ def test_an_unknown_outcome_has_a_code_of_its_own(fleet: SmallFleet, server_acti
     said = server_action("migrate", "web", "--wait")
     assert said.code == ExitCode.UNKNOWN
     assert "not known" in said.err
+
+
+def test_waiting_outlasts_a_database_that_is_away(fleet: SmallFleet, server_action: Run) -> None:
+    fleet.add_server("web")
+    away, sleeps = ExitStack(), iter(range(100))
+
+    def go_and_come_back() -> None:
+        sleep = next(sleeps)
+        if sleep == 0:
+            away.enter_context(blocked())
+        elif sleep == 5:
+            away.close()
+            run_until_idle(wait=False)
+
+    with clock.use(VirtualClock(on_sleep=go_and_come_back)):
+        said = server_action("reset-network", "web", "--wait")
+    assert said.code == ExitCode.DONE
+    assert said.out.count(str(DatabaseUnavailable())) == 1
 
 
 def test_a_cancelled_action_has_a_code_of_its_own(fleet: SmallFleet, server_action: Run) -> None:

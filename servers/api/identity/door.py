@@ -22,6 +22,7 @@ TITLES = {
     409: "Conflict",
     413: "Request Entity Too Large",
     500: "Internal Server Error",
+    503: "Service Unavailable",
 }
 MAX_BODY_BYTES = 114688
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")

@@ -106,7 +106,7 @@ class Generator(SchemaGenerator):
             always = set()
         for code in sorted({*always, *operation.refusals}):
             name = f"{service}_{code}"
-            response = {**service.refusal(code), "headers": self.headers(service.headers)}
+            response = {**service.refusal(code), "headers": self.headers(service.refusal_headers(code))}
             found[str(code)] = self.component(ResolvedComponent.RESPONSE, name, response)
         return found
 

@@ -11,6 +11,8 @@ from servers.api.identity.door import TITLES
 from servers.api.schema import compute, identity, image
 from servers.api.schema.shapes import TEXT, Schema
 
+RETRY_AFTER = "Retry-After"
+"""The header of a 503 that says when to ask again, where that is known."""
 REQUEST_IDS = ("x-openstack-request-id", "x-compute-request-id")
 """The headers by which an answer is found in the log; the second is Nova's alone."""
 FAULT: Schema = {
@@ -52,6 +54,10 @@ class Service(StrEnum):
     def headers(self) -> tuple[str, ...]:
         """Return the headers that all of its answers have."""
         return (*REQUEST_IDS, HEADER) if self is Service.COMPUTE else REQUEST_IDS[:1]
+
+    def refusal_headers(self, code: int) -> tuple[str, ...]:
+        """Return the headers that a refusal may have."""
+        return (*self.headers, RETRY_AFTER) if code == 503 else self.headers
 
     def refusal(self, code: int) -> Schema:
         """Return the response object of a refusal."""

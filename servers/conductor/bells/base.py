@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Protocol, cast
 
+import structlog
+from django.db import Error
 from django_tasks import default_task_backend
+
+from servers.outage import drop_connections, is_outage
+
+log = structlog.get_logger(__name__)
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
+STEADY_S = 30.0
+"""Whoever has served for that long has had its database back: the next pause is a short one again."""
 
 
 class Bells(Protocol):
     """A queue that `manage.py work` can serve. It may lose a bell or ring twice: the row is the truth."""
 
     def serve(self, worker: str) -> None:
-        """Answer one bell at a time until SIGTERM, and end the one that is being answered first."""
+        """Answer one bell at a time until SIGTERM, and end the one that is being answered first.
+
+        A database that goes away is waited for, however long that takes.
+        """
 
     def tidy_up(self) -> None:
         """Forget bells that nobody will answer any more."""
@@ -20,3 +35,23 @@ class Bells(Protocol):
 def bells() -> Bells:
     """Return the queue that the setting QUEUE names."""
     return cast(Bells, default_task_backend)
+
+
+def persevere(serve: Callable[[], object], is_told_to_end: Callable[[], bool]) -> None:
+    """Serve until told to end; what an outage of the database ends begins anew, each time after a longer pause."""
+    pause_s = SHORTEST_PAUSE_S
+    while not is_told_to_end():
+        began = time.monotonic()
+        try:
+            serve()
+        except Error as error:
+            if not is_outage(error):
+                raise
+            log.warning("worker.without_database", reason=str(error), pause_s=pause_s)
+        drop_connections()
+        if is_told_to_end():
+            return
+        if time.monotonic() - began > STEADY_S:
+            pause_s = SHORTEST_PAUSE_S
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

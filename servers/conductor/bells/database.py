@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.core.management import call_command
 from django_tasks_db import DatabaseBackend
+from django_tasks_db.management.commands.db_worker import Worker
+
+from servers.conductor.bells.base import persevere
 
 INTERVAL_S = 0.2
 KEEP_DAYS = 1
@@ -13,7 +16,18 @@ class DatabaseBells(DatabaseBackend):
     """django-tasks-db."""
 
     def serve(self, worker: str) -> None:
-        call_command("db_worker", interval=INTERVAL_S, startup_delay=False, worker_id=worker)
+        process = Worker(
+            queue_names=sorted(self.queues),
+            interval=INTERVAL_S,
+            batch=False,
+            backend_name=self.alias,
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=worker,
+            excluded_queue_names=[],
+        )
+        process.configure_signals()
+        persevere(process.run, lambda: not process.running)
 
     def tidy_up(self) -> None:
         call_command("prune_db_task_results", min_age_days=KEEP_DAYS, verbosity=0)

@@ -10,6 +10,8 @@ import libvirt
 
 KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 5, 3
 """A peer that is silent for interval × (count + 1) is given up; every call that waits for it then ends."""
+IDLE_S = 600.0
+"""A connection that nobody has asked for in so long is let go: its host is asked each few seconds, or was removed."""
 
 
 class Connections:
@@ -20,12 +22,15 @@ class Connections:
         self._process = 0
         self._open: dict[str, libvirt.virConnect] = {}
         self._opening: dict[str, threading.Lock] = {}
+        self._asked_at: dict[str, float] = {}
         self._inherited: list[dict[str, libvirt.virConnect]] = []
 
     def get(self, uri: str) -> libvirt.virConnect:
         """Return a live connection to `uri`. Blocks as long as libvirt does: call it from a thread that may wait."""
         with self._lock:
             self._be_at_home()
+            self._asked_at[uri] = time.monotonic()
+            self._let_go_idle()
             opening = self._opening.setdefault(uri, threading.Lock())
         with opening:
             known = self._open.get(uri)
@@ -34,13 +39,24 @@ class Connections:
             self._open[uri] = connect(uri)
             return self._open[uri]
 
+    def _let_go_idle(self) -> None:
+        """Forget what nobody asks for; who still holds a connection keeps it, and the last one closes it."""
+        oldest = time.monotonic() - IDLE_S
+        idle = [uri for uri in {*self._open, *self._asked_at} if self._asked_at.get(uri, -IDLE_S) < oldest]
+        for uri in idle:
+            self._asked_at.pop(uri, None)
+            self._opening.pop(uri, None)
+        closing = [self._open.pop(uri) for uri in idle if uri in self._open]
+        if closing:  # to a host that is gone that may take a while
+            threading.Thread(target=closing.clear, name="closing idle connections", daemon=True).start()
+
     def _be_at_home(self) -> None:
         """Start the event loop of this process, and leave alone what it has inherited."""
         if self._process == os.getpid():
             return
         if self._process:
             self._inherited.append(self._open)  # closing it would end the parent's connection
-        self._process, self._open, self._opening = os.getpid(), {}, {}
+        self._process, self._open, self._opening, self._asked_at = os.getpid(), {}, {}, {}
         start_event_loop()
 
 

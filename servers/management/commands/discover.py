@@ -13,7 +13,7 @@ from servers.conductor.adoption import Owner, adopt, default_owner
 from servers.conductor.discovery import ChangeKind, Plan, PlannedChange, discover
 from servers.conductor.fleet import new_ref
 from servers.errors import Missing, Refusal
-from servers.management import documents, exit_codes
+from servers.management import exit_codes, refusals
 from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
@@ -73,7 +73,7 @@ class Command(BaseCommand):
         except Refusal as refusal:
             code = exit_codes.of_fault(refusal)
             if given["format"] == "json":
-                print_json(self.stdout, documents.of_fault(refusal, code))
+                print_json(self.stdout, refusals.of_fault(refusal, code))
             else:
                 self.stderr.write(str(refusal))
         if code is not ExitCode.DONE:

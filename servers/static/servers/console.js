@@ -81,6 +81,17 @@
     }
   });
 
+  // While there is no database a part of a page stays as it was, with a line above it that says so.
+  document.addEventListener("htmx:beforeOnLoad", ({ detail }) => {
+    document.getElementById("away")?.remove();
+    if (detail.xhr.status === 503) {
+      const away = document.createElement("div");
+      away.id = "away";
+      away.innerHTML = detail.xhr.responseText;
+      detail.target.before(away);
+    }
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     tellZone();
     makeCopyable(document);
