@@ -114,6 +114,7 @@ class SimulatedColdMigration(Seat, ColdMigration):
         self.fence.prove()
         guests.prepare(db, self.name, guest)
         owners.give(db, self.name, guest, self.fence, Role.ARRIVED)
+        owners.give_disks(db, self.name, str(guest.uuid), "")
         guests.carry_disk_state(db, source, self.name, str(guest.uuid))
         db.execute(
             "UPDATE guest SET prepared_only = 0, power_state = ? WHERE host = ? AND uuid = ?",

@@ -137,6 +137,8 @@ def switch(
     runs = here["power_state"] == PowerState.RUNNING
     db.execute("DELETE FROM guest WHERE host = ? AND uuid = ?", (source, uuid))
     db.execute("UPDATE guest SET role = 'ended' WHERE host = ? AND uuid = ?", (destination, uuid))
+    owners.give_disks(db, source, uuid, here["owner"])
+    owners.give_disks(db, destination, uuid, "")
     names = CARRIED_WITH_MEMORY.split(", ")
     db.execute(
         f"UPDATE guest SET prepared_only = 0, running_since = ?, {', '.join(f'{n} = ?' for n in names)}"

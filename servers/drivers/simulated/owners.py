@@ -55,6 +55,11 @@ def give(db: sqlite3.Connection, host: str, guest: Guest, fence: Fence, role: Ro
     )
 
 
+def give_disks(db: sqlite3.Connection, host: str, uuid: str, owner: str) -> None:
+    """Write to whom the guest's disks on this host belong: nobody where it is at home, else the move that leaves them."""
+    db.execute("UPDATE disk SET owner = ? WHERE host = ? AND guest = ?", (owner, host, uuid))
+
+
 def of_disks(db: sqlite3.Connection, host: str, guest: Guest) -> str:
     """Return to whom the guest's disks on this host belong, empty where nothing says so."""
     found = db.execute(
