@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from servers import clock
@@ -82,38 +82,38 @@ def claim(action: UUID, worker: str) -> Lease | None:
 
     One that has made no progress in too many attempts is claimed no more: it waits for a person.
     """
-    candidates = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), pk=action)
-    if not candidates.exists():
+    there = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), pk=action)
+    row = there.first()
+    if row is None:
         return None
     try:
         with transaction.atomic():
-            attempt = _take(action, worker)
+            return _take(row, worker)
     except IntegrityError:  # one_exclusive_action_per_server: another one was quicker
         return None
-    return None if attempt is None else Lease(action, attempt, worker)
 
 
-def _take(action: UUID, worker: str) -> int | None:
-    """Write the claim and count what came of the one before it; return the token, None where it is not to be had."""
+def _take(row: ActionRecord, worker: str) -> Lease | None:
+    """Write the claim of a row as it was read a moment ago, with what has come of the attempt before it."""
     now = clock.now()
-    rows = ActionRecord.objects.filter(claimable(), pk=action).update(
+    lease = Lease(row.pk, row.attempt + 1, worker)
+    futile = row.futile + 1 if row.progress == row.progress_mark else 1
+    rows = ActionRecord.objects.filter(claimable(), pk=row.pk, attempt=row.attempt).update(
         status=ActionStatus.RUNNING,
-        attempt=F("attempt") + 1,
+        attempt=lease.attempt,
         worker=worker,
         lease_until=now + timedelta(seconds=settings.LEASE_TTL_S),
         started_at=Coalesce("started_at", now),
         updated_at=now,
+        futile=futile,
+        progress_mark=row.progress,
     )
     if rows != 1:
         return None
-    row = ActionRecord.objects.get(pk=action)
-    row.futile = row.futile + 1 if row.progress == row.progress_mark else 1
-    row.progress_mark = row.progress
-    row.save(update_fields=["futile", "progress_mark"])
-    if row.futile > settings.MAX_FUTILE_ATTEMPTS:
-        stall(Lease(action, row.attempt, worker), row.error_text or ENDED_EACH)
+    if futile > settings.MAX_FUTILE_ATTEMPTS:
+        stall(lease, row.error_text or ENDED_EACH)
         return None
-    return row.attempt
+    return lease
 
 
 @contextmanager
