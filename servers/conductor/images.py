@@ -12,16 +12,16 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from servers import clock, policy
 from servers.drivers.base import Disk, Saved, Snapshot
 from servers.errors import ImageMissing, ImageStoreFault, ImagesUnavailable, NotPermitted
 from servers.images.base import ImageFacts, ImageStore
 from servers.images.local import LocalImageStore
-from servers.models import Image
+from servers.models import ActionRecord, Image
 from servers.policy import Context
-from servers.states import ImageStatus
+from servers.states import OPEN_ACTION_STATUSES, ImageStatus
 
 log = structlog.get_logger(__name__)
 
@@ -184,8 +184,27 @@ def discard(image_id: UUID) -> None:
     Image.objects.filter(pk=image_id).update(discarded_at=clock.now())
 
 
+def delete_forsaken() -> int:
+    """Mark backups deleted that nobody will finish, as earlier versions have left them; return how many."""
+    unfinished = Image.objects.filter(
+        status__in=[ImageStatus.QUEUED, ImageStatus.SAVING], server__isnull=False
+    )
+    at_work = ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES, image=OuterRef("pk"))
+    forsaken = list(
+        unfinished.filter(~Exists(at_work), actions__isnull=False).values_list("pk", flat=True)[
+            :TRIED_AT_ONCE
+        ]
+    )
+    for image_id in forsaken:
+        with transaction.atomic():
+            mark_deleted(image_id)
+        log.info("image.forsaken", image=str(image_id))
+    return len(forsaken)
+
+
 def discard_left() -> int:
     """Remove what deleted images have left in the store, be it of a killed worker; return how many were tried."""
+    delete_forsaken()
     left = Image.objects.filter(status=ImageStatus.DELETED, discarded_at=None).order_by("deleted_at")
     tried = list(left.values_list("pk", flat=True)[:TRIED_AT_ONCE])
     for image_id in tried:

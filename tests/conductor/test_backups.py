@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 
 from servers import clock
+from servers.conductor import images
 from servers.conductor.fleet import ref
 from servers.conductor.task import WorkingTask
 from servers.conductor.work import run_until_idle
@@ -13,6 +14,8 @@ from servers.drivers.base import JobKind, Pool
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus
 from tests.small_fleet import GIB, SHARED, SmallFleet
+
+BACKUP = {"name": "nightly", "backup_type": "daily", "rotation": 1}
 
 
 class Killed(BaseException):
@@ -60,3 +63,19 @@ def test_the_next_worker_goes_on_with_its_job(fleet: SmallFleet, forsaken: Serve
     run_until_idle()
     assert ActionRecord.objects.get(slug="create-backup").status == ActionStatus.SUCCEEDED
     assert Image.objects.get().status == ImageStatus.ACTIVE
+
+
+@pytest.mark.parametrize("status", ["queued", "saving"])
+def test_an_unfinished_image_of_an_action_that_is_over_is_deleted(fleet: SmallFleet, status: str) -> None:
+    server = fleet.add_server()
+    record = fleet.do("create-backup", server, **BACKUP)
+    Image.objects.filter(pk=record.image_id).update(status=status)
+    images.discard_left()
+    assert Image.objects.get(pk=record.image_id).status == "deleted"
+    assert images.discard_left() == 0
+
+
+def test_an_image_that_somebody_is_about_to_make_is_left_alone(fleet: SmallFleet) -> None:
+    record = fleet.submit("create-backup", fleet.add_server(), **BACKUP).record
+    images.discard_left()
+    assert Image.objects.get(pk=record.image_id).status == "queued"
