@@ -204,15 +204,33 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}")}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {
-            "transaction_mode": "IMMEDIATE",  # a reader that becomes a writer would fail at once
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        }
-    )
+_database = env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}")
+_on_postgresql = _database["ENGINE"].endswith("postgresql")
+_given = _database.get("OPTIONS", {})
+# Nobody waits for a database for as long as a lease lasts: whoever holds one hears of it in time to try again.
+DATABASE_WAIT_S = min(10, max(5, LEASE_TTL_S * 2 / 3))
+_wait_ms = int(DATABASE_WAIT_S * 1000)
+if _on_postgresql:
+    _database.setdefault("CONN_MAX_AGE", 60)
+    _database.setdefault("CONN_HEALTH_CHECKS", True)
+    _limits = f"-c lock_timeout={_wait_ms // 2} -c idle_in_transaction_session_timeout={_wait_ms}"
+    _database["OPTIONS"] = {
+        "connect_timeout": int(DATABASE_WAIT_S / 2),
+        "keepalives_idle": 5,  # with the next two: a server that has vanished is given up after nine seconds
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": _wait_ms,
+        **_given,
+        "options": f"{_limits} {_given.get('options', '')}".strip(),
+    }
+elif _database["ENGINE"].endswith("sqlite3"):
+    _database["OPTIONS"] = {
+        **_given,
+        "transaction_mode": "IMMEDIATE",  # a reader that becomes a writer would fail at once
+        "timeout": DATABASE_WAIT_S,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "servers.User"
 LOGIN_URL = "admin:login"
@@ -227,7 +245,6 @@ AXES_USERNAME_FORM_FIELD = "username"  # in forms and credentials; not the model
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["password", "secret"]
-_on_postgresql = DATABASES["default"]["ENGINE"].endswith("postgresql")
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":
     if not _on_postgresql:

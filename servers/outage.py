@@ -27,6 +27,13 @@ def is_outage(error: BaseException | None) -> bool:
     return not is_sql and not sqlstate.startswith(OF_THE_STATEMENT)
 
 
+def check_connections() -> None:
+    """Close those connections of this thread that are broken, or too old: to be called before each piece of work."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
 def drop_connections() -> None:
     """Close the connections of this thread, so that what comes next makes new ones; broken ones may object."""
     for connection in connections.all(initialized_only=True):

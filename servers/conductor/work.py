@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db.models import F, Q, QuerySet
@@ -21,10 +21,30 @@ from servers.conductor.run import carry_out
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 
+HOST_LENGTH, TOKEN_LENGTH = 32, 12
+
+
+def unique_name() -> str:
+    """Return a name that no process has had on any machine: hosts may be called alike, and numbers come again."""
+    return f"{socket.gethostname()[:HOST_LENGTH]}-{uuid4().hex[:TOKEN_LENGTH]}"
+
+
+_called = [unique_name()]
+
+
+def work_as(name: str) -> None:
+    """Let this process be called so in the records: by a name that its supervisor has made for it alone."""
+    _called[0] = name
+
 
 def worker_name() -> str:
     """Return what this process is called in the records."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return name_of(_called[0], os.getpid())
+
+
+def name_of(name: str, process: int) -> str:
+    """Return what the process with this number is called in the records when it works under `name`."""
+    return f"{name}:{process}"
 
 
 @task()

@@ -48,26 +48,39 @@ class Child:
             process_group=0,
         )
 
+    def reaped(self, process: subprocess.Popen[bytes]) -> None:
+        """Hear of a process that has ended, once."""
+
     def is_alive(self) -> bool:
         """Return whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def tend(self) -> str | None:
-        """Start a dead process again, each time after a longer pause; return what happened, if anything did."""
+        """Start a dead process again, each time after a longer pause; return what happened, if anything did.
+
+        A machine that has no room for a process, for now, is the same as a process that has died.
+        """
         if self.is_alive():
             if self.deaths and time.monotonic() - self.started_at > HEALTHY_AFTER_S:
                 self.deaths = 0
             return None
         if self.process is not None:
-            code = self.process.returncode
-            self.process = None
-            self.deaths += 1
-            pause = min(0.5 * 2 ** (self.deaths - 1), LONGEST_PAUSE_S)
-            self.start_at = time.monotonic() + pause
-            return f"{self.name} ended with {code}; starting it again in {pause:g} s"
+            ended, self.process = self.process, None
+            self.reaped(ended)
+            return f"{self.name} ended with {ended.returncode}; {self._put_off()}"
         if time.monotonic() >= self.start_at:
-            self.start()
+            try:
+                self.start()
+            except OSError as error:
+                return f"{self.name} could not be started ({error}); {self._put_off()}"
         return None
+
+    def _put_off(self) -> str:
+        """Let the next start wait, longer each time; return how long."""
+        self.deaths += 1
+        pause = min(0.5 * 2 ** (self.deaths - 1), LONGEST_PAUSE_S)
+        self.start_at = time.monotonic() + pause
+        return f"starting it again in {pause:g} s"
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, if it runs."""
@@ -77,6 +90,7 @@ class Child:
 
 def stop(children: Iterable[Child], grace_s: float) -> None:
     """Ask all to end; kill after `grace_s` what has not. Nothing of them runs when this returns."""
+    children = list(children)
     running = [child for child in children if child.is_alive()]
     for child in running:
         child.signal(signal.SIGTERM)
@@ -88,6 +102,9 @@ def stop(children: Iterable[Child], grace_s: float) -> None:
         except subprocess.TimeoutExpired:
             child.signal(signal.SIGKILL)
             child.process.wait()
+    for child in children:
+        if child.process is not None:
+            child.reaped(child.process)
 
 
 class Stopping(threading.Event):

@@ -1,27 +1,28 @@
-"""What the supervisor of workers does itself, again and again: quick things that keep the rest honest."""
+"""What the supervisor of workers does itself, again and again: each duty for itself, whatever becomes of the others."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import connections
 
 from servers import clock
 from servers.conductor.bells.base import bells
-from servers.conductor.fleet import refresh_host
+from servers.conductor.heartbeats import Heartbeats
 from servers.conductor.images import discard_left
 from servers.conductor.periodic import confirm_overdue, reconcile_when_due
+from servers.conductor.reaping import release
 from servers.conductor.retention import prune
 from servers.conductor.work import sweep
-from servers.errors import Fault
-from servers.models import Host, Worker
+from servers.models import Worker
+from servers.outage import check_connections, drop_connections, is_outage
 
 log = logging.getLogger(__name__)
 
@@ -34,108 +35,106 @@ RECONCILE_S = 5.0
 """How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
-
-
-def worker_name() -> str:
-    """Return the name of this supervisor: the machine's and the process's."""
-    return f"{socket.gethostname()[:40]}-{os.getpid()}"
+SLOW_AT_A_TIME = 3
+"""How many duties that can take long are at it at a time, each with a connection to the database."""
+LEAVE_WITHIN_S = 2.0
 
 
 @dataclass
 class Duty:
-    """Something to do every so many seconds. A database that is busy or away is met again at the next round."""
+    """Something to do every so many seconds, in a thread of its own: one that takes long keeps no other waiting."""
 
+    name: str
     every_s: float
     do: Callable[[], object]
-    due_at: float = 0.0
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    """What to hold while it is done."""
+    keeps_connection: bool = False
+    thread: threading.Thread | None = None
 
-    def do_when_due(self) -> None:
-        if time.monotonic() < self.due_at:
-            return
-        self.due_at = time.monotonic() + self.every_s
-        try:
-            self.do()
-        except DatabaseError as error:
-            log.warning("%s: %s", getattr(self.do, "__name__", self.do), error)
+    def keep_up(self, ended: threading.Event) -> None:
+        """See to it that there is a thread that does it until `ended` is set. Raises RuntimeError when there is none."""
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = threading.Thread(target=self.repeat, args=(ended,), name=self.name, daemon=True)
+            self.thread.start()
+
+    def repeat(self, ended: threading.Event) -> None:
+        """Do it again and again."""
+        while not ended.is_set():
+            self.do_once()
+            ended.wait(self.every_s)
+        connections.close_all()
+
+    def do_once(self) -> None:
+        """Do it. Whatever it raises is logged, and met again the next time: a database that is away comes back."""
+        with self.turn:
+            try:
+                check_connections()
+                self.do()
+            except Exception as error:
+                log.warning("%s: %s", self.name, error, exc_info=None if is_outage(error) else error)
+                drop_connections()
+            if not self.keeps_connection:
+                drop_connections()
 
 
-@dataclass
 class Rounds:
     """All duties of one supervisor."""
 
-    name: str
-    processes: int
-    asking: dict[int, threading.Thread] = field(default_factory=dict)
-    comparing: threading.Thread | None = None
-    duties: list[Duty] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, processes: int) -> None:
+        self.name, self.processes = name, processes
+        self.reaped: deque[str] = deque()
+        self.heartbeats = Heartbeats()
+        self.ended = threading.Event()
+        slow = threading.BoundedSemaphore(SLOW_AT_A_TIME)
         self.duties = [
-            Duty(PRESENCE_S, self.show_presence),
-            Duty(SWEEP_S, sweep),
-            Duty(HEARTBEAT_S, self.ask_hosts),
-            Duty(CONFIRM_S, confirm_overdue),
-            Duty(DISCARD_S, discard_left),
-            Duty(RECONCILE_S, self.reconcile),
-            Duty(PRUNE_S, tidy_up),
+            Duty("presence", PRESENCE_S, self.show_presence, keeps_connection=True),
+            Duty("sweep", SWEEP_S, self.ring, keeps_connection=True),
+            Duty("heartbeats", HEARTBEAT_S, self.heartbeats.go_round),
+            Duty("confirm", CONFIRM_S, confirm_overdue, slow),
+            Duty("discard", DISCARD_S, discard_left, slow),
+            Duty("reconcile", RECONCILE_S, reconcile_when_due, slow),
+            Duty("prune", PRUNE_S, prune, slow),
+            Duty("tidy up", PRUNE_S, lambda: bells().tidy_up(), slow),
         ]
 
-    def go_round(self) -> None:
-        """Do what is due."""
-        close_old_connections()
+    def keep_up(self) -> None:
+        """See to it that each duty is done; one for which there is no thread has to wait for one."""
         for duty in self.duties:
-            duty.do_when_due()
+            try:
+                duty.keep_up(self.ended)
+            except RuntimeError as error:
+                log.warning("%s: %s", duty.name, error)
 
     def show_presence(self) -> None:
-        """Write down that this supervisor is there."""
+        """Write down that this supervisor is there, and forget those that have not been for long."""
         Worker.objects.update_or_create(
             name=self.name, defaults={"processes": self.processes, "seen_at": clock.now()}
         )
+        Worker.objects.filter(seen_at__lt=clock.now() - FORGET_WORKERS).delete()
+
+    def note_reaped(self, worker: str) -> None:
+        """Take note that a worker process is no more; what it held is released as soon as there is a database."""
+        self.reaped.append(worker)
+
+    def ring(self) -> None:
+        """Ring for whatever is due, and for what dead workers held."""
+        sweep()
+        while self.reaped:
+            release(self.reaped[0])
+            self.reaped.popleft()
 
     def leave(self) -> None:
-        """Write down that this supervisor is gone; without a database its presence ends by growing old."""
-        try:
-            Worker.objects.filter(name=self.name).delete()
-        except DatabaseError as error:
-            log.warning("leave: %s", error)
+        """End all duties, release what was held, and write down that this supervisor is gone.
 
-    def ask_hosts(self) -> None:
-        """Ask each host how it is, each in a thread of its own: one that hangs keeps nobody else waiting."""
-        for host in Host.objects.all():
-            thread = self.asking.get(host.pk)
-            if thread is None or not thread.is_alive():
-                self.asking[host.pk] = threading.Thread(target=ask_host, args=(host,), daemon=True)
-                self.asking[host.pk].start()
+        Without a database leases end by running out, and a presence by growing old.
+        """
+        self.ended.set()
+        for duty in self.duties:
+            if duty.thread is not None:
+                duty.thread.join(LEAVE_WITHIN_S / len(self.duties))
+        for last in (Duty("release", 0, self.ring), Duty("leave", 0, self.forget_presence)):
+            last.do_once()
 
-    def reconcile(self) -> None:
-        """Compare records and hypervisors in a thread of its own: hosts that hang keep no bell from ringing."""
-        if self.comparing is None or not self.comparing.is_alive():
-            self.comparing = threading.Thread(target=compare, daemon=True)
-            self.comparing.start()
-
-
-def compare() -> None:
-    """Do a comparison that is due. What it meets is logged; the next one begins anew."""
-    try:
-        reconcile_when_due()
-    except (Fault, DatabaseError) as error:
-        log.warning("reconcile: %s", error)
-    finally:
-        connections.close_all()
-
-
-def ask_host(host: Host) -> None:
-    """Ask one host; a host that does not answer shows by its old heartbeat."""
-    try:
-        refresh_host(host)
-    except (Fault, DatabaseError) as error:
-        log.info("host %s: %s", host.name, error)
-    finally:
-        connections.close_all()
-
-
-def tidy_up() -> None:
-    """Delete what has been kept for long enough."""
-    prune()
-    Worker.objects.filter(seen_at__lt=clock.now() - FORGET_WORKERS).delete()
-    bells().tidy_up()
+    def forget_presence(self) -> None:
+        Worker.objects.filter(name=self.name).delete()

@@ -120,3 +120,50 @@ def test_a_signal_asks_to_end() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_machine_without_room_for_a_process_is_asked_again(tmp_path: Path) -> None:
+    program = tmp_path / "later"
+    child = Child("the child", [str(program)])
+    assert "could not be started" in (child.tend() or "")
+    assert child.tend() is None and not child.is_alive()
+    program.write_text(f"#!/bin/sh\nexec sleep {LONG_S}\n")
+    program.chmod(0o700)
+    try:
+        until(lambda: (child.tend(), child.is_alive())[1])
+    finally:
+        stop([child], 0)
+
+
+class Heard(Child):
+    """A child of which every end is written down."""
+
+    def __init__(self) -> None:
+        super().__init__("the child", FOREVER)
+        self.ended: list[int] = []
+
+    def reaped(self, process: subprocess.Popen[bytes]) -> None:
+        self.ended.append(process.pid)
+
+
+def test_every_end_of_a_process_is_heard_of_once_however_it_comes() -> None:
+    child = Heard()
+    child.start()
+    assert child.process is not None
+    killed = child.process.pid
+    child.process.kill()
+    until(lambda: (child.tend(), child.ended)[1] != [])
+    until(lambda: (child.tend(), child.is_alive())[1])
+    stopped = child.process.pid
+    stop([child], 0)
+    assert child.ended == [killed, stopped]
+
+
+def test_the_end_of_a_process_that_nobody_has_tended_since_is_heard_of() -> None:
+    child = Heard()
+    child.start()
+    assert child.process is not None
+    child.process.kill()
+    until(lambda: not child.is_alive())
+    stop([child], 0)
+    assert child.ended == [child.process.pid]

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 
 from servers import clock
-from servers.errors import HypervisorUnavailable
 from servers.management import rounds
-from servers.management.rounds import Duty, Rounds
-from servers.models import Host, Worker
-from tests.factories import make_host
+from servers.management.rounds import SLOW_AT_A_TIME, Duty, Rounds
+from servers.models import Worker
 
+OFTEN_S = 0.01
 NEVER_TWICE_S = 3600.0
+
+
+@pytest.fixture
+def ended() -> Iterator[threading.Event]:
+    """Return what ends the duties of a test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def until(condition: Callable[[], bool], limit_s: float = 20) -> None:
+    limit = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 @pytest.mark.django_db
@@ -29,9 +45,10 @@ def test_a_supervisor_is_heard_of_and_forgotten_when_it_leaves() -> None:
 
 def test_a_supervisor_leaves_in_peace_when_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**fields: object) -> None:
-        raise DatabaseError("the server closed the connection")
+        raise OperationalError("the server closed the connection")
 
     monkeypatch.setattr(Worker.objects, "filter", away)
+    monkeypatch.setattr(rounds, "sweep", away)
     Rounds("here", 1).leave()
 
 
@@ -43,107 +60,145 @@ def test_its_presence_is_renewed_and_not_doubled() -> None:
 
 
 @pytest.mark.django_db
-def test_a_host_that_hangs_keeps_no_other_host_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    answered, released = threading.Event(), threading.Event()
-
-    def refresh(host: Host) -> None:
-        asked.append(host.name)
-        if host.name == "a-dead":
-            released.wait(20)
-        else:
-            answered.set()
-
-    monkeypatch.setattr(rounds, "refresh_host", refresh)
-    monkeypatch.setattr(rounds.connections, "close_all", lambda: None)
-    make_host("a-dead")
-    make_host("b-alive")
-    supervisor = Rounds("here", 1)
-    supervisor.ask_hosts()
-    assert answered.wait(20)
-    supervisor.ask_hosts()
-    released.set()
-    for thread in supervisor.asking.values():
-        thread.join(20)
-    assert asked.count("a-dead") == 1
+def test_supervisors_of_long_ago_are_forgotten() -> None:
+    Worker.objects.create(name="gone", seen_at=clock.now() - timedelta(days=2))
+    Rounds("here", 1).show_presence()
+    assert Worker.objects.get().name == "here"
 
 
-def test_a_host_that_does_not_answer_is_no_reason_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(host: Host) -> None:
-        raise HypervisorUnavailable
-
-    monkeypatch.setattr(rounds, "refresh_host", refuse)
-    monkeypatch.setattr(rounds.connections, "close_all", lambda: None)
-    rounds.ask_host(Host(name="away"))
-
-
-def test_a_busy_database_is_met_again_at_the_next_round() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("database is locked"),
+        InterfaceError("connection already closed"),
+        RuntimeError("can't start new thread"),
+        ValueError("nobody foresaw it"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_duty_raises_is_logged_and_met_again(
+    error: Exception, ended: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
     tries: list[int] = []
 
     def fail() -> None:
         tries.append(1)
-        raise DatabaseError("database is locked")
+        raise error
 
-    duty = Duty(0, fail)
-    duty.do_when_due()
-    duty.do_when_due()
-    assert len(tries) == 2
+    Duty("a duty", OFTEN_S, fail).keep_up(ended)
+    until(lambda: len(tries) > 3)
+    assert f"a duty: {error}" in caplog.text
 
 
-def test_a_duty_waits_until_it_is_due() -> None:
+def test_a_duty_waits_until_it_is_due(ended: threading.Event) -> None:
     done: list[int] = []
-    duty = Duty(NEVER_TWICE_S, lambda: done.append(1))
-    duty.do_when_due()
-    duty.do_when_due()
+    duty = Duty("seldom", NEVER_TWICE_S, lambda: done.append(1))
+    for _ in range(3):
+        duty.keep_up(ended)
+        time.sleep(0.05)
     assert done == [1]
+    ended.set()
+    assert duty.thread is not None
+    duty.thread.join(20)
+    assert not duty.thread.is_alive()
+
+
+def test_a_duty_that_hangs_keeps_no_other_waiting_and_is_not_begun_twice(ended: threading.Event) -> None:
+    begun: list[int] = []
+    done: list[int] = []
+
+    def hang() -> None:
+        begun.append(1)
+        ended.wait(20)
+
+    slow, quick = Duty("slow", OFTEN_S, hang), Duty("quick", OFTEN_S, lambda: done.append(1))
+    for _ in range(5):
+        slow.keep_up(ended)
+        quick.keep_up(ended)
+    until(lambda: len(done) > 5)
+    assert begun == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_duty_whose_thread_has_died_gets_another_one(ended: threading.Event) -> None:
+    done: list[int] = []
+
+    def end_the_thread() -> None:
+        done.append(1)
+        raise SystemExit
+
+    duty = Duty("deadly", OFTEN_S, end_the_thread)
+    for number in range(1, 4):
+        duty.keep_up(ended)
+        until(lambda number=number: len(done) == number and not is_alive(duty))  # type: ignore[misc]
+
+
+def is_alive(duty: Duty) -> bool:
+    return duty.thread is not None and duty.thread.is_alive()
+
+
+def test_a_machine_without_another_thread_is_asked_for_one_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[int] = []
+    supervisor = Rounds("here", 1)
+    supervisor.duties = [Duty("a duty", OFTEN_S, lambda: done.append(1))]
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        supervisor.keep_up()
+    assert "a duty: can't start new thread" in caplog.text
+    supervisor.keep_up()
+    until(lambda: bool(done))
+    supervisor.ended.set()
+
+
+def test_no_more_than_a_few_slow_duties_are_at_it_at_a_time() -> None:
+    supervisor = Rounds("here", 1)
+    quick = [duty.name for duty in supervisor.duties if duty.turn is not slow_turn(supervisor)]
+    assert quick == ["presence", "sweep", "heartbeats"]
+    turns = [slow_turn(supervisor).acquire(blocking=False) for _ in range(SLOW_AT_A_TIME + 1)]
+    assert turns == [True] * SLOW_AT_A_TIME + [False]
+
+
+def slow_turn(supervisor: Rounds) -> threading.BoundedSemaphore:
+    turn = supervisor.duties[-1].turn
+    assert isinstance(turn, threading.BoundedSemaphore)
+    return turn
 
 
 @pytest.mark.django_db
-def test_a_round_does_all_that_is_due_and_survives_an_empty_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        rounds, "compare", lambda: None
-    )  # another thread would write past this test's transaction
-    Rounds("here", 1).go_round()
+def test_every_duty_survives_an_empty_database(caplog: pytest.LogCaptureFixture) -> None:
+    supervisor = Rounds("here", 1)
+    for duty in supervisor.duties:
+        duty.do_once()
+    assert not [record for record in caplog.records if record.name == rounds.__name__]
     assert Worker.objects.get().name == "here"
 
 
 @pytest.mark.django_db
-def test_supervisors_of_long_ago_are_forgotten() -> None:
-    Worker.objects.create(name="gone", seen_at=clock.now() - timedelta(days=2))
-    rounds.tidy_up()
-    assert not Worker.objects.exists()
-
-
-def test_a_comparison_that_hangs_is_waited_for_by_nobody_and_not_begun_twice(
+def test_what_a_dead_worker_held_is_released_as_soon_as_there_is_a_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun: list[int] = []
-    released = threading.Event()
+    released: list[str] = []
+    away = iter([True, False, False])
 
-    def hang() -> None:
-        begun.append(1)
-        released.wait(20)
+    def release(worker: str) -> None:
+        if next(away):
+            raise OperationalError("the database system is starting up")
+        released.append(worker)
 
-    monkeypatch.setattr(rounds, "compare", hang)
-    supervisor = Rounds("here", 1)
-    supervisor.reconcile()
-    supervisor.reconcile()
-    released.set()
-    assert supervisor.comparing is not None
-    supervisor.comparing.join(20)
-    assert begun == [1]
-    supervisor.reconcile()
-    supervisor.comparing.join(20)
-    assert begun == [1, 1]
-
-
-def test_a_comparison_that_fails_is_logged_and_ends(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail() -> None:
-        raise DatabaseError("database is locked")
-
-    monkeypatch.setattr(rounds, "reconcile_when_due", fail)
-    monkeypatch.setattr(rounds.connections, "close_all", lambda: None)
-    rounds.compare()
-    assert "reconcile: database is locked" in caplog.text
+    monkeypatch.setattr(rounds, "sweep", lambda: 0)
+    monkeypatch.setattr(rounds, "release", release)
+    supervisor = Rounds("here", 2)
+    duty = next(duty for duty in supervisor.duties if duty.name == "sweep")
+    supervisor.note_reaped("first")
+    supervisor.note_reaped("second")
+    duty.do_once()
+    assert released == []
+    duty.do_once()
+    duty.do_once()
+    assert released == ["first", "second"]

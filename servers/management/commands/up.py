@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
 from servers.management.children import MANAGE, Child, Stopping, stop
 from servers.management.greeting import IDENTITY, greeting
+
+log = logging.getLogger(__name__)
 
 READY_IN_S = 60.0
 TEND_S = 0.5
@@ -83,7 +86,7 @@ class Command(BaseCommand):
             for child in children:
                 happened = child.tend()
                 if happened:
-                    self.stderr.write(happened)
+                    log.warning(happened)
             stopping.wait(TEND_S)
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
 from servers.conductor.bells.base import bells
+from servers.conductor.work import name_of, unique_name, work_as
 from servers.management.children import MANAGE, Child, Stopping, end_with_parent, stop
-from servers.management.rounds import SWEEP_S, Rounds, worker_name
+from servers.management.rounds import Rounds
+
+log = logging.getLogger(__name__)
 
 GRACE_S = 30.0
+TEND_S = 0.5
 
 
 class Command(BaseCommand):
@@ -44,29 +51,43 @@ class Command(BaseCommand):
         if given["parent"]:
             end_with_parent(given["parent"])
         if given["one"]:
+            work_as(given["one"])
             bells().serve(given["one"])
         else:
             self.supervise(given["processes"], given["grace"])
 
     def supervise(self, processes: int, grace_s: float) -> None:
-        """Keep `processes` children at work until somebody asks to end."""
-        rounds = Rounds(worker_name(), processes)
-        children = [one_worker(f"{rounds.name}-{number}") for number in range(1, processes + 1)]
+        """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
+        rounds = Rounds(unique_name(), processes)
+        children = [
+            WorkerProcess(f"worker {number}", [], told=rounds.note_reaped) for number in range(processes)
+        ]
         stopping = Stopping().listen()
         try:
             while not stopping.is_set():
                 for child in children:
                     happened = child.tend()
                     if happened:
-                        self.stderr.write(happened)
-                rounds.go_round()
-                stopping.wait(SWEEP_S)
+                        log.warning(happened)
+                rounds.keep_up()
+                stopping.wait(TEND_S)
         finally:
             stop(children, grace_s)
             rounds.leave()
-            connections.close_all()
 
 
-def one_worker(name: str) -> Child:
-    """Return a process that does one action at a time."""
-    return Child(name, [*MANAGE, "work", "--one", name, "--parent", str(os.getpid())])
+@dataclass
+class WorkerProcess(Child):
+    """A process that does one action at a time, under a name that no other process ever has."""
+
+    told: Callable[[str], None] = lambda name: None
+    """Who is told by which name a process has worked that is no more."""
+    known_as: str = ""
+
+    def start(self) -> None:
+        self.known_as = unique_name()
+        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid())]
+        super().start()
+
+    def reaped(self, process: subprocess.Popen[bytes]) -> None:
+        self.told(name_of(self.known_as, process.pid))
