@@ -58,7 +58,7 @@ def cutting(times: int) -> Iterator[list[int]]:
                 cursor.execute(
                     "SELECT pid, pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid != pg_backend_pid() AND pid != %s"
-                    " AND backend_type = 'client backend' ORDER BY random() LIMIT 1) AS one",
+                    " AND backend_type = 'client backend' ORDER BY state = 'idle', random() LIMIT 1) AS one",
                     [spared],
                 )
                 cut.extend(pid for pid, done in cursor.fetchall() if done)
