@@ -304,7 +304,7 @@ class LiveMigrate(Action):
         try:
             live_migration(task, task.source).clean_source(task.guest)
         except DriverFault as fault:
-            task.answer(left_behind=f"{task.source}: {fault}")
+            task.leave_behind(task.source, str(fault))
 
     def finished(self, task: Task) -> Change:
         return Change(server=("end_task",), migration=("complete",), charge=Charge.MOVE, progress=0)

@@ -285,6 +285,10 @@ class Task(Protocol):
         """
         ...
 
+    def leave_behind(self, host: str, reason: str) -> None:
+        """Write down that something of the move stays on `host`, and why; the reconciler removes it."""
+        ...
+
     def clear_leftover(self, fault: BelongsToAnother) -> None:
         """Remove what the owner whom `fault` names has left of the guest. Raises it where that owner's work is not over."""
         ...

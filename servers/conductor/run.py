@@ -11,7 +11,7 @@ from django.db import Error as DatabaseFault
 from django.db import connection
 
 from servers.actions.base import Step, StepFunction
-from servers.actions.task import Change
+from servers.actions.task import Change, Charge
 from servers.conductor import lease as leases
 from servers.conductor.heartbeat import Heartbeat
 from servers.conductor.lease import Lease
@@ -31,8 +31,6 @@ from servers.models import ActionRecord
 
 log = structlog.get_logger(__name__)
 
-FALLBACK = Change(server=("set_error", "end_task"), migration=("set_error",))
-"""How an action ends whose definition cannot say it."""
 
 
 class NotUndone(Exception):
@@ -195,8 +193,21 @@ def conclude(task: WorkingTask) -> None:
         raise
     except Exception as error:
         log.error("action.end_unforeseen", action=str(task.row.pk), exc_info=error)
-        task.end("fail", FALLBACK, fault or Unforeseen(message=said(error)))
+        fault = fault or Unforeseen(message=said(error))
+        task.end("fail", fallback(task, fault), fault)
     log.info("action.ended", action=str(task.row.pk), edge=edge, code=fault.code if fault else "")
+
+
+def fallback(task: WorkingTask, fault: ActionFault) -> Change:
+    """Return how an action ends whose definition cannot say it: in error, with its room where its record is."""
+    arrived = task.server.host is not None and task.server.host != task.source
+    return Change(
+        server=("set_error", "end_task"),
+        migration=("set_error",),
+        charge=Charge.MOVE if arrived else Charge.RETURN,
+        progress=0,
+        fault=fault,
+    )
 
 
 def undo(task: WorkingTask) -> None:
