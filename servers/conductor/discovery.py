@@ -40,14 +40,14 @@ def discover(added: Iterable[HostRef] = (), only: Iterable[str] = (), *, limit_s
     recorded = {host.name: ref(host) for host in known.hosts.values()}
     hosts = tuple({**recorded, **{host.name: host for host in added}}.values())
     found = survey(hosts, limit_s)
-    known.busy |= at_work(known)
+    known.busy |= at_work(known.revisions)
     plan = make_plan(hosts, found, known, wanted)
     doubted = [change for change in plan.changes if is_doubtful(change)]
     if not doubted:
         return plan
     again = make_plan(hosts, look_again(found, concerned(plan, doubted), limit_s), known, wanted)
     known.busy |= {change.uuid for change in doubted if change.uuid and change not in again.changes}
-    known.busy |= at_work(known)
+    known.busy |= at_work(known.revisions)
     return make_plan(hosts, found, known, wanted)
 
 

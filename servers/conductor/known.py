@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,11 +56,12 @@ def _read(of_servers: dict[str, Any], of_their_rows: dict[str, Any], rows: Query
     )
 
 
-def at_work(known: Known) -> frozenset[UUID]:
-    """Return the servers on which somebody works now, or has worked since `known` was read."""
+def at_work(read: Mapping[UUID, int], only: Collection[UUID] | None = None) -> frozenset[UUID]:
+    """Return the servers on which somebody works now, or has worked since these revisions were read."""
     open_actions = ActionRecord.objects.filter(server=OuterRef("pk"), status__in=OPEN_ACTION_STATUSES)
     rows = Server.objects.filter(deleted_at=None).annotate(is_busy=Exists(open_actions))
-    read = known.revisions
+    if only is not None:
+        rows = rows.filter(pk__in=only)
     return frozenset(
         pk
         for pk, revision, is_busy in rows.values_list("pk", "revision", "is_busy")
