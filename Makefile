@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs constraints clean
+.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -98,6 +98,10 @@ procrastinate: setup
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states
+
+checksums: ## Write down the checksum of a new database migration: from then on it is never edited
+	@cd servers/migrations && for file in 0*.py; do \
+		grep -q " $$file$$" checksums.txt || sha256sum "$$file" >> checksums.txt; done
 
 constraints: ## Resolve the dependencies of pyproject.toml afresh into constraints.txt
 	@dir=$$(mktemp -d) && $(PYTHON) -m venv $$dir && $$dir/bin/python $(PIP) '.[dev]' && \

@@ -1,8 +1,23 @@
 """The web application, for gunicorn."""
 
 import os
+import sys
 
+from django.core.management.base import CommandError
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
+
+from servers.management.age import refuse_strange_database
+
+CANNOT_BOOT = 3
+"""With which gunicorn's workers say so: one that ends with another code is started again, for ever."""
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 application = get_wsgi_application()
+try:
+    refuse_strange_database()
+except CommandError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(CANNOT_BOOT)
+finally:
+    connections.close_all()

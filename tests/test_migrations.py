@@ -1,15 +1,20 @@
-"""A database that is brought up to date keeps what is in it."""
+"""A database that is brought up to date keeps what is in it, and a migration that has landed is never edited."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from servers import migrations
 from servers.models import Server
+
+FOLDER = Path(migrations.__path__[0])
 
 
 @pytest.fixture
@@ -43,3 +48,11 @@ def test_servers_that_shared_a_number_are_told_apart_and_their_guests_keep_their
         "d": (2, "instance-00000002"),
         "e": (0, "instance-00000000"),
     }
+
+
+def test_a_migration_that_has_landed_is_never_edited() -> None:
+    written_down = [line.split() for line in (FOLDER / "checksums.txt").read_text().splitlines()]
+    there = [[hashlib.sha256(file.read_bytes()).hexdigest(), file.name] for file in FOLDER.glob("0*.py")]
+    assert sorted(there, key=lambda pair: pair[1]) == written_down, (
+        "make a new migration instead of editing one that has landed; make checksums writes a new one down"
+    )

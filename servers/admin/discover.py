@@ -1,9 +1,11 @@
-"""The page "Discover": what hypervisors have that is not recorded, and a button that writes exactly what it shows.
+"""The page "Discover": what hypervisors have that is not recorded, and a button that writes what it shows, and nothing else.
 
 New hosts come by `manage.py discover --add` alone: a connection URI can name a program to run.
 """
 
 from __future__ import annotations
+
+import json
 
 from django import forms
 from django.contrib import messages
@@ -15,14 +17,17 @@ from django.urls import reverse
 
 from servers.admin.asking import SeeOther, status_of
 from servers.admin.caller import allows, context_for
-from servers.conductor.adoption import DEFAULT_PROJECT, adopt, default_owner
-from servers.conductor.discovery import Plan, discover
+from servers.conductor.adoption import DEFAULT_PROJECT, Adopted, adopt, default_owner
+from servers.conductor.discovery import discover
+from servers.conductor.plan import Plan
 from servers.errors import PlanChanged, Refusal
 from servers.models import Project
 
 RULE = "gantry:discover"
 LIMIT_S = 10.0
 """How long a person waits for hosts that do not answer."""
+NAMED = 10
+"""How many of the changes that were left alone are named."""
 
 
 class OwnerForm(forms.Form):
@@ -37,7 +42,7 @@ class OwnerForm(forms.Form):
 
 
 def discover_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """Show the plan; a POST writes it, if it is still the one that was shown."""
+    """Show the plan; a POST writes what was shown of it, as far as that is still so."""
     if not allows(request, RULE):
         raise PermissionDenied(f"Policy doesn't allow {RULE} to be performed.")
     plan = discover(limit_s=LIMIT_S)
@@ -46,14 +51,36 @@ def discover_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     form = OwnerForm(request.POST)
     if not form.is_valid():
         return show(request, site, form, plan, status=400)
+    shown = read_shown(request.POST.get("shown", ""))
     try:
-        if request.POST.get("digest") != plan.digest:
+        owner = default_owner(form.cleaned_data["project"], context_for(request).user_id)
+        adopted = adopt(plan.narrowed(shown), owner)
+        if not adopted.written:
             raise PlanChanged
-        written = adopt(plan, default_owner(form.cleaned_data["project"], context_for(request).user_id))
     except Refusal as refusal:
         return show(request, site, form, plan, str(refusal), status_of(refusal))
-    messages.success(request, f"Written: {len(written)}.")
+    messages.success(request, f"Written: {len(adopted.written)}.")
+    left = left_alone(plan, shown, adopted)
+    if left:
+        messages.warning(request, f"Left alone: {'; '.join(left)}.")
     return SeeOther(reverse("admin:servers_host_changelist"))
+
+
+def read_shown(text: str) -> dict[str, str]:
+    """Return the changes that the page has shown, by digest; none where the text is not what the page says."""
+    try:
+        shown = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(digest): str(words) for digest, words in shown.items()} if isinstance(shown, dict) else {}
+
+
+def left_alone(plan: Plan, shown: dict[str, str], adopted: Adopted) -> list[str]:
+    """Return what was shown and not written, in words."""
+    still = {change.digest for change in plan.to_write}
+    left = [f"{words}: it has changed meanwhile" for digest, words in shown.items() if digest not in still]
+    left += [f"{change.words}: {change.obstacle}" for change in adopted.left]
+    return left[:NAMED] + ([f"and {len(left) - NAMED} more"] if len(left) > NAMED else [])
 
 
 def show(
@@ -65,6 +92,7 @@ def show(
         "title": "Discover",
         "form": form,
         "plan": plan,
+        "shown": json.dumps({change.digest: change.words for change in plan.to_write}),
         "changes": [(change.kind.replace("_", " ").capitalize(), change) for change in plan.changes],
         "refusal": refusal,
     }

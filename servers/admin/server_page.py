@@ -6,10 +6,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from servers.admin.attention import open_divergences
 from servers.admin.buttons import buttons_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
+from servers.conductor.divergences import open_divergences
 from servers.models import ActionRecord, Image, Project, Server, User
 from servers.states import OPEN_ACTION_STATUSES, ImageStatus
 

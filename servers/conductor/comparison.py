@@ -7,9 +7,11 @@ host that matters has answered. All else is for a person, with the evidence on t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from servers.conductor.claims import needs
 from servers.conductor.differences import DifferenceKind, Finding, Records, Sight, vm_edge
+from servers.conductor.remains import copies, leftovers
 from servers.models import ActionRecord, Allocation, Migration, Server
 from servers.states import MigrationStatus, PowerState, TaskState, VmState
 
@@ -53,6 +55,7 @@ class Comparison:
         self.under_way = {m.pk for m in self.migrations if m not in waiting}
         self.forsaken = {m.source_compute for m in waiting if m is not self.waiting}
         self.here = self._here()
+        self.owed = records.owed.get(server.pk, [])
 
     def _here(self) -> str:
         """Return the one host of which it is certain that the guest is there and nowhere else, or ""."""
@@ -72,6 +75,11 @@ class Comparison:
         """Return whether records may be put right: the guest is known to be in one place, and no job moves it."""
         return bool(self.here) and not self.sight.has_job
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the guest runs, or at least is defined, at its own host."""
+        return self.here in self.sight.defined
+
     def finding(
         self,
         kind: DifferenceKind,
@@ -82,9 +90,13 @@ class Comparison:
         hosts: tuple[str, ...] = (),
         power: PowerState | None = None,
         row: int = 0,
+        owner: str = "",
+        action: UUID | None = None,
     ) -> Finding:
         server = self.server
-        return Finding(kind, server.pk, server.name, what, proposal, hosts, safe, power, row)
+        return Finding(
+            kind, server.pk, server.name, what, proposal, hosts, safe, power, row, owner, self.here, action
+        )
 
     def findings(self) -> Iterator[Finding]:
         """Yield what differs. A guest that runs twice stops everything else."""
@@ -105,7 +117,7 @@ class Comparison:
         yield from self._task()
         yield from self._moves()
         yield from self._room()
-        yield from self._leftovers()
+        yield from leftovers(self)
 
     def _place(self) -> Iterator[Finding]:
         places = sorted(self.sight.defined)
@@ -136,18 +148,7 @@ class Comparison:
                 hosts=tuple(places),
             )
         else:
-            yield from self._copies(places)
-
-    def _copies(self, places: list[str]) -> Iterator[Finding]:
-        expected = {self.recorded, self.old_copy, *self.forsaken}
-        extra = [host for host in places if host not in expected]
-        if extra:
-            yield self.finding(
-                _K.COPY_LEFT,
-                f"is on {self.recorded}, and shut down on {' and '.join(extra)} as well",
-                f"Make sure that the one on {self.recorded} is right, then remove the other one by hand.",
-                hosts=tuple(extra),
-            )
+            yield from copies(self)
 
     def _power(self) -> Iterator[Finding]:
         guest = self.sight.defined.get(self.here)
@@ -254,24 +255,6 @@ class Comparison:
             hosts=(host,),
             row=allocation.pk,
         )
-
-    def _leftovers(self) -> Iterator[Finding]:
-        for host in sorted(self.sight.prepared):
-            ours = host in self.sight.own_destinations
-            yield self.finding(
-                _K.DESTINATION_LEFT,
-                f"{host} is prepared for the guest, and no move is under way",
-                f"Remove what was prepared on {host}."
-                if ours
-                else f"No move of ours went to {host}: look who did it.",
-                safe=ours and self.is_certain and self._is_whole,
-                hosts=(host,),
-            )
-
-    @property
-    def _is_whole(self) -> bool:
-        """Return whether the guest runs, or at least is defined, at its own host."""
-        return self.here in self.sight.defined
 
 
 def _size(amounts: tuple[int, int, int]) -> str:

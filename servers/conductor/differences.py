@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -28,7 +28,9 @@ class DifferenceKind(StrEnum):
     ALLOCATION_WRONG = "allocation_wrong"
     ALLOCATION_LEFT = "allocation_left"
     DESTINATION_LEFT = "destination_left"
+    UNDO_LEFT = "undo_left"
     ACTION_WITHOUT_WORKER = "action_without_worker"
+    NOT_COMPARED = "not_compared"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,29 @@ class Finding:
     power: PowerState | None = None
     row: int = 0
     """The number of the migration or allocation that it is about."""
+    owner: str = ""
+    """To which migration, image or action belongs what is to be removed, as its host says; empty where it does not."""
+    home: str = ""
+    """Where the guest was seen while something of it is to be removed elsewhere."""
+    action: UUID | None = None
+    """The action that it is about."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding, and what became of its repair; empty where none was tried."""
+
+    finding: Finding
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one pass has found. `silent` are the hosts that did not answer, each with the reason."""
+
+    found: tuple[Found, ...]
+    silent: dict[str, str]
+    hosts: int
 
 
 @dataclass
@@ -58,6 +83,8 @@ class Records:
     """Those that are not over."""
     allocations: dict[UUID, list[Allocation]]
     """Those of a server, and of its migrations."""
+    owed: dict[UUID, list[ActionRecord]]
+    """Those that are over, and have left something that they could not undo."""
     overdue_at: datetime
     """A lease that ran out before this has no worker."""
 
@@ -71,8 +98,18 @@ class Sight:
     everybody: bool
     """Whether every host has answered."""
     answered: frozenset[str]
-    own_destinations: frozenset[str] = field(default=frozenset())
-    """Hosts to which a move of ours was once to go."""
+    asked: frozenset[str] = frozenset()
+    moves: tuple[Migration, ...] = ()
+    """Moves of ours, where more is there of the guest than itself."""
+
+    @property
+    def own_destinations(self) -> frozenset[str]:
+        """Hosts to which a move of ours was once to go."""
+        return frozenset(move.dest_compute for move in self.moves)
+
+    def move_of(self, guest: FoundGuest) -> Migration | None:
+        """Return the move of ours to which belongs what a host has of the guest, None where it is none."""
+        return next((move for move in self.moves if guest.owner and str(move.uuid) == guest.owner), None)
 
     @property
     def has_job(self) -> bool:
@@ -85,9 +122,7 @@ class Sight:
         return runs_on(self.defined)
 
 
-def sight_of(
-    places: dict[str, FoundGuest], found: Survey, own_destinations: frozenset[str] = frozenset()
-) -> Sight:
+def sight_of(places: dict[str, FoundGuest], found: Survey, moves: tuple[Migration, ...] = ()) -> Sight:
     """Return what the survey says of one guest."""
     answered = frozenset(host for host, answer in found.items() if answer.value is not None)
     return Sight(
@@ -95,7 +130,8 @@ def sight_of(
         prepared={host: guest for host, guest in places.items() if guest.prepared_only},
         everybody=len(answered) == len(found),
         answered=answered,
-        own_destinations=own_destinations,
+        asked=frozenset(found),
+        moves=moves,
     )
 
 

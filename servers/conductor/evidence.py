@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from servers import clock
 from servers.conductor.differences import DifferenceKind
+from servers.conductor.divergences import open_divergences
 from servers.conductor.fleet import ref
 from servers.conductor.survey import Answer, ask_all, runs_on
 from servers.drivers.base import FoundGuest
@@ -74,7 +75,7 @@ def in_words(answer: Answer[FoundGuest | None]) -> str:
 
 def gather(server: Server, limit_s: float = LIMIT_S) -> Evidence:
     """Return the evidence, at the latest after `limit_s`; a host that does not answer is part of it."""
-    divergences = tuple(Divergence.objects.filter(server=server, outcome=""))
+    divergences = tuple(open_divergences().filter(server=server))
     moves = Migration.objects.filter(server=server).exclude(status__in=MIGRATION_OVER)
     names = {host for d in divergences for host in d.hosts}
     for source, destination in moves.values_list("source_compute", "dest_compute"):

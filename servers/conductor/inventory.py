@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from servers.conductor.apart import apart
 from servers.conductor.survey import HostReport
 from servers.drivers.base import Disk, FoundGuest, HostInfo, HostRef, Pool
 from servers.drivers.limits import shortened
@@ -162,7 +163,7 @@ def known_guest(server: Server) -> GuestFacts:
 def found_host(host: HostRef, report: HostReport) -> HostFacts:
     """Return a host as it describes itself, with the folders in which disks lie outside of its pools."""
     info, pools = report.info, pools_of(host.name, report.info)
-    lie_in = [_pool_of(disk, pools, host.name) for guest in report.guests for disk in guest.disks]
+    lie_in = [pool for guest in report.guests for pool in _pools_in_use(guest, pools, host.name)]
     by_identity = {pool.identity: pool for pool in (*pools.values(), *lie_in)}
     return HostFacts(
         driver=host.driver,
@@ -204,6 +205,16 @@ def found_guest(guest: FoundGuest, host: str, info: HostInfo) -> GuestFacts:
         ),
         nics=tuple((nic.mac.lower(), nic.network) for nic in guest.nics),
     )
+
+
+def _pools_in_use(guest: FoundGuest, pools: dict[str, PoolFacts], host: str) -> list[PoolFacts]:
+    """Return in which pools a guest's disks lie; none of one of which its host says something odd."""
+    found = apart(
+        lambda: [_pool_of(disk, pools, host) for disk in guest.disks],
+        "discovery.odd_guest",
+        guest=str(guest.uuid),
+    )
+    return [] if isinstance(found, Exception) else found
 
 
 def _pool_of(disk: Disk, pools: dict[str, PoolFacts], host: str) -> PoolFacts:

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q
 
 from servers import clock
+from servers.conductor.apart import apart, words
 from servers.conductor.comparison import differences
-from servers.conductor.differences import DifferenceKind, Finding, Records, sight_of
+from servers.conductor.differences import DifferenceKind, Finding, Found, Records, Report, sight_of
+from servers.conductor.divergences import FAILED, keep
 from servers.conductor.fleet import ref
-from servers.conductor.repairs import discard, drop_abandoned, repair
+from servers.conductor.known import at_work
+from servers.conductor.leftovers import AT_HYPERVISOR, discard
+from servers.conductor.owing import owing
+from servers.conductor.repairs import drop_abandoned, repair
+from servers.conductor.second_look import look_again
 from servers.conductor.survey import SURVEY_LIMIT_S, Survey, sightings, survey
 from servers.drivers.base import FoundGuest
-from servers.models import ActionRecord, Allocation, Divergence, Host, Migration, ReconcilePass, Server
-from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES
+from servers.models import ActionRecord, Allocation, Host, Migration, ReconcilePass, Server
+from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES, MigrationStatus
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True)
-class Found:
-    """A finding, and what became of its repair; empty where none was tried."""
-
-    finding: Finding
-    outcome: str = ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one pass has found. `silent` are the hosts that did not answer, each with the reason."""
-
-    found: tuple[Found, ...]
-    silent: dict[str, str]
-    hosts: int
+MIGRATION_OPEN = frozenset(MigrationStatus) - MIGRATION_OVER
+IN_SEVERAL_PLACES = frozenset(
+    {DifferenceKind.GUEST_TWICE, DifferenceKind.GUEST_ELSEWHERE, DifferenceKind.COPY_LEFT}
+)
+"""What is true of a guest only if it did not move while one host was asked after the other."""
 
 
 def reconcile(*, dry_run: bool = False, door: str = "command", limit_s: float = SURVEY_LIMIT_S) -> Report:
@@ -69,53 +62,105 @@ def is_due() -> bool:
 def look(limit_s: float = SURVEY_LIMIT_S) -> tuple[Report, dict[UUID, int]]:
     """Return what differs, with the revision of each server that was compared. Records are read first:
 
-    whoever changes one while hypervisors are asked is noticed by its revision.
+    whoever changes one while hypervisors are asked is noticed by its revision. What is true only if the guest did not
+    move meanwhile is said after a second look, if at all.
     """
     records = read_records()
-    found = survey([ref(host) for host in Host.objects.all()], limit_s)
-    seen = sightings(found)
-    ours = own_destinations(seen)
-    findings = [
-        finding
-        for server in sorted(records.servers.values(), key=lambda s: (s.name, str(s.pk)))
-        for finding in differences(
-            server, sight_of(seen.get(server.pk, {}), found, ours.get(server.pk, frozenset())), records
+    hosts = {host.name: ref(host) for host in Host.objects.all()}
+    found = survey(hosts.values(), limit_s)
+    servers = sorted(records.servers.values(), key=lambda s: (s.name, str(s.pk)))
+    revisions = {server.pk: server.revision for server in servers}
+    differing = compare_all(servers, records, found)
+    doubted = [f.finding for f in chain(*differing.values()) if is_doubtful(f.finding)]
+    if doubted:
+        again = look_again(
+            found, [hosts[name] for name in concerned(doubted, records) & hosts.keys()], limit_s
         )
-    ]
-    revisions = {server.pk: server.revision for server in records.servers.values()}
-    return Report(tuple(Found(f) for f in findings), silent_hosts(found), len(found)), revisions
+        sure_of(differing, doubted, compare_all([records.servers[f.server] for f in doubted], records, again))
+        for server in at_work(revisions, [f.server for f in doubted]):
+            differing[server] = []
+    return Report(tuple(chain(*differing.values())), silent_hosts(found), len(found)), revisions
+
+
+def compare_all(servers: Iterable[Server], records: Records, found: Survey) -> dict[UUID, list[Found]]:
+    """Return what differs for each of the servers. One with which that cannot be done says so, and disturbs no other."""
+    seen = sightings(found)
+    moves = own_moves(seen)
+
+    def compare(server: Server) -> list[Finding]:
+        sight = sight_of(seen.get(server.pk, {}), found, moves.get(server.pk, ()))
+        return list(differences(server, sight, records))
+
+    return {server.pk: compared(server, partial(compare, server)) for server in servers}
+
+
+def compared(server: Server, compare: Callable[[], list[Finding]]) -> list[Found]:
+    """Return what differs for one server, or that it could not be compared."""
+    findings = apart(compare, "reconcile.odd_server", server=str(server.pk))
+    if not isinstance(findings, Exception):
+        return [Found(finding) for finding in findings]
+    what = "could not be compared with what was seen of its guest"
+    proposal = "Look into the log, which has the traceback."
+    finding = Finding(DifferenceKind.NOT_COMPARED, server.pk, server.name, what, proposal)
+    return [Found(finding, FAILED.format(reason=words(findings)))]
+
+
+def is_doubtful(finding: Finding) -> bool:
+    """Return whether it is said of a guest that it is in several places, for a person to decide."""
+    return finding.kind in IN_SEVERAL_PLACES and not finding.safe
+
+
+def concerned(doubted: Iterable[Finding], records: Records) -> set[str]:
+    """Return the hosts on which guests are that may be in several places."""
+    names = {name for finding in doubted for name in finding.hosts}
+    homes = (records.servers[finding.server].host for finding in doubted)
+    return names | {host.name for host in homes if host is not None}
+
+
+def sure_of(
+    differing: dict[UUID, list[Found]], doubted: Iterable[Finding], again: dict[UUID, list[Found]]
+) -> None:
+    """Leave of what differs for guests that may have moved what both looks have found."""
+    for server in {finding.server for finding in doubted}:
+        differing[server] = [found for found in differing[server] if found in again[server]]
 
 
 def read_records() -> Records:
     """Return the database's side, with as many queries for many servers as for one."""
-    holding = Q(allocations__isnull=False) | Q(migrations__allocations__isnull=False)
-    servers = Server.objects.filter(Q(deleted_at=None) | holding).select_related("host").distinct()
     records = Records(
-        servers={server.pk: server for server in servers},
+        servers={s.pk: s for s in Server.objects.filter(deleted_at=None).select_related("host")},
         actions={},
         migrations={},
         allocations={},
+        owed={},
         overdue_at=clock.now() - timedelta(seconds=settings.LEASE_TTL_S),
     )
     for action in ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES):
         records.actions.setdefault(action.server_id, []).append(action)
-    for move in Migration.objects.exclude(status__in=MIGRATION_OVER).order_by("pk"):
+    for move in Migration.objects.filter(status__in=MIGRATION_OPEN).order_by("pk"):
         records.migrations.setdefault(move.server_id, []).append(move)
+    for action in owing().select_related("migration"):
+        records.owed.setdefault(action.server_id, []).append(action)
     for room in Allocation.objects.select_related("host", "migration"):
         owner = room.server_id or (room.migration.server_id if room.migration else None)
         if owner is not None:
             records.allocations.setdefault(owner, []).append(room)
+    deleted = records.allocations.keys() - records.servers.keys()
+    if deleted:
+        records.servers |= Server.objects.select_related("host").in_bulk(deleted)
     return records
 
 
-def own_destinations(seen: dict[UUID, dict[str, FoundGuest]]) -> dict[UUID, frozenset[str]]:
-    """Return, for guests for which a host is prepared, to which hosts we have ever sent them (law 4)."""
-    prepared = [uuid for uuid, places in seen.items() if any(g.prepared_only for g in places.values())]
-    ours: dict[UUID, frozenset[str]] = {}
-    moves = Migration.objects.filter(server_id__in=prepared).values_list("server_id", "dest_compute")
-    for server, host in moves:
-        ours[server] = ours.get(server, frozenset()) | {host}
-    return ours
+def own_moves(seen: dict[UUID, dict[str, FoundGuest]]) -> dict[UUID, tuple[Migration, ...]]:
+    """Return, for guests of which more is there than the guest, every move of ours that they were in (law 4)."""
+    more = [uuid for uuid, places in seen.items() if len(places) > 1 or is_prepared(places.values())]
+    moves = Migration.objects.filter(server__in=more).order_by("server", "pk")
+    return {uuid: tuple(own) for uuid, own in groupby(moves, key=lambda move: move.server_id)}
+
+
+def is_prepared(guests: Iterable[FoundGuest]) -> bool:
+    """Return whether a host was only made ready for the guest."""
+    return any(guest.prepared_only for guest in guests)
 
 
 def silent_hosts(found: Survey) -> dict[str, str]:
@@ -126,50 +171,30 @@ def silent_hosts(found: Survey) -> dict[str, str]:
 # ----------------------------------------------------------------------------------------- repairing
 
 
-def repair_all(found: Iterable[Found], revisions: dict[UUID, int]) -> Iterable[Found]:
-    """Yield each finding with what became of it, server by server."""
+def repair_all(found: Iterable[Found], revisions: dict[UUID, int]) -> Iterator[Found]:
+    """Yield each finding with what became of it, server by server; what one raises keeps no other from its own."""
     for server, group in groupby(found, key=lambda f: f.finding.server):
-        findings = [f.finding for f in group]
-        yield from (Found(f) for f in findings if not f.safe)
-        yield from repair_one(server, revisions[server], [f for f in findings if f.safe])
+        those = list(group)
+        yield from (f for f in those if not f.finding.safe)
+        yield from repair_one(server, revisions[server], [f.finding for f in those if f.finding.safe])
 
 
-def repair_one(server: UUID, revision: int, findings: list[Finding]) -> Iterable[Found]:
+def repair_one(server: UUID, revision: int, findings: Sequence[Finding]) -> Iterator[Found]:
     """Yield the safe findings of one server with what became of them: leftovers first, they change no record."""
-    for finding in (f for f in findings if f.kind is DifferenceKind.DESTINATION_LEFT):
-        outcome = discard(server, revision, finding)
-        log.info("reconcile.discard", server=str(server), host=finding.hosts[0], outcome=outcome)
+    for finding in (f for f in findings if f.kind in AT_HYPERVISOR):
+        outcome = outcome_of(server, [finding], partial(discard, server, revision, finding))
         yield Found(finding, outcome)
-    records = [f for f in findings if f.kind is not DifferenceKind.DESTINATION_LEFT]
+    records = [f for f in findings if f.kind not in AT_HYPERVISOR]
     if records:
-        outcome = repair(server, revision, records)
-        log.info(
-            "reconcile.repair", server=str(server), found="; ".join(f.what for f in records), outcome=outcome
-        )
+        outcome = outcome_of(server, records, partial(repair, server, revision, records))
         yield from (Found(finding, outcome) for finding in records)
 
 
-@transaction.atomic
-def keep(row: ReconcilePass, report: Report) -> None:
-    """Keep what a pass has found, and since when it has been so; forget the passes before it."""
-    known = {
-        (d.server_id, d.kind, tuple(d.hosts)): d.first_seen_at
-        for d in Divergence.objects.filter(outcome="").order_by("-first_seen_at")
-    }
-    Divergence.objects.bulk_create(
-        Divergence(
-            reconcile=row,
-            server_id=f.finding.server,
-            kind=f.finding.kind,
-            hosts=list(f.finding.hosts),
-            what=f.finding.what,
-            proposal=f.finding.proposal,
-            safe=f.finding.safe,
-            outcome=f.outcome,
-            first_seen_at=known.get((f.finding.server, f.finding.kind, f.finding.hosts), row.started_at),
-        )
-        for f in report.found
+def outcome_of(server: UUID, findings: Sequence[Finding], do: Callable[[], str]) -> str:
+    """Do a repair, and return what became of it, in words."""
+    done = apart(do, "reconcile.repair_failed", server=str(server))
+    outcome = FAILED.format(reason=words(done)) if isinstance(done, Exception) else done
+    log.info(
+        "reconcile.repair", server=str(server), found="; ".join(f.what for f in findings), outcome=outcome
     )
-    row.finished_at, row.hosts, row.silent = clock.now(), report.hosts, report.silent
-    row.save(update_fields=["finished_at", "hosts", "silent"])
-    ReconcilePass.objects.filter(started_at__lt=row.started_at).delete()
+    return outcome

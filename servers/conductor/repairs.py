@@ -1,7 +1,7 @@
 """Putting records right: each repair reads its server again under lock, and leaves it alone where it has changed.
 
-No repair starts, stops or moves a guest. One of them speaks to a hypervisor, to remove what a destination was
-prepared with; it holds the server's place for an exclusive action meanwhile, so that no move begins.
+No repair starts, stops or moves a guest. Those that speak to a hypervisor (`leftovers`) hold the server's place for an
+exclusive action meanwhile, so that no move begins.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from servers.conductor import claims
 from servers.conductor.changes import move_disks, set_migration_status, take_server_edges
 from servers.conductor.context import new_request_id
 from servers.conductor.differences import DifferenceKind, Finding, vm_edge
-from servers.conductor.fleet import driver_of, guest_of, ref
+from servers.conductor.divergences import CHANGED, DONE, FAILED
 from servers.conductor.lease import Lease, fenced
-from servers.errors import DriverFault, LeaseLost, NotSupported
+from servers.drivers.base import Guest
+from servers.errors import ActionFault, LeaseLost, NotSupported
 from servers.microversions import NEWEST
 from servers.models import ActionRecord, Allocation, Host, Migration, Server
 from servers.states import OPEN_ACTION_STATUSES, PowerState
 
 RECONCILE = "reconcile"
 """What a repair is called in a server's records: slug, name, user and door. It is no action that one can ask for."""
-
-DONE = "repaired"
-CHANGED = "left alone: the server has changed meanwhile"
 
 _K = DifferenceKind
 
@@ -142,27 +140,28 @@ REPAIRS: dict[DifferenceKind, Callable[[Server, Finding], None]] = {
     _K.ALLOCATION_WRONG: charge,
     _K.ALLOCATION_LEFT: give_back,
 }
-"""What puts a difference right inside a transaction. A kind that is in neither place is never safe."""
+"""What puts a difference right inside a transaction. A kind that is neither here nor in `leftovers` is never safe."""
 
 
-# ------------------------------------------------------------------------------------- at a hypervisor
+# -------------------------------------------------------------------- the place of whoever removes something
 
 
-def discard(server_id: UUID, revision: int, finding: Finding) -> str:
-    """Remove what a destination was prepared with; return what became of it. A guest that runs is never touched."""
-    lease = hold(server_id, revision, finding)
-    if lease is None:
-        return CHANGED
-    (name,) = finding.hosts
-    driver = driver_of(ref(Host.objects.get(name=name)))
-    fault: DriverFault | None = None
-    try:
-        if driver.live_migration is None:
-            raise NotSupported(host=name, verb="remove what was prepared")
-        driver.live_migration.discard(guest_of(Server.objects.get(pk=server_id)))
-    except DriverFault as error:
-        fault = error
-    return let_go(lease, fault)
+class RepairFence:
+    """In whose name a repair removes something: that of whom its host says that it is. It starts nothing."""
+
+    def __init__(self, lease: Lease, owner: UUID) -> None:
+        self.lease = lease
+        self.owner = owner
+
+    def prove(self) -> None:
+        """Do nothing while the repair has the server's place, and hold it for another while. Raises LeaseLost."""
+        with fenced(self.lease) as record:
+            record.mark(record.begun[0], "effect")
+            record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
+            record.save(update_fields=["steps", "lease_until"])
+
+    def prove_alone(self, guest: Guest, host: str) -> None:
+        raise NotSupported(host=host, verb="start a guest by a repair")
 
 
 def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
@@ -183,7 +182,7 @@ def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
     return Lease(record.pk, 1, RECONCILE)
 
 
-def let_go(lease: Lease, fault: DriverFault | None) -> str:
+def let_go(lease: Lease, fault: ActionFault | None) -> str:
     """Give the place back, and write down what became of the repair."""
     try:
         with fenced(lease) as record:
@@ -196,7 +195,7 @@ def let_go(lease: Lease, fault: DriverFault | None) -> str:
     except LeaseLost:  # os-resetState has put the record back, and no worker would take it
         drop_abandoned()
         return CHANGED
-    return f"failed: {fault}" if fault else DONE
+    return FAILED.format(reason=fault) if fault else DONE
 
 
 def end(record: ActionRecord) -> None:

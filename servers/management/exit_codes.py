@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     TIMED_OUT = 8
     UNKNOWN = 9
     UNAVAILABLE = 10
+    STRANGE_DATABASE = 11
 
 
 MEANING = {
@@ -44,6 +45,7 @@ MEANING = {
     ExitCode.TIMED_OUT: "--timeout ran out; the action goes on",
     ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
     ExitCode.UNAVAILABLE: "the database, the disk or another service cannot be used; what was asked may have been accepted all the same",
+    ExitCode.STRANGE_DATABASE: "the database is newer than this version, or cannot be brought up to date",
 }
 
 _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
@@ -32,15 +34,15 @@ def fleet(project: Project) -> Iterator[SmallFleet]:
         yield fleet
 
 
-def digest(visitor: Visitor) -> str:
-    """Return what stands for the plan that the page shows."""
-    found = re.search(r'name="digest" value="(\w+)"', visitor.get(PAGE).content.decode())
+def shown(visitor: Visitor) -> str:
+    """Return what stands for the changes that the page shows."""
+    found = re.search(r'name="shown" value="([^"]+)"', visitor.get(PAGE).content.decode())
     assert found is not None
-    return found.group(1)
+    return unescape(found.group(1))
 
 
-def write(visitor: Visitor, shown: str, project: Project) -> Any:
-    return visitor.post(PAGE, {"digest": shown, "project": project.pk})
+def write(visitor: Visitor, seen: str, project: Project) -> Any:
+    return visitor.post(PAGE, {"shown": seen, "project": project.pk})
 
 
 def test_page_shows_the_plan_and_writes_nothing(operator: Visitor, fleet: SmallFleet) -> None:
@@ -54,24 +56,48 @@ def test_button_writes_the_plan_that_was_shown(
     operator: Visitor, fleet: SmallFleet, project: Project
 ) -> None:
     place(fleet, stranger("mail"))
-    assert write(operator, digest(operator), project).status_code == 303
+    assert write(operator, shown(operator), project).status_code == 303
     server = Server.objects.get()
     assert (server.name, server.project_id, server.user_id) == ("mail", project.pk, operator.user.pk)
     assert "Nothing to do." in operator.text(PAGE)
 
 
-def test_plan_that_has_changed_since_is_shown_again_and_not_written(
+def test_button_writes_what_was_shown_and_not_what_has_come_since(
     operator: Visitor, fleet: SmallFleet, project: Project
 ) -> None:
     place(fleet, stranger("mail"))
-    shown = digest(operator)
+    seen = shown(operator)
     place(fleet, stranger("web"), "node2")
-    response = write(operator, shown, project)
+    assert write(operator, seen, project).status_code == 303
+    assert [server.name for server in Server.objects.all()] == ["mail"]
+    assert "Guest new node2 web" in operator.text(PAGE)
+
+
+def test_what_is_not_as_it_was_shown_is_left_alone_and_named(
+    operator: Visitor, fleet: SmallFleet, project: Project
+) -> None:
+    guest = place(fleet, stranger("mail"))
+    place(fleet, stranger("web"))
+    seen = shown(operator)
+    fleet.simulation.remove_guest("node1", guest.uuid)
+    place(fleet, replace(guest, memory_mb=2048))
+    assert write(operator, seen, project).status_code == 303
+    text = operator.text("/admin/servers/host/")
+    assert "Written: 1." in text and "Left alone: guest new node1 mail: it has changed meanwhile." in text
+    assert [server.name for server in Server.objects.all()] == ["web"]
+
+
+@pytest.mark.parametrize("seen", ["", "[]", "no JSON", "{}", '{"0": "guest new node1 mail"}'])
+def test_plan_of_which_nothing_is_as_it_was_shown_is_shown_again(
+    operator: Visitor, fleet: SmallFleet, project: Project, seen: str
+) -> None:
+    place(fleet, stranger("mail"))
+    response = write(operator, seen, project)
     assert response.status_code == 409
     assert refusal_of(response).startswith("The fleet is not as it was when the plan was made")
-    assert "web" in words(response) and not Server.objects.exists()
-    assert write(operator, digest(operator), project).status_code == 303
-    assert Server.objects.count() == 2
+    assert "mail" in words(response) and not Server.objects.exists()
+    assert write(operator, shown(operator), project).status_code == 303
+    assert Server.objects.count() == 1
 
 
 def test_what_is_left_alone_is_shown_with_the_reason(operator: Visitor, fleet: SmallFleet) -> None:

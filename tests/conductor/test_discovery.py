@@ -10,12 +10,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.conductor import claims
-from servers.conductor.adoption import Owner, adopt
-from servers.conductor.discovery import BUSY, ChangeKind, Plan, discover, make_plan, read_known
+from servers.conductor.adoption import CHANGED, Owner, adopt
+from servers.conductor.discovery import BUSY, discover, make_plan
 from servers.conductor.fleet import new_ref, refresh_host
+from servers.conductor.known import read_known
+from servers.conductor.plan import ChangeKind, Plan
 from servers.conductor.survey import Answer
 from servers.drivers.base import Pool
-from servers.errors import PlanChanged
 from servers.models import Allocation, Flavor, Host, NetworkInterface, Server, ServerDisk, StoragePool
 from servers.states import PowerState
 from tests.conductor.strangers import place, run_twice, stranger
@@ -315,15 +316,56 @@ def test_disk_outside_of_every_pool_gets_its_folder_for_one(known: SmallFleet) -
     assert make_plan(plan.hosts, found, read_known(), frozenset()).changes == ()
 
 
-def test_plan_is_refused_when_the_records_have_changed_since(known: SmallFleet) -> None:
+def test_what_has_changed_since_the_plan_is_left_alone_and_named_and_the_rest_is_written(
+    known: SmallFleet,
+) -> None:
+    lost, other = known.add_server("lost", memory_mb=16), known.add_server("other", memory_mb=16)
+    for server in (lost, other):
+        known.simulation.remove_guest("node1", server.pk)
+    place(known, stranger("mail"))
+    plan = discover()
+    known.submit("migrate", lost)
+    adopted = adopt(plan, Owner(known.project.pk, "somebody"))
+    assert [(c.name, c.obstacle) for c in adopted.left] == [("lost", BUSY)]
+    assert sorted(c.name for c in adopted.written) == ["mail", "other"]
+    assert (known.state(lost)["vm_state"], known.state(other)["vm_state"]) == ("active", "error")
+    assert Server.objects.filter(name="mail").exists()
+
+
+def test_record_that_was_changed_and_says_the_same_again_is_left_alone(known: SmallFleet) -> None:
     server = known.add_server()
     known.simulation.remove_guest("node1", server.pk)
     plan = discover()
-    known.submit("migrate", server)
-    with pytest.raises(PlanChanged):
-        go(known, plan)
-    server.refresh_from_db()
-    assert server.vm_state == "active"
+    known.do("lock", server)
+    assert [c.obstacle for c in adopt(plan, Owner(known.project.pk, "somebody")).left] == [CHANGED]
+    assert known.state(server)["vm_state"] == "active"
+
+
+def test_host_that_somebody_else_has_written_meanwhile_is_left_alone_with_what_is_new_there(
+    fleet: SmallFleet,
+) -> None:
+    fleet.simulation.add_host("attic", pools=[])
+    place(fleet, replace(stranger("mail"), disks=()), "attic")
+    added = [new_ref("attic", "simulated", "simulated:///attic", "kvm")]
+    plan, other = discover(added, only=["attic"]), discover(added, only=["attic"])
+    go(fleet, other)
+    left = adopt(plan, Owner(fleet.project.pk, "somebody")).left
+    assert [(c.kind, c.obstacle) for c in left] == [
+        (ChangeKind.HOST_NEW, CHANGED),
+        (ChangeKind.GUEST_NEW, CHANGED),
+    ]
+    assert Server.objects.count() == 1
+
+
+def test_host_that_is_taken_away_meanwhile_is_no_place_for_its_guests(known: SmallFleet) -> None:
+    known.simulation.add_host("attic", pools=[])
+    go(known, discover([new_ref("attic", "simulated", "simulated:///attic", "kvm")]))
+    place(known, replace(stranger("mail"), disks=()), "attic")
+    plan = discover()
+    Host.objects.get(name="attic").delete()
+    assert [c.obstacle for c in adopt(plan, Owner(known.project.pk, "somebody")).left] == [
+        "its host attic is not recorded"
+    ]
 
 
 def test_names_limit_the_plan_to_some_hosts(known: SmallFleet) -> None:
@@ -331,14 +373,27 @@ def test_names_limit_the_plan_to_some_hosts(known: SmallFleet) -> None:
     assert kinds(discover(only=["node2"])) == [("guest_new", "node2", "b")]
 
 
-def test_plans_that_say_the_same_have_the_same_digest(known: SmallFleet) -> None:
+def digests(plan: Plan) -> set[str]:
+    return {change.digest for change in plan.changes}
+
+
+def test_changes_that_say_the_same_have_the_same_digest(known: SmallFleet) -> None:
     place(known, stranger())
-    first = discover()
+    first = digests(discover())
     for host in Host.objects.all():
         refresh_host(host)
-    assert discover().digest == first.digest
+    assert digests(discover()) == first
     place(known, stranger("b", uuid=uuid4()))
-    assert discover().digest != first.digest
+    assert digests(discover()) > first
+
+
+def test_plan_narrowed_to_what_was_shown_writes_nothing_else(known: SmallFleet) -> None:
+    place(known, stranger("shown"))
+    shown = digests(discover())
+    place(known, stranger("not shown"))
+    adopted = adopt(discover().narrowed(shown), Owner(known.project.pk, "somebody"))
+    assert [c.name for c in adopted.written] == ["shown"] and adopted.left == ()
+    assert Server.objects.get().name == "shown"
 
 
 @pytest.mark.parametrize("number", [1, 12])

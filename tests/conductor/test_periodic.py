@@ -1,14 +1,17 @@
-"""What is done by itself: overdue confirmations, and forgetting."""
+"""What is done by itself: overdue confirmations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from servers.clock import VirtualClock
+from servers.conductor import periodic
 from servers.conductor.periodic import confirm_overdue
-from servers.conductor.retention import prune
-from servers.models import ActionRecord, Token
-from tests.factories import make_token, make_user
+from servers.errors import InstanceLocked
+from servers.models import ActionRecord, Server
+from tests.factories import make_migration
 from tests.small_fleet import SmallFleet
 
 
@@ -33,15 +36,89 @@ def test_window_of_zero_is_off(fleet: SmallFleet, virtual_clock: VirtualClock) -
     assert confirm_overdue() == 0
 
 
-def test_finished_actions_and_expired_tokens_are_forgotten_in_time(
+@pytest.fixture
+def waiting(fleet: SmallFleet, virtual_clock: VirtualClock, settings: Any) -> list[Server]:
+    """Return servers whose moves have waited for too long."""
+    settings.RESIZE_CONFIRM_WINDOW_S = 60
+    servers = [fleet.add_server(name, memory_mb=16) for name in ("a", "b", "c")]
+    for server in servers:
+        fleet.do("migrate", server)
+    virtual_clock.sleep(61)
+    fleet.heartbeat()
+    return servers
+
+
+def states() -> list[str]:
+    return list(Server.objects.order_by("name").values_list("vm_state", flat=True))
+
+
+def test_confirmation_that_raises_keeps_no_other_server_from_its_own(
+    fleet: SmallFleet, waiting: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = periodic.submit
+
+    def fail_for_b(action: Any, server: str, *facts: Any) -> Any:
+        if server == str(waiting[1].pk):
+            raise ValueError("odd")
+        return submit(action, server, *facts)
+
+    monkeypatch.setattr(periodic, "submit", fail_for_b)
+    assert confirm_overdue() == 2
+    fleet.work()
+    assert states() == ["active", "resized", "active"]
+
+
+def test_confirmation_that_is_refused_keeps_no_other_from_its_own_for_ever(
+    fleet: SmallFleet, waiting: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periodic, "CONFIRMED_AT_ONCE", 1)
+    submit = periodic.submit
+
+    def refuse_b(action: Any, server: str, *facts: Any) -> Any:
+        if server == str(waiting[1].pk):
+            raise InstanceLocked(server=server)
+        return submit(action, server, *facts)
+
+    monkeypatch.setattr(periodic, "submit", refuse_b)
+    for _ in range(200):
+        assert confirm_overdue() <= 1
+    fleet.work()
+    assert states() == ["active", "resized", "active"]
+
+
+def test_move_that_is_being_confirmed_is_not_asked_for_again(
+    fleet: SmallFleet, waiting: list[Server]
+) -> None:
+    assert [confirm_overdue(), confirm_overdue()] == [3, 0]
+    assert ActionRecord.objects.filter(slug="confirm-resize").count() == 3
+
+
+def test_move_is_not_confirmed_for_an_older_one_that_was_overdue(
+    fleet: SmallFleet, waiting: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_server, moved = periodic.lock_server, []
+
+    def move_on_first(server: Any) -> Any:
+        if not moved:
+            moved.append(server)
+            row = Server.objects.get(pk=server)
+            fleet.do("confirm-resize", row)
+            fleet.do("migrate", row)
+        return lock_server(server)
+
+    monkeypatch.setattr(periodic, "lock_server", move_on_first)
+    assert confirm_overdue() == 2
+    fleet.work()
+    assert sorted(states()) == ["active", "active", "resized"]
+
+
+def test_move_is_not_confirmed_for_a_forgotten_one_of_its_server(
     fleet: SmallFleet, virtual_clock: VirtualClock, settings: Any
 ) -> None:
+    settings.RESIZE_CONFIRM_WINDOW_S = 60
     server = fleet.add_server()
-    fleet.do("lock", server)
-    fleet.submit("migrate", server)
-    make_token(make_user(), None, [])
-    assert prune() == (0, 0)
-    virtual_clock.sleep(86400 * (settings.KEEP_ACTIONS_DAYS + 1))
-    assert prune() == (1, 1)
-    assert [a.slug for a in ActionRecord.objects.all()] == ["migrate"]
-    assert not Token.objects.exists()
+    make_migration(server, migration_type="migration", status="finished")
+    virtual_clock.sleep(61)
+    fleet.heartbeat()
+    fleet.do("migrate", server)
+    assert confirm_overdue() == 0

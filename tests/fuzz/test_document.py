@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.core.wsgi import get_wsgi_application
 from django.db import transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.meta import CoverageScenario, TestPhase
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
-from project.wsgi import application
 from servers.api.compute.negotiation import HEADER, SERVICE
 from servers.api.schema import actions
 from servers.microversions import MINIMUM, NEWEST, Microversion
@@ -31,7 +31,7 @@ from tests.fuzz.rows import rows
 pytestmark = pytest.mark.django_db
 
 CONFIG = SchemathesisConfig.from_path(Path(__file__).with_name("schemathesis.toml"))
-DOCUMENT = schemathesis.openapi.from_wsgi("/openapi.json", application, config=CONFIG)
+DOCUMENT = schemathesis.openapi.from_wsgi("/openapi.json", get_wsgi_application(), config=CONFIG)
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
 EACH = -(-EXAMPLES // DOCUMENT.statistic.operations.total)
 TOKEN = "X-Auth-Token"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from servers.conductor.adoption import Adopted, Owner
+from servers.conductor.plan import Plan
+from servers.management.commands import discover as discovering
 from servers.management.commands.discover import Command
 from servers.models import Host, Server
 from tests.conductor.strangers import place, stranger
@@ -58,6 +62,55 @@ def test_yes_writes_and_the_second_run_has_nothing_to_do(
     assert discover(monkeypatch, "--yes").out.endswith("Written: 4.\n")
     assert Server.objects.get().name == "mail"
     assert discover(monkeypatch, "--yes").out == "Nothing to do.\n"
+
+
+def change_while_it_is_read(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let something happen while a person reads the plan."""
+
+    def read(prompt: str) -> str:
+        change()
+        return "y"
+
+    monkeypatch.setattr("builtins.input", read)
+
+
+def test_what_has_changed_while_a_person_read_the_plan_is_left_alone_and_named(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discover(monkeypatch, "--yes")
+    server = fleet.add_server("lost")
+    fleet.simulation.remove_guest("node1", server.pk)
+    place(fleet, stranger("mail"))
+    change_while_it_is_read(monkeypatch, lambda: fleet.submit("migrate", server))
+    said = discover(monkeypatch, typed="")
+    assert said.code == 0 and said.out.endswith("Written: 1.\n")
+    assert said.err == "Left alone: guest gone node1 lost: an action is going on\n"
+
+
+def test_plan_of_which_nothing_could_be_written_is_a_conflict(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discover(monkeypatch, "--yes")
+    server = fleet.add_server("lost")
+    fleet.simulation.remove_guest("node1", server.pk)
+    change_while_it_is_read(monkeypatch, lambda: fleet.submit("migrate", server))
+    said = discover(monkeypatch, typed="")
+    assert said.code == 5 and said.out.endswith("Written: 0.\n")
+
+
+def test_json_says_of_what_was_left_alone_why(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    place(fleet, stranger("mail"))
+    adopt = discovering.adopt
+
+    def adopt_twice(plan: Plan, owner: Owner) -> Adopted:
+        adopt(plan, owner)
+        return adopt(plan, owner)
+
+    monkeypatch.setattr(discovering, "adopt", adopt_twice)
+    said = discover(monkeypatch, "--yes", "--json")
+    document = json.loads(said.out)
+    assert document["exit_code"] == said.code == 5
+    assert {c["obstacle"] for c in document["changes"]} == {"it has changed meanwhile: look again"}
 
 
 @pytest.mark.parametrize(("typed", "code", "count"), [("y\n", 0, 1), ("n\n", 7, 0), ("\n", 7, 0)])

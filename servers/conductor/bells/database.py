@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from django.core.management import call_command
+from datetime import timedelta
+
+from django.utils import timezone
 from django_tasks_db import DatabaseBackend
 from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
 
+from servers.conductor.batches import forget
 from servers.conductor.bells.base import persevere
 
 INTERVAL_S = 0.2
@@ -30,4 +34,6 @@ class DatabaseBells(DatabaseBackend):
         persevere(process.run, lambda: not process.running)
 
     def tidy_up(self) -> None:
-        call_command("prune_db_task_results", min_age_days=KEEP_DAYS, verbosity=0)
+        """Forget bells that were answered; as `prune_db_task_results`, but a few at a time."""
+        answered = DBTaskResult.objects.finished().filter(backend_name=self.alias)
+        forget(answered.filter(finished_at__lte=timezone.now() - timedelta(days=KEEP_DAYS)))

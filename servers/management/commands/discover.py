@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servers.conductor.adoption import Owner, adopt, default_owner
-from servers.conductor.discovery import ChangeKind, Plan, PlannedChange, discover
+from servers.conductor.adoption import Adopted, Owner, adopt, default_owner
+from servers.conductor.discovery import discover
 from servers.conductor.fleet import new_ref
+from servers.conductor.plan import ChangeKind, Plan, PlannedChange
 from servers.errors import Missing, Refusal
 from servers.management import exit_codes, refusals
 from servers.management.asking import HelpFormatter
@@ -98,16 +99,25 @@ class Command(BaseCommand):
         code = ExitCode.UNKNOWN if silent(plan) else ExitCode.DONE
         if given["format"] == "table":
             self.show(plan)
+        adopted = Adopted((), ())
         if not given["dry_run"] and plan.to_write:
             if not (given["yes"] or self.agreed()):
                 return ExitCode.CANCELLED
-            adopt(plan, owner)
+            adopted = adopt(plan, owner)
+            code = ExitCode.CONFLICT if adopted.left and not adopted.written else code
         if given["format"] == "json":
             written = not given["dry_run"]
-            print_json(self.stdout, {"changes": plan.as_data(), "written": written, "exit_code": code.value})
+            told = plan.told(adopted.left)
+            print_json(self.stdout, {"changes": told, "written": written, "exit_code": code.value})
         elif plan.to_write and not given["dry_run"]:
-            self.stdout.write(f"Written: {len(plan.to_write)}.")
+            self.tell(adopted)
         return code
+
+    def tell(self, adopted: Adopted) -> None:
+        """Say what was written, and name what was not."""
+        self.stdout.write(f"Written: {len(adopted.written)}.")
+        for change in adopted.left:
+            self.stderr.write(f"Left alone: {change.words}: {change.obstacle}")
 
     def owner(self, project: str | None) -> Owner:
         """Return to whom adopted servers belong. Raises Missing."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from servers.conductor.reconcile import Found, Report, reconcile
+from servers.conductor.differences import Found, Report
+from servers.conductor.reconcile import reconcile
 from servers.management import exit_codes
 from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode

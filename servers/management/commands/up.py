@@ -21,6 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
+from servers.management.age import refuse_strange_database
 from servers.management.children import MANAGE, Child, Stopping, stop
 from servers.management.greeting import IDENTITY, greeting
 
@@ -91,7 +92,8 @@ class Command(BaseCommand):
 
 
 def migrate() -> None:
-    """Bring the database up to date, where it is not."""
+    """Bring the database up to date, where it is not. Raises CommandError where that cannot be done."""
+    refuse_strange_database()
     executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)

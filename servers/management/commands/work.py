@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from servers.conductor.bells.base import bells
 from servers.conductor.work import name_of, unique_name, work_as
+from servers.management.age import refuse_strange_database
 from servers.management.children import MANAGE, Child, Stopping, end_with_parent, stop
 from servers.management.rounds import Rounds
 
@@ -48,6 +49,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **given: Any) -> None:
         if given["processes"] < 1:
             raise CommandError("--processes must be at least 1")
+        refuse_strange_database()
         if given["parent"]:
             end_with_parent(given["parent"])
         if given["one"]:

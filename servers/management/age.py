@@ -1,0 +1,55 @@
+"""Whether code and database belong together: what cannot work is refused at the start, with one sentence."""
+
+from __future__ import annotations
+
+from django.core.management.base import CommandError
+from django.db import InterfaceError, OperationalError, connection
+from django.db.migrations.loader import MigrationLoader
+
+from servers.management.exit_codes import ExitCode
+
+OURS = "servers"
+NEWER = (
+    "The database is newer than this Gantry: it has been through {names}, which this version does not have. "
+    "Start the version that made it, or name another database (DATABASE_URL, DATA_DIR)."
+)
+BROKEN = (
+    "The database cannot be brought up to date: by its own account it has {names}, but it has not. Those that were "
+    "made before 23 November 2026, 13:15, are like that: name another one (DATABASE_URL, DATA_DIR), and let "
+    "manage.py discover read your hosts in again."
+)
+
+
+def refuse_strange_database() -> None:
+    """Do nothing where this code can work with the database, or bring it up. Raises CommandError.
+
+    One that is away is no stranger: whoever needs it meets it later.
+    """
+    try:
+        reason = strangeness()
+    except (InterfaceError, OperationalError):
+        return
+    if reason is not None:
+        raise CommandError(reason, returncode=ExitCode.STRANGE_DATABASE)
+
+
+def strangeness() -> str | None:
+    """Return why this code can do nothing with the database, or None."""
+    loader = MigrationLoader(connection)
+    applied = {key for key in loader.applied_migrations if key[0] == OURS}
+    unknown = applied - loader.disk_migrations.keys()
+    if unknown:
+        return NEWER.format(names=", ".join(sorted(name for _, name in unknown)))
+    missing = promised_tables(loader, applied) - set(connection.introspection.table_names())
+    return BROKEN.format(names=", ".join(sorted(missing))) if missing else None
+
+
+def promised_tables(loader: MigrationLoader, applied: set[tuple[str, str]]) -> set[str]:
+    """Return the tables that are there after these migrations."""
+    state = loader.project_state(sorted(applied))
+    ours = [model for (app, _), model in state.models.items() if app == OURS]
+    return {
+        str(model.options.get("db_table") or f"{OURS}_{model.name_lower}")
+        for model in ours
+        if model.options.get("managed", True) and not model.options.get("proxy")
+    }

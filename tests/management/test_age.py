@@ -1,0 +1,111 @@
+"""Code that cannot work with a database says so in a sentence, and does not start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.core.management.base import CommandError
+from django.db import OperationalError, connection
+
+from servers.management import age
+from servers.management.exit_codes import ExitCode
+from tests.running import ROOT, free_port
+
+LIMIT_S = 90
+STRANGE = {
+    "INSERT INTO django_migrations (app, name, applied) VALUES ('servers', '0099_flying', '2027-01-01')": (
+        "The database is newer than this Gantry: it has been through 0099_flying"
+    ),
+    "DROP TABLE servers_historicalhost": (
+        "The database cannot be brought up to date: by its own account it has servers_historicalhost"
+    ),
+}
+"""What makes a database strange, and how it is said."""
+
+WEB = [
+    sys.executable,
+    *("-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "project.wsgi:application"),
+]
+STARTS = {
+    "up": ([sys.executable, "manage.py", "up", "--empty"], ExitCode.STRANGE_DATABASE),
+    "work": ([sys.executable, "manage.py", "work"], ExitCode.STRANGE_DATABASE),
+    "web": (WEB, 3),
+}
+"""What starts, and the exit code with which it does not."""
+
+
+@pytest.fixture(scope="module")
+def brought_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a database that is up to date."""
+    folder = tmp_path_factory.mktemp("brought-up")
+    run([sys.executable, "manage.py", "migrate", "--verbosity=0"], folder).check_returncode()
+    return folder
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command with the data in a folder, and with no other database."""
+    environment = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "QUEUE"}}
+    environment |= {"DATA_DIR": str(folder), "PORT": str(free_port())}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+@pytest.mark.parametrize("start", list(STARTS))
+@pytest.mark.parametrize("change", list(STRANGE))
+def test_nothing_starts_on_a_strange_database(
+    start: str, change: str, brought_up: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(brought_up, tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / "gantry.sqlite3")) as database:
+        database.execute(change)
+        database.commit()
+    command, code = STARTS[start]
+    ended = run(command, tmp_path / "data")
+    assert ended.returncode == code, ended.stderr
+    assert STRANGE[change] in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_as_it_should_be_is_no_stranger() -> None:
+    assert age.strangeness() is None
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_only_older_is_no_stranger() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'servers' AND name > '0004'")
+        cursor.execute("DROP TABLE servers_divergence")
+    assert age.strangeness() is None
+
+
+@pytest.mark.django_db
+def test_a_newer_migration_of_somebody_elses_application_is_his_affair() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('axes', '0099_x', CURRENT_TIMESTAMP)"
+        )
+    assert age.strangeness() is None
+
+
+def test_a_database_that_is_away_is_no_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("could not connect to server")
+
+    monkeypatch.setattr(age, "strangeness", away)
+    age.refuse_strange_database()
+
+
+@pytest.mark.django_db
+def test_what_refuses_is_an_error_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "strangeness", lambda: "It is strange.")
+    with pytest.raises(CommandError, match="It is strange") as refused:
+        age.refuse_strange_database()
+    assert refused.value.returncode == ExitCode.STRANGE_DATABASE
