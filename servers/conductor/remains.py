@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from servers.conductor import owing
 from servers.conductor.differences import DifferenceKind, Finding, Sight
-from servers.conductor.owing import LEFT
 from servers.models import ActionRecord, Migration
 from servers.states import MIGRATION_OVER, MigrationStatus, MigrationType
 
@@ -79,10 +79,10 @@ def leftovers(at_rest: Comparison) -> Iterator[Finding]:
 
 def undo_left(at_rest: Comparison, action: ActionRecord) -> Finding:
     """Return that an action has left something on hosts where there is no guest."""
-    hosts, left = hosts_of(at_rest, action), "; ".join(map(str, action.result[LEFT]))
+    hosts, left = hosts_of(at_rest, action), owing.left_by(action)
     return at_rest.finding(
         _K.UNDO_LEFT,
-        f"{action.name} ({action.request_id}) could not undo all that it has done: {left}",
+        f"{action.name} ({action.request_id}) could not remove all that it had to: {left}",
         f"Remove what it has left on {' and '.join(hosts)}.",
         safe=at_rest.is_certain and at_rest.is_whole and at_rest.sight.answered >= set(hosts),
         hosts=hosts,
@@ -91,6 +91,5 @@ def undo_left(at_rest: Comparison, action: ActionRecord) -> Finding:
 
 
 def hosts_of(at_rest: Comparison, action: ActionRecord) -> tuple[str, ...]:
-    """Return on which hosts but its own an action may have left something of a guest."""
-    there = {action.source_host, action.migration.dest_compute if action.migration else ""}
-    return tuple(sorted((there & at_rest.sight.asked) - {at_rest.here or at_rest.recorded}))
+    """Return on which host an action has left something of a guest, unless the guest is there by now."""
+    return tuple(sorted(({action.left_on} & at_rest.sight.asked) - {at_rest.here or at_rest.recorded}))

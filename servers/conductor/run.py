@@ -32,7 +32,6 @@ from servers.models import ActionRecord
 log = structlog.get_logger(__name__)
 
 
-
 class NotUndone(Exception):
     """A step that touches the guest could not be undone now, and it is not known what became of it."""
 

@@ -240,18 +240,12 @@ class WorkingTask:
     def not_undone(self, name: str, reason: str) -> None:
         """Write down what could not be undone."""
         self.answer(not_undone=[*self.row.result.get("not_undone", []), f"{name}: {reason}"])
-        if self.row.migration_id is not None:
-            self._keep_left_on(self._migration().dest_compute)
+        moved = self.row.migration_id is not None
+        self.write(left_on=self._migration().dest_compute if moved else self.source)
 
     def leave_behind(self, host: str, reason: str) -> None:
         self.answer(left_behind=f"{host}: {reason}")
-        self._keep_left_on(host)
-
-    def _keep_left_on(self, host: str) -> None:
-        with fenced(self.lease):
-            migration = self._migration(lock=True)
-            migration.left_on = host
-            migration.store("left_on")
+        self.write(left_on=host)
 
     def remember(self, **facts: Any) -> None:
         self.write(memo={**self.row.memo, **facts})

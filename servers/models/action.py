@@ -67,6 +67,9 @@ class ActionRecord(ActionMachine):
     step = models.CharField(max_length=64, blank=True)
     progress_percent = models.PositiveSmallIntegerField(default=0)
     result = models.JSONField(default=dict, help_text="What the guest or the hypervisor answered.")
+    left_on = models.CharField(
+        max_length=255, blank=True, help_text="Host on which it has left something that is to be removed."
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     force_requested_at = models.DateTimeField(null=True, blank=True)
     overtaken_by = models.ForeignKey(
@@ -84,6 +87,7 @@ class ActionRecord(ActionMachine):
         indexes = [
             models.Index(fields=["server", "-created_at"], name="action_of_server"),
             models.Index(fields=["status", "due_at"], name="action_due"),
+            models.Index(fields=["left_on"], condition=~Q(left_on=""), name="action_left_on"),
         ]
         constraints = [
             models.UniqueConstraint(

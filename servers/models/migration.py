@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import uuid4
 
 from django.db import models
-from django.db.models import Q
 
 from servers import clock
 from servers.models.machine import MigrationMachine
@@ -44,9 +43,6 @@ class Migration(MigrationMachine):
     throttle_percent = models.PositiveSmallIntegerField(default=0)
     progress_percent = models.PositiveSmallIntegerField(default=0)
     downtime_ms = models.PositiveIntegerField(null=True)
-    left_on = models.CharField(
-        max_length=255, blank=True, help_text="Host on which something was left that is to be removed."
-    )
 
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True)
@@ -56,7 +52,6 @@ class Migration(MigrationMachine):
         indexes = [
             models.Index(fields=["source_compute", "status"], name="migration_source"),
             models.Index(fields=["dest_compute", "status"], name="migration_dest"),
-            models.Index(fields=["left_on"], condition=~Q(left_on=""), name="migration_left_on"),
         ]
 
     def __str__(self) -> str:

@@ -98,7 +98,7 @@ def leave_copied_disks(fleet: SmallFleet, server: Server) -> None:
         server, migration_type="migration", status="error", source_compute="node1", dest_compute="node2"
     )
     left = {"not_undone": ["move_disk: the disks are in use"]}
-    make_action(server, status="failed", migration=move, source_host="node1", result=left)
+    make_action(server, status="failed", migration=move, source_host="node1", result=left, left_on="node2")
     with store(fleet.simulation.path) as db:
         disks.lay(db, "node1", "node2", str(server.pk), owner=str(move.uuid))
 
