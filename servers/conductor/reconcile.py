@@ -52,8 +52,9 @@ def is_due() -> bool:
     """Return whether nobody has begun a pass within the interval; several supervisors share the work."""
     if not settings.RECONCILE_INTERVAL_S:
         return False
-    since = clock.now() - timedelta(seconds=settings.RECONCILE_INTERVAL_S)
-    return not ReconcilePass.objects.filter(started_at__gt=since).exists()
+    now = clock.now()
+    since = now - timedelta(seconds=settings.RECONCILE_INTERVAL_S)
+    return not ReconcilePass.objects.filter(started_at__gt=since, started_at__lte=now).exists()
 
 
 # ----------------------------------------------------------------------------------------- comparing

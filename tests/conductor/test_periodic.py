@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from servers import clock
 from servers.clock import VirtualClock
 from servers.conductor import periodic
 from servers.conductor.periodic import confirm_overdue
+from servers.conductor.reconcile import is_due
 from servers.errors import InstanceLocked
-from servers.models import ActionRecord, Server
+from servers.models import ActionRecord, ReconcilePass, Server
 from tests.factories import make_migration
 from tests.small_fleet import SmallFleet
 
@@ -122,3 +125,20 @@ def test_move_is_not_confirmed_for_a_forgotten_one_of_its_server(
     fleet.heartbeat()
     fleet.do("migrate", server)
     assert confirm_overdue() == 0
+
+
+def test_a_pass_that_a_wrong_clock_has_begun_in_the_future_keeps_nobody_from_the_next(db: None) -> None:
+    ReconcilePass.objects.create(door="periodic", started_at=clock.now() + timedelta(hours=3))
+    assert is_due()
+
+
+def test_after_a_step_of_the_clock_no_move_is_confirmed_early(
+    fleet: SmallFleet, virtual_clock: VirtualClock, settings: Any
+) -> None:
+    settings.RESIZE_CONFIRM_WINDOW_S = 3600
+    fleet.do("migrate", fleet.add_server(storage="local"))
+    virtual_clock.step(3 * 3600)
+    assert confirm_overdue() == 0
+    virtual_clock.sleep(3601)
+    fleet.heartbeat()
+    assert confirm_overdue() == 1
