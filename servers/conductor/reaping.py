@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import structlog
 
-from servers import clock
+from servers.conductor import lease as leases
 from servers.conductor.work import sweep
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 
 log = structlog.get_logger(__name__)
-
-A_MOMENT = timedelta(microseconds=1)
 
 
 def release(worker: str) -> int:
@@ -21,8 +17,8 @@ def release(worker: str) -> int:
 
     `worker` is a name that no other process has, had or will have: `work.worker_name`.
     """
-    held = ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker)
-    released = held.update(lease_until=clock.now() - A_MOMENT, rung_at=None)
+    ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker).update(rung_at=None)
+    released = leases.release(worker)
     if released:
         log.info("worker.released", worker=worker, actions=released)
         sweep()
