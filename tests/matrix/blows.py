@@ -37,9 +37,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Blow:
-    """A kind of mishap; `cells` says where it may strike a scene."""
+    """A kind of mishap; `cells` says where it may strike a scene. Its group is its column in the table."""
 
     name: str
+    group: str
     cells: Callable[[World, Trace], Iterator[Cell]]
 
 
@@ -189,10 +190,10 @@ def follow(world: World, variant: int) -> None:
 
 
 def blow(
-    name: str, strike: Callable[[World, Point, Any], Any], *kinds: str, after: bool | None = None
+    name: str, group: str, strike: Callable[[World, Point, Any], Any], *kinds: str, after: bool | None = None
 ) -> Blow:
     """Return a blow that strikes at each point of these kinds."""
-    return Blow(name, lambda world, trace: everywhere(of_kind(trace, *kinds, after=after), strike))
+    return Blow(name, group, lambda world, trace: everywhere(of_kind(trace, *kinds, after=after), strike))
 
 
 def outside(trace: Trace) -> Iterator[tuple[int, Point]]:
@@ -391,41 +392,41 @@ def twice(index: int, first: Callable[..., Any], delay: int, second: Callable[..
 
 
 BLOWS = [
-    Blow("kill", lambda world, trace: everywhere(lasting(trace), die)),
+    Blow("kill", "kill", lambda world, trace: everywhere(lasting(trace), die)),
     *(
-        blow(f"{name} {'after' if late else 'before'}", raising(make), "verb", after=late)
+        blow(f"{name} {'after' if late else 'before'}", "driver", raising(make), "verb", after=late)
         for name, make in FAULTS.items()
         for late in (False, True)
     ),
-    blow("cannot look", raising(HypervisorUnavailable), "look", after=False),
-    blow("no look in time", raising(timeout), "look", after=False),
-    blow("answer: nothing", answering(None), "verb", after=True),
-    blow("answer: odd", answering("what?"), "verb", "look", after=True),
-    Blow(
-        "source lost",
-        lambda world, trace: everywhere(moments(trace), losing("source")),
-    ),
+    blow("cannot look", "driver", raising(HypervisorUnavailable), "look", after=False),
+    blow("no look in time", "driver", raising(timeout), "look", after=False),
+    blow("answer: nothing", "answer", answering(None), "verb", after=True),
+    blow("answer: odd", "answer", answering("what?"), "verb", "look", after=True),
+    Blow("source lost", "host lost", lambda world, trace: everywhere(moments(trace), losing("source"))),
     Blow(
         "destination lost",
+        "host lost",
         lambda world, trace: everywhere(moments(trace), losing("destination")),
     ),
-    blow("one statement fails", raising(ENDS["database"]), "statement"),
-    blow("commit unheard", raising(ENDS["database"]), "write", after=True),
+    blow("one statement fails", "database", raising(ENDS["database"]), "statement"),
+    blow("commit unheard", "database", raising(ENDS["database"]), "write", after=True),
     Blow(
         "database away 20 s",
+        "database",
         lambda world, trace: everywhere(every_third(of_kind(trace, "statement")), database_away),
     ),
-    Blow("late worker", late),
-    Blow("exception at the end", bad_ends),
-    Blow("exception in an edge", bad_edges),
+    Blow("late worker", "late worker", late),
+    Blow("exception at the end", "end", bad_ends),
+    Blow("exception in an edge", "end", bad_edges),
     *(
         Blow(
             f"clock {hours:+d} h, kill",
+            "clock",
             lambda world, trace, hours=hours: everywhere(
                 every_third(lasting(trace)), stepping(hours * 3600.0)
             ),  # type: ignore[misc]
         )
         for hours in (-1, 1, 3)
     ),
-    Blow("two blows", pairs),
+    Blow("two blows", "pairs", pairs),
 ]

@@ -251,7 +251,7 @@ def survives(tree: Path, mutation: Mutation) -> str:
 
 def run_test(tree: Path, test: str) -> str:
     """Return why the test is no proof: it passes, or it is not there; nothing where it fails."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", test]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nomigrations", test]
     own = {"DATA_DIR": str(tree / ".data"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         command, cwd=tree, env={**os.environ, **own}, capture_output=True, text=True, timeout=LIMIT_S
