@@ -19,7 +19,8 @@ from tests.matrix.worlds import World
 
 pytestmark = pytest.mark.django_db
 
-THIRD = os.environ.get("MATRIX", "")
+WANTED = os.environ.get("MATRIX", "")
+"""Which cells are played: all, a third of them (0, 1 or 2), or another share, as 3/8."""
 RESULTS = os.environ.get("MATRIX_RESULTS", "")
 ONLY = os.environ.get("CELL", "")
 
@@ -34,12 +35,20 @@ def world(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def chosen(cells: Iterator[Cell], place: int) -> Iterator[Cell]:
-    """Yield the cells of the third that is asked for."""
+    """Yield the cells of the share that is asked for, of those whose name has CELL in it."""
     for number, cell in enumerate(cells):
         if ONLY and ONLY not in cell.name:
             continue
-        if THIRD not in {"0", "1", "2"} or (number + place) % 3 == int(THIRD):
+        if is_wanted(number + place):
             yield cell
+
+
+def is_wanted(number: int) -> bool:
+    """Return whether a cell is of the share that is played."""
+    if WANTED == "all":
+        return True
+    share, _, of = WANTED.partition("/")
+    return number % int(of or 3) == int(share)
 
 
 @pytest.mark.parametrize("scene", list(SCENES))
@@ -51,7 +60,7 @@ def test_scene_comes_to_a_right_end_when_nothing_happens(scene: str, world: Worl
         assert problems(world) == []
 
 
-@pytest.mark.skipif(not THIRD, reason="the crash matrix is run by: make matrix")
+@pytest.mark.skipif(not WANTED, reason="the crash matrix is run by: make matrix")
 @pytest.mark.parametrize("blow", BLOWS, ids=lambda blow: blow.name)
 @pytest.mark.parametrize("scene", list(SCENES))
 def test_struck_worker_is_followed_by_a_right_end(scene: str, blow: Blow, world: World) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from servers.drivers import base
 from tests.matrix.points import ABILITIES, LOOKS
-from tests.matrix.test_matrix import THIRD
+from tests.matrix.test_matrix import WANTED, is_wanted
 
 ROOT = Path(__file__).parent.parent.parent
 LEASE_TTL_S = 2
@@ -82,16 +82,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     stage.process.wait()
 
 
-def is_chosen(place: int) -> bool:
-    return THIRD not in {"0", "1", "2"} or place % 3 == int(THIRD)
-
-
 def test_real_drivers_have_no_other_abilities_than_those_that_are_looked_at() -> None:
     assert set(OF_ABILITY) == ABILITIES
 
 
-@pytest.mark.skipif(not THIRD, reason="real processes are stopped by: make matrix")
-@pytest.mark.parametrize("verb", [verb for place, verb in enumerate(verbs()) if is_chosen(place)])
+@pytest.mark.skipif(not WANTED, reason="real processes are stopped by: make matrix")
+@pytest.mark.parametrize(
+    "verb", [verb for place, verb in enumerate(verbs()) if not WANTED or is_wanted(place)]
+)
 def test_stopped_worker_changes_nothing_when_it_wakes_after_its_successor(stage: Stage, verb: str) -> None:
     action = stage.ask("set", verb)
     late = stage.start("tests.matrix.late_worker", action, verb)
