@@ -1,0 +1,82 @@
+"""How actions end: which fault means what, and what is taken back in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from django.db import OperationalError
+
+from servers.actions import definitions
+from servers.actions.base import Action
+from servers.actions.task import Task
+from servers.conductor.restoring import restore
+from servers.conductor.verdicts import Moment, Verdict, verdict_of
+from servers.conductor.work import run_until_idle
+from servers.errors import DriverFault, HypervisorUnavailable
+from servers.models import ActionRecord, Image
+from servers.states import ActionStatus, ImageStatus
+from tests.small_fleet import SmallFleet
+
+pytestmark = pytest.mark.django_db
+
+LIVE = {"host": "node2", "block_migration": "auto"}
+BACKUP = {"backup_type": "daily", "rotation": 1}
+
+
+def test_database_that_is_away_is_no_verdict_on_an_action() -> None:
+    for moment in (Moment(), Moment(touched=True), Moment(cancelled=True), Moment(behind_switch=True)):
+        assert verdict_of(OperationalError("gone"), moment) is Verdict.LOOK_AGAIN
+
+
+def test_behind_the_switch_no_fault_ends_an_action() -> None:
+    for error in (DriverFault(message="no"), HypervisorUnavailable(), ValueError("a bug")):
+        assert verdict_of(error, Moment(behind_switch=True)) is Verdict.LOOK_AGAIN
+
+
+def test_what_was_refused_is_not_taken_back(fleet: SmallFleet) -> None:
+    server = fleet.add_server()
+    fleet.simulation.set_fault("pre_live_migration", times=1)
+    fleet.simulation.set_fault("rollback_live_migration", times=1)
+    record = fleet.do("live-migration", server, **LIVE)
+    assert (record.status, record.result.get("not_undone")) == (ActionStatus.FAILED, None)
+
+
+def test_steps_are_taken_back_in_reverse(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    definition = definitions["restore"]
+
+    def noting(name: str) -> object:
+        def undo(definition: Action, task: Task) -> None:
+            order.append(name)
+
+        return undo
+
+    steps = tuple(replace(s, undo_with=noting(s.name)) if s.undo_with else s for s in definition.steps)
+    monkeypatch.setattr(definition, "steps", steps)
+    fleet.do("create-backup", fleet.add_server(), name="old", **BACKUP)
+    fleet.simulation.set_fault("restore", mode="fail_after", times=1)
+    restore(Image.objects.get(), {"name": "again"}, fleet.context())
+    run_until_idle()
+    assert order == ["make_guest", "choose_host"]
+
+
+def test_old_backup_is_kept_when_the_new_one_is_not_completed(fleet: SmallFleet) -> None:
+    server = fleet.add_server()
+    fleet.do("create-backup", server, name="old", **BACKUP)
+    fleet.simulation.set_fault("snapshot", times=1)
+    record = fleet.do("create-backup", server, name="new", **BACKUP)
+    assert record.status == ActionStatus.FAILED
+    assert [image.name for image in Image.objects.filter(status=ImageStatus.ACTIVE)] == ["old"]
+
+
+def test_backup_that_was_never_completed_counts_as_none(fleet: SmallFleet) -> None:
+    server = fleet.add_server()
+    fleet.do("create-backup", server, name="old", **BACKUP)
+    whole = Image.objects.get()
+    broken = Image(name="broken", server=server, project_id=whole.project_id, backup_type="daily")
+    broken.save()
+    fleet.do("create-backup", server, name="new", backup_type="daily", rotation=2)
+    active = Image.objects.filter(status=ImageStatus.ACTIVE).values_list("name", flat=True)
+    assert sorted(active) == ["new", "old"]
+    assert ActionRecord.objects.filter(status=ActionStatus.FAILED).count() == 0

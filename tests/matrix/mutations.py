@@ -1,0 +1,275 @@
+"""Show that the tests can fail: the engine is broken in one place after the other, and a named test has to notice it.
+
+`make mutations` runs it. Each mutation is made in a copy of the tree; the tree itself is not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = ("servers", "project", "templates", "tests", "docs", "manage.py", "pyproject.toml")
+AT_ONCE = 2
+LIMIT_S = 300
+
+FENCES = "tests/conductor/test_fences.py::"
+ENDINGS = "tests/conductor/test_endings.py::"
+CAUTION = "tests/conductor/test_reconcile_caution.py::"
+OWNERS = "tests/drivers/test_simulated_owners.py::"
+CORE = "servers/conductor/"
+COLD = "servers/drivers/simulated/cold.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A place of the engine that is broken, and the test that has to notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = [
+    Mutation(
+        "the fence is skipped",
+        CORE + "task.py",
+        "        if self.heartbeat is not None and self.heartbeat.is_lost:\n            raise LeaseLost\n        if",
+        "        return\n        if",
+        FENCES + "test_effect_is_refused_to_a_worker_whose_lease_somebody_else_has",
+    ),
+    Mutation(
+        "the second proof is a memory of the first one",
+        CORE + "task.py",
+        "self.row.step in self.row.effective:\n            if not renew(self.lease):\n                raise LeaseLost\n",
+        "self.row.step in self.row.effective:\n",
+        FENCES + "test_second_effect_of_a_step_is_proven_at_the_database_as_the_first_was",
+    ),
+    Mutation(
+        "an effect is not in the journal",
+        CORE + "task.py",
+        '            self.row.mark(self.row.step, "effect")\n',
+        "            pass\n",
+        FENCES + "test_effect_is_in_the_journal_before_it_happens",
+    ),
+    Mutation(
+        "nobody is asked where a guest runs before it is started",
+        CORE + "task.py",
+        "        alone.refuse_elsewhere(self._server(), {host}, self._must_answer())",
+        "        pass",
+        FENCES + "test_guest_that_somebody_runs_elsewhere_is_not_started",
+    ),
+    Mutation(
+        "a lost renewal is ignored",
+        CORE + "heartbeat.py",
+        "self.is_lost = not leases.renew(self.lease)",
+        "leases.renew(self.lease)",
+        FENCES + "test_worker_that_finds_its_lease_lost_says_so",
+    ),
+    Mutation(
+        "any attempt renews",
+        CORE + "lease.py",
+        "pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING",
+        "pk=lease.action, status=ActionStatus.RUNNING",
+        FENCES + "test_nobody_renews_what_another_attempt_has",
+    ),
+    Mutation(
+        "whoever had the action last may write",
+        CORE + "lease.py",
+        "if row.attempt != lease.attempt or row.status != ActionStatus.RUNNING:",
+        "if row.attempt != lease.attempt:",
+        FENCES + "test_worker_that_has_put_an_action_back_writes_no_more",
+    ),
+    Mutation(
+        "a lease that is held does not keep others away",
+        CORE + "lease.py",
+        "(Q(status=ActionStatus.RUNNING) & lease_is_over())",
+        "Q(status=ActionStatus.RUNNING)",
+        FENCES + "test_action_that_somebody_holds_is_claimed_by_nobody",
+    ),
+    Mutation(
+        "attempts without progress are not counted",
+        CORE + "lease.py",
+        "row.futile + 1 if row.progress == row.progress_mark else 1",
+        "1",
+        FENCES + "test_attempts_without_progress_are_counted_until_a_person_has_to_look",
+    ),
+    Mutation(
+        "a reset reaches a deleted server",
+        CORE + "submit.py",
+        "there.filter(uuid=server_id, deleted_at=None).first()",
+        "there.filter(uuid=server_id).first()",
+        FENCES + "test_server_that_was_deleted_since_it_was_found_is_not_reset",
+    ),
+    Mutation(
+        "a claim is released early",
+        "servers/actions/live_migrate.py",
+        'task.take_slot("prepare")',
+        'task.take_slot("prepare")\n        task.release()',
+        FENCES + "test_both_hosts_are_charged_while_a_guest_moves",
+    ),
+    Mutation(
+        "the record is written before the effect",
+        "servers/actions/live_migrate.py",
+        "        try:\n            moved = instead_of_leftovers(",
+        "        task.record(Change(host=destination))\n        try:\n            moved = instead_of_leftovers(",
+        FENCES + "test_record_follows_the_guest_and_is_not_there_before_it",
+    ),
+    Mutation(
+        "a database that is away fails an action",
+        CORE + "verdicts.py",
+        "return Verdict.LOOK_AGAIN  # it says nothing of the guest",
+        "return Verdict.FAIL",
+        ENDINGS + "test_database_that_is_away_is_no_verdict_on_an_action",
+    ),
+    Mutation(
+        "the switch is ignored",
+        CORE + "verdicts.py",
+        "if moment.behind_switch:",
+        "if False:",
+        ENDINGS + "test_behind_the_switch_no_fault_ends_an_action",
+    ),
+    Mutation(
+        "what was refused is taken back",
+        CORE + "run.py",
+        "effective = task.row.effective\n    steps =",
+        "effective = task.row.begun\n    steps =",
+        ENDINGS + "test_what_was_refused_is_not_taken_back",
+    ),
+    Mutation(
+        "steps are taken back in the order in which they were made",
+        CORE + "run.py",
+        "for step in reversed(steps):",
+        "for step in steps:",
+        ENDINGS + "test_steps_are_taken_back_in_reverse",
+    ),
+    Mutation(
+        "old backups go before the new one is complete",
+        "servers/actions/create_backup.py",
+        "            target = str(task.image_target())\n",
+        '            target = str(task.image_target())\n            task.remember(images={"lost": [], "protected": []})\n'
+        '            task.rotate_images(task.params["backup_type"], 0)\n',
+        ENDINGS + "test_old_backup_is_kept_when_the_new_one_is_not_completed",
+    ),
+    Mutation(
+        "an unfinished image counts as a backup",
+        CORE + "images.py",
+        "backup_type=backup_type, status=ImageStatus.ACTIVE)",
+        "backup_type=backup_type).exclude(status=ImageStatus.DELETED)",
+        ENDINGS + "test_backup_that_was_never_completed_counts_as_none",
+    ),
+    Mutation(
+        "a guest elsewhere is certain although a host is silent",
+        CORE + "comparison.py",
+        "certain = moved and self.sight.everybody and",
+        "certain = moved and",
+        CAUTION + "test_record_does_not_follow_a_guest_while_a_host_that_may_run_it_too_is_silent",
+    ),
+    Mutation(
+        "a row at work is repaired",
+        CORE + "repairs.py",
+        "return None if at_work or server.revision != revision else server",
+        "return None if server.revision != revision else server",
+        CAUTION + "test_server_at_which_somebody_works_is_not_repaired",
+    ),
+    Mutation(
+        "a move discards the guest of another one",
+        COLD,
+        "            self._refuse_unless_mine(db, guest)\n",
+        "",
+        OWNERS + "test_what_a_cold_move_has_made_is_left_alone_by_another_one[discard]",
+    ),
+    Mutation(
+        "a move confirms another one",
+        COLD,
+        '            self.check_owner(here["owner"], guest)\n            if here["role"] != Role.LEAVING:',
+        '            if here["role"] != Role.LEAVING:',
+        OWNERS + "test_what_a_cold_move_has_made_is_left_alone_by_another_one[confirm]",
+    ),
+    Mutation(
+        "a move reverts another one",
+        COLD,
+        '                here = guests.defined(db, self.name, guest)\n                self.check_owner(here["owner"], guest)\n',
+        "                here = guests.defined(db, self.name, guest)\n",
+        OWNERS + "test_what_a_cold_move_has_made_is_left_alone_by_another_one[finish_revert]",
+    ),
+    Mutation(
+        "a move clears the destination of another one",
+        "servers/drivers/simulated/live.py",
+        '                return\n            self.check_owner(here["owner"], guest)\n            job = jobs.running',
+        "                return\n            job = jobs.running",
+        OWNERS + "test_destination_that_one_move_has_prepared_is_not_cleared_by_another_one",
+    ),
+]
+
+
+def ways() -> Iterator[str]:
+    """Yield what is wrong with each mutation, nothing where its test notices it."""
+    with TemporaryDirectory(prefix="mutations-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+        trees = [copy_of_tree(Path(folder) / str(number)) for number in range(AT_ONCE)]
+        chosen = [m for m in MUTATIONS if not sys.argv[1:] or any(word in m.name for word in sys.argv[1:])]
+        shares = [chosen[number::AT_ONCE] for number in range(AT_ONCE)]
+        for outcomes in pool.map(
+            lambda pair: [survives(pair[0], m) for m in pair[1]], zip(trees, shares, strict=True)
+        ):
+            yield from (reason for reason in outcomes if reason)
+
+
+def copy_of_tree(folder: Path) -> Path:
+    """Return a copy of what the tests need."""
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def survives(tree: Path, mutation: Mutation) -> str:
+    """Return why the mutation is not caught, nothing where it is."""
+    file = tree / mutation.file
+    text = file.read_text()
+    if text.count(mutation.old) != 1:
+        return report(mutation, f"is {text.count(mutation.old)} times in {mutation.file}, not once")
+    file.write_text(text.replace(mutation.old, mutation.new))
+    try:
+        return report(mutation, run_test(tree, mutation.test))
+    finally:
+        file.write_text(text)
+
+
+def run_test(tree: Path, test: str) -> str:
+    """Return why the test is no proof: it passes, or it is not there; nothing where it fails."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nomigrations", test]
+    own = {"DATA_DIR": str(tree / ".data"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=tree, env={**os.environ, **own}, capture_output=True, text=True, timeout=LIMIT_S
+    )
+    if done.returncode == 1:
+        return ""
+    return (
+        "survives" if done.returncode == 0 else f"cannot be tried: {done.stdout[-500:]}{done.stderr[-500:]}"
+    )
+
+
+def report(mutation: Mutation, problem: str) -> str:
+    """Say what came of a mutation; return the problem, with its name, where there is one."""
+    print(f"{'NOT CAUGHT' if problem else 'caught':10}  {mutation.name}", flush=True)
+    return f"{mutation.name}: {problem}" if problem else ""
+
+
+if __name__ == "__main__":
+    wrong = list(ways())
+    print("\n".join(wrong) or f"all {len(MUTATIONS)} mutations were caught")
+    sys.exit(bool(wrong))
