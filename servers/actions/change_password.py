@@ -6,7 +6,7 @@ from servers.actions.abilities import guest_agent
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Secret
 from servers.actions.task import Change, Task
-from servers.errors import ActionFault, AgentNotReady, AgentUnavailable
+from servers.errors import ActionFault, AgentAnswerInvalid, AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 from servers.states import VmState
 
@@ -23,7 +23,7 @@ class ChangePassword(Action):
     policy = (Rule("os_compute_api:os-admin-password", Role.MEMBER, "change a guest's password"),)
     parameters = (Parameter("adminPass", Secret(), "the new password"),)
     transition = Transition(allowed=frozenset({VmState.ACTIVE}), edge="begin_updating_password")
-    errors = (AgentUnavailable, AgentNotReady)
+    errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
     events = (EVENT,)
     consequence = "The old password of the guest's administrator stops working."
     without_agent = "It will fail unless one answers by then."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
 from servers.actions.task import Task
-from servers.errors import AgentNotReady, AgentUnavailable
+from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 
 EVENT = "compute_inject_network_info"
@@ -26,7 +26,7 @@ class InjectNetworkInfo(Action):
     )
     bodies = (Body(Shape.ANYTHING),)
     transition = ANY_STATE
-    errors = (AgentUnavailable, AgentNotReady)
+    errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
     events = (EVENT,)
     consequence = "The guest's interfaces are configured anew; connections may be interrupted for a moment."
     without_agent = "It will fail unless one answers by then."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
 from servers.actions.task import FleetFacts, Task
-from servers.errors import AgentNotReady, AgentUnavailable, Gone
+from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable, Gone
 from servers.policy import Role, Rule
 
 EVENT = "compute_reset_network"
@@ -24,7 +24,7 @@ class ResetNetwork(Action):
     policy = (Rule("os_compute_api:os-admin-actions:reset_network", Role.ADMIN, "reset a guest's network"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = ANY_STATE
-    errors = (AgentUnavailable, AgentNotReady)
+    errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
     events = (EVENT,)
     consequence = "The guest's interfaces go down and up; connections are interrupted for some seconds."
     without_agent = "The host takes the links of its interfaces down and up instead, where it can."

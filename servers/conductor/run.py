@@ -26,6 +26,7 @@ from servers.errors import (
     LeaseLost,
     Unforeseen,
     fault_of,
+    printable,
 )
 from servers.models import ActionRecord
 
@@ -165,7 +166,7 @@ def lose_sight(task: WorkingTask, error: Exception) -> None:
 
 def said(error: Exception) -> str:
     """Return what an error says of itself."""
-    return str(error) or type(error).__name__
+    return printable(str(error) or type(error).__name__)
 
 
 def as_fault(error: Exception) -> ActionFault:
