@@ -229,3 +229,17 @@ def test_a_host_that_nobody_knows_is_refused(fleet: SmallFleet, saved: Server) -
     make_host("spare")
     with pytest.raises(HostUnknown):
         restore(image_of(saved), {"name": "again", "host": "elsewhere"}, fleet.context())
+
+
+@pytest.mark.parametrize("start", [False, True])
+@pytest.mark.parametrize("error", ["DriverFault", "RestoreFailed"])
+def test_a_restoration_that_fails_when_its_guest_is_defined_leaves_no_guest(
+    error: str, start: bool, fleet: SmallFleet, saved: Server
+) -> None:
+    args = {"reason": "the host says so"} if error == "RestoreFailed" else None
+    fleet.simulation.set_fault("restore", mode="fail_after", error=error, args=args)
+    record = restored(fleet, saved, start=start)
+    assert record.status == ActionStatus.FAILED
+    assert left_in_the_fleet(fleet, record) == []
+    assert record.server.deleted_at is not None
+    assert not Allocation.objects.filter(server=record.server).exists()

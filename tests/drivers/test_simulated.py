@@ -41,11 +41,12 @@ from tests.drivers.contract import (
     power,
     prepare,
 )
+from tests.drivers.fence_contract import FenceContract
 from tests.drivers.fences import ANOTHER, Trusting
 from tests.drivers.fleet import DISKLESS, GUEST, MIB, SimulatedLab
 
 
-class TestSimulatedDriver(DriverContract):
+class TestSimulatedDriver(DriverContract, FenceContract):
     """The reference."""
 
 
