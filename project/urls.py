@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", console.urls),
     path("identity", include("servers.api.identity.urls")),
     path("image", include("servers.api.image.urls")),
+    path("gantry/v1/", include("servers.api.gantry.urls")),
     path("openapi", include("servers.api.schema.urls")),
     path("", include("servers.api.compute.urls")),  # last: it answers what is nobody's
 ]

@@ -11,10 +11,10 @@
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
-    │   ├── Conflict                 InstanceLocked · WrongState · NotReady · ServiceDown · StaleRow · PlanChanged …
+    │   ├── Conflict                 InstanceLocked · WrongState · NotReady · StaleRow · PlanChanged · NotWaiting …
     │   └── Gone
     └── ActionFault                  an accepted action did not reach its end
-        ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed …
+        ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed · Judged …
         ├── PreCheckFault            a candidate is refused; the next one may do
         │   └── MigrationPreCheckError · DestinationSilent · GroupPolicyViolated · InvalidCPUInfo …
         ├── ImageStoreFault          ImageStoreUnavailable
@@ -177,6 +177,10 @@ class ImageMissing(Missing):
     """Image {image} could not be found."""
 
 
+class ActionNotFound(Missing):
+    """Action {action} could not be found."""
+
+
 class Conflict(Refusal):
     """The request conflicts with what is going on."""
 
@@ -215,6 +219,30 @@ class PlanChanged(Conflict):
 
 class GuestSeenTwice(Conflict):
     """Instance {server} is seen on {hosts}; nothing was changed. Decide which one is right and stop the other, or force its host down."""
+
+
+class NotWaiting(Conflict):
+    """Action {action} does not wait for a judgement: {state}"""
+
+
+class NotKnown(Conflict):
+    """Action {action} is of another version of Gantry, and this one can only close it."""
+
+
+class HostAnswers(Conflict):
+    """Host {host} answers, it is not dead."""
+
+
+class HostsSilent(Conflict):
+    """{hosts} may run instance {server} and did not answer just now. Force it down, or say with the judgement that it is dead."""
+
+
+class CannotClose(Conflict):
+    """The action cannot be closed as {outcome}: {reason}"""
+
+
+class CannotUndo(Conflict):
+    """The action cannot be undone: {reason}"""
 
 
 class Gone(Refusal):
@@ -284,6 +312,10 @@ class AllocationUpdateFailed(ActionFault):
 
 class Unforeseen(ActionFault):
     """{message}"""
+
+
+class Judged(ActionFault):
+    """{by} has closed it: {reason}"""
 
 
 class PreCheckFault(ActionFault):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from servers.actions import definitions, registry
 from servers.actions.base import known_steps
-from servers.admin import badges, filters
+from servers.admin import badges, filters, judging
 from servers.admin.amounts import moment
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
@@ -88,6 +89,22 @@ class ActionAdmin(WatchedAdmin):
     search_help_text = "server, user, request id"
     actions = None
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        own = [
+            path("waiting/", view(self.waiting), name="servers_actionrecord_waiting"),
+            path("<uuid:key>/judge/", view(self.judge), name="servers_actionrecord_judge"),
+        ]
+        return own + super().get_urls()
+
+    def waiting(self, request: HttpRequest) -> HttpResponse:
+        """Show what waits for a judgement."""
+        return judging.list_page(request, self.admin_site)
+
+    def judge(self, request: HttpRequest, key: UUID) -> HttpResponse:
+        """Show the evidence of an action that waits, or judge it."""
+        return judging.judge_page(request, self.admin_site, self.find(request, str(key)))
+
     def title_of(self, record: ActionRecord) -> str:
         return f"{label_of_slug(record.slug, record.name)} of {record.server.name}"
 
@@ -107,6 +124,9 @@ class ActionAdmin(WatchedAdmin):
             "steps": steps_of(record),
             "events": record.events.all(),
             "controls": controls_of(record, request),
+            "waits": judging.is_waiting(record),
+            "may_judge": judging.may_judge(request, record),
+            "judgements": judging.judgements_of(record),
             "sees_hosts": sees_hosts,
             "sees_details": allows(request, "os_compute_api:os-instance-actions:events:details"),
             "worker": worker_health() if record.status == ActionStatus.QUEUED else None,

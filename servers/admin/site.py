@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from servers.admin import judging
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.overview import overview
@@ -58,6 +59,9 @@ class Console(AdminSite):
             m["object_name"]: m for app in super().get_app_list(request, app_label) for m in app["models"]
         }
         groups = [self.group(name, [models[n] for n in names if n in models]) for name, names in GROUPS]
+        if allows(request, judging.READ):
+            address = reverse("admin:servers_actionrecord_waiting")
+            groups[1]["models"].append(judging.menu_entry(request, address))
         if allows(request, OPERATORS):
             address = reverse("admin:policy")
             groups[2]["models"].append(

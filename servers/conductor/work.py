@@ -91,7 +91,8 @@ def run_until_idle(limit: int = 1000, *, wait: bool = True) -> None:
         if record is not None:
             carry_out(record.pk, "inline", heartbeat=False)
             continue
-        waiting = ActionRecord.objects.filter(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN])
+        open_ones = ActionRecord.objects.filter(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN])
+        waiting = open_ones.filter(stalled_at=None)  # the others wait for a person
         soonest = waiting.order_by("due_at").values_list("due_at", flat=True).first()
         if not wait or soonest is None:
             return

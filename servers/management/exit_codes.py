@@ -38,7 +38,7 @@ MEANING = {
     ExitCode.REFUSED: "refused: the request itself is wrong",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NOT_PERMITTED: "not permitted by the policy",
-    ExitCode.NOT_FOUND: "no such server, migration, image or user",
+    ExitCode.NOT_FOUND: "no such server, action, migration, image or user",
     ExitCode.CONFLICT: "refused: the server is locked, or in a state in which it is not possible",
     ExitCode.FAILED: "the action failed",
     ExitCode.CANCELLED: "the action was cancelled",

@@ -82,6 +82,7 @@ class Generator(SchemaGenerator):
         ]
         if route.service is Service.COMPUTE and not operation.bare:
             found.append({"$ref": f"#/components/parameters/{VERSION_PARAMETER}"})
+        if not operation.bare:
             found += terms_of(route.view)
         for name, schema in operation.query.items():
             found.append({"name": name, "in": "query", "schema": schema})

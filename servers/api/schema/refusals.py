@@ -8,7 +8,7 @@ from http import HTTPStatus
 from servers.api.compute.negotiation import HEADER
 from servers.api.faults import NAMES
 from servers.api.identity.door import TITLES
-from servers.api.schema import compute, identity, image
+from servers.api.schema import compute, gantry, identity, image
 from servers.api.schema.shapes import TEXT, Schema
 
 RETRY_AFTER = "Retry-After"
@@ -39,20 +39,25 @@ PLAIN: Schema = {
 
 
 class Service(StrEnum):
-    """A service of OpenStack that is answered for here."""
+    """A service of OpenStack that is answered for here, and Gantry's own."""
 
     COMPUTE = "compute"
     IDENTITY = "identity"
     IMAGE = "image"
+    GANTRY = "gantry"
 
     @property
     def always(self) -> tuple[int, ...]:
         """Return the codes with which any of its addresses may refuse."""
-        return {"compute": compute.REFUSALS, "identity": identity.REFUSALS, "image": image.REFUSALS}[self]
+        doors = {"compute": compute, "identity": identity, "image": image, "gantry": gantry}
+        refusals: tuple[int, ...] = doors[self].REFUSALS
+        return refusals
 
     @property
     def headers(self) -> tuple[str, ...]:
         """Return the headers that all of its answers have."""
+        if self is Service.GANTRY:
+            return REQUEST_IDS
         return (*REQUEST_IDS, HEADER) if self is Service.COMPUTE else REQUEST_IDS[:1]
 
     def refusal_headers(self, code: int) -> tuple[str, ...]:

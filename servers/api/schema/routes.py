@@ -14,11 +14,12 @@ from servers.api.compute import discovery
 from servers.api.compute.actions import MigrationAction, ServerAction
 from servers.api.compute.migrations import ServerMigration
 from servers.api.compute.urls import resources
+from servers.api.gantry.urls import resources as gantry_resources
 from servers.api.identity.discovery import Nothing
 from servers.api.identity.urls import urlpatterns as identity_patterns
 from servers.api.image.door import NothingHere
 from servers.api.image.urls import urlpatterns as image_patterns
-from servers.api.schema import actions, compute, identity, image
+from servers.api.schema import actions, compute, gantry, identity, image
 from servers.api.schema.operation import Operation
 from servers.api.schema.refusals import Service
 
@@ -55,6 +56,7 @@ def described() -> Operations:
         **compute.OPERATIONS,
         **identity.OPERATIONS,
         **image.OPERATIONS,
+        **gantry.OPERATIONS,
         (ServerAction, "post"): actions.operation("Act on a server", actions.on_servers()),
         (MigrationAction, "post"): actions.operation(
             "Act on a live migration that is going on", actions.on_migrations()
@@ -71,6 +73,7 @@ def routes() -> Iterator[Route]:
         (Service.COMPUTE, "/v2.1/", resources),
         (Service.IDENTITY, "/identity", identity_patterns),
         (Service.IMAGE, "/image", image_patterns),
+        (Service.GANTRY, "/gantry/v1/", gantry_resources),
     )
     for service, prefix, patterns in doors:
         for path, view in walk(patterns):

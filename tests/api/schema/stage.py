@@ -17,6 +17,14 @@ from tests.small_fleet import SmallFleet
 NAMED = re.compile(r"(\w[\w-]*)/{(\w+)}")
 UUIDS = Microversion.parse("2.53")
 """Since when services and hypervisors are named by UUID."""
+JUDGED = {
+    "at": "2026-01-02T03:04:05+00:00",
+    "by": {"id": "admin", "name": "admin"},
+    "door": "rest",
+    "verdict": "look_again",
+    "reason": "the switch is mended",
+    "dead_hosts": ["node9"],
+}
 
 
 @dataclass
@@ -47,7 +55,9 @@ def build() -> Stage:
         name="apart", project_id=fleet.project.pk, user_id="owner", policy="anti-affinity"
     )
     server = fleet.add_server(flavor=flavor, image_ref="70a599e0", tags=["a"], group=group)
-    fleet.add_server("broken", vm_state="error", fault_at=server.created_at, fault_message="No valid host")
+    broken = fleet.add_server(
+        "broken", vm_state="error", fault_at=server.created_at, fault_message="No valid host"
+    )
     idle = fleet.add_server("idle")
     migration = make_migration(server, memory_total_bytes=2**30)
     make_migration(server, migration_type="migration", status=MigrationStatus.ERROR)
@@ -56,6 +66,9 @@ def build() -> Stage:
     make_event(action, "cold_migrate", result="Error", details="No room", traceback="…")
     make_event(action, "compute_prep_resize", finished_at=None, result="")
     make_action(server, "createBackup", message="Error", status="failed")
+    stuck = make_action(
+        broken, "migrate", status="unknown", stalled_at=server.created_at, judgements=[JUDGED]
+    )
     image = make_image(fleet.project, instance_uuid=server.uuid, properties={"instance_owner": "x"})
     make_image(fleet.project, status="saving", size_bytes=None, properties={"os": "linux"})
     aggregate = Aggregate.objects.create(name="ssd", availability_zone="nova")
@@ -71,6 +84,7 @@ def build() -> Stage:
         "servers": server.pk,
         "migrations": migration.pk,
         "os-instance-actions": action.request_id,
+        "actions": stuck.pk,
         "os-services": host.service_uuid,
         "os-hypervisors": host.uuid,
         "pattern": "node",
