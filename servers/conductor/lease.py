@@ -163,3 +163,9 @@ def _become_unknown(lease: Lease, reason: str, **values: object) -> bool:
 
 def _held(lease: Lease) -> QuerySet[ActionRecord]:
     return ActionRecord.objects.filter(pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING)
+
+
+def release(worker: str) -> int:
+    """Let the leases of a worker end whose process is known to be gone; return how many it had."""
+    held = ActionRecord.objects.filter(worker=worker, status=ActionStatus.RUNNING)
+    return held.update(lease_until=clock.now() - timedelta(seconds=0.001))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from servers.conductor import owing
+from servers.conductor.at_rest import AtRest
 from servers.conductor.differences import DifferenceKind, Finding, Sight
 from servers.models import ActionRecord, Migration
 from servers.states import MIGRATION_OVER, MigrationStatus, MigrationType
-
-if TYPE_CHECKING:
-    from servers.conductor.comparison import Comparison
 
 _K = DifferenceKind
 
@@ -21,7 +18,7 @@ STAYED = frozenset({MigrationStatus.REVERTED, MigrationStatus.FAILED, MigrationS
 """After a move that ended so, the guest at its source is no copy."""
 
 
-def copies(at_rest: Comparison) -> Iterator[Finding]:
+def copies(at_rest: AtRest) -> Iterator[Finding]:
     """Yield the copies of a guest that is on its own host. Those of a move of ours are removed when the guest runs."""
     expected = {at_rest.recorded, at_rest.old_copy, *at_rest.forsaken}
     extra = sorted(at_rest.sight.defined.keys() - expected)
@@ -58,7 +55,7 @@ def left_by(sight: Sight, host: str) -> Migration | None:
     return move if at_source or at_destination else None
 
 
-def leftovers(at_rest: Comparison) -> Iterator[Finding]:
+def leftovers(at_rest: AtRest) -> Iterator[Finding]:
     """Yield what was only made ready for a guest, and what an ended action could not undo."""
     for host, guest in sorted(at_rest.sight.prepared.items()):
         move = at_rest.sight.move_of(guest)
@@ -77,7 +74,7 @@ def leftovers(at_rest: Comparison) -> Iterator[Finding]:
     yield from (undo_left(at_rest, action) for action in at_rest.owed if hosts_of(at_rest, action))
 
 
-def undo_left(at_rest: Comparison, action: ActionRecord) -> Finding:
+def undo_left(at_rest: AtRest, action: ActionRecord) -> Finding:
     """Return that an action has left something on hosts where there is no guest."""
     hosts, left = hosts_of(at_rest, action), owing.left_by(action)
     return at_rest.finding(
@@ -90,6 +87,6 @@ def undo_left(at_rest: Comparison, action: ActionRecord) -> Finding:
     )
 
 
-def hosts_of(at_rest: Comparison, action: ActionRecord) -> tuple[str, ...]:
+def hosts_of(at_rest: AtRest, action: ActionRecord) -> tuple[str, ...]:
     """Return on which host an action has left something of a guest, unless the guest is there by now."""
     return tuple(sorted(({action.left_on} & at_rest.sight.asked) - {at_rest.here or at_rest.recorded}))

@@ -64,8 +64,12 @@ def accident(random: Random) -> Deed:
 
 def fail(random: Random) -> Deed:
     verb = random.choice(sorted(VERBS))
-    if verb in LOOKS:  # other threads ask as well: what hangs there would make a life play differently each time
-        return Fail(verb, random.choice(NODES), FaultMode.REFUSE, random.choice(SILENCE), random.randint(1, 3))
+    if (
+        verb in LOOKS
+    ):  # other threads ask as well: what hangs there would make a life play differently each time
+        return Fail(
+            verb, random.choice(NODES), FaultMode.REFUSE, random.choice(SILENCE), random.randint(1, 3)
+        )
     mode, error = random.choice(MODES), random.choice(list(ERRORS))
     return Fail(verb, random.choice(NODES), mode, error, random.choice([1, 1, 2, 8]))
 
