@@ -17,6 +17,7 @@ from servers import clock
 from servers.conductor.bells.base import bells
 from servers.conductor.heartbeats import Heartbeats
 from servers.conductor.images import discard_left
+from servers.conductor.judging import look_again_when_hosts_return
 from servers.conductor.periodic import confirm_overdue, reconcile_when_due
 from servers.conductor.reaping import release
 from servers.conductor.retention import prune
@@ -31,6 +32,7 @@ HEARTBEAT_S = 10.0
 PRESENCE_S = 5.0
 CONFIRM_S = 10.0
 DISCARD_S = 60.0
+LOOK_AGAIN_S = 10.0
 RECONCILE_S = 5.0
 """How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
@@ -93,6 +95,7 @@ class Rounds:
             Duty("heartbeats", HEARTBEAT_S, self.heartbeats.go_round),
             Duty("confirm", CONFIRM_S, confirm_overdue, slow),
             Duty("discard", DISCARD_S, discard_left, slow),
+            Duty("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
             Duty("reconcile", RECONCILE_S, reconcile_when_due, slow),
             Duty("prune", PRUNE_S, prune, slow),
             Duty("tidy up", PRUNE_S, lambda: bells().tidy_up(), slow),
