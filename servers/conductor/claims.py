@@ -1,10 +1,10 @@
 """Room on hosts: who holds it, and how it changes hands (CONTRACT C.5, C.7).
 
 A claim is a conditional write on the host's generation, so two claims for the last place cannot both succeed,
-on whatever database and in whatever isolation. A member of a server group claims under the lock of its group, so
-two members cannot both be the first on a host. Nothing but a claim adds room to what a group's members hold,
-except `charge`, which writes down what is there already; so whoever is about to start a guest on the host that it has
-claimed asks `group_refuses` once more.
+on whatever database and in whatever isolation. What a group promises is about several hosts, so its members claim one
+after the other, under the lock of the group (as the databases are used here: READ COMMITTED, or one writer at a time).
+Only a claim adds to the room that members hold, and `charge`, which writes down what is there already, allowed or
+not; therefore whoever is about to move a guest to the host that it has claimed asks `group_refuses` once more.
 """
 
 from __future__ import annotations
@@ -46,6 +46,16 @@ def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
     return None
 
 
+def check(server: Server, host: Host) -> None:
+    """Check a host that a server is about to claim, with its group locked. Raises as `claim` does."""
+    against_group = groups.refuses(server, host.name)
+    if against_group is not None:
+        raise GroupPolicyViolated(reason=against_group)
+    lack = refuses(host, needs(server))
+    if lack is not None:
+        raise ComputeResourcesUnavailable(reason=lack)
+
+
 def claim(server_id: UUID, host_name: str) -> None:
     """Charge `host_name` to the server. Does nothing when it is charged there already.
 
@@ -57,16 +67,11 @@ def claim(server_id: UUID, host_name: str) -> None:
     for _ in range(RETRIES):
         with transaction.atomic():
             server = Server.objects.select_for_update().get(pk=server_id)
+            groups.lock(server)
             host = Host.objects.get(name=host_name)
             if Allocation.objects.filter(server=server, host=host).exists():
                 return
-            groups.lock(server)
-            against_group = groups.refuses(server, host_name)
-            if against_group is not None:
-                raise GroupPolicyViolated(reason=against_group)
-            lack = refuses(host, needs(server))
-            if lack is not None:
-                raise ComputeResourcesUnavailable(reason=lack)
+            check(server, host)
             if bump(host):
                 vcpus, memory_mb, disk_gb = needs(server)
                 Allocation.objects.create(
