@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from hypothesis import settings as hypothesis
 
 from servers.models import Project
 from tests.factories import make_project, make_token, make_user
+
+hypothesis.register_profile("long", max_examples=2000, deadline=None)
+if os.environ.get("HYPOTHESIS_PROFILE"):
+    hypothesis.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 NO_BODY = object()
 HTTP = Client(enforce_csrf_checks=True, raise_request_exception=False)

@@ -21,9 +21,9 @@ from servers.conductor.retention import prune
 from servers.errors import Fault, WrongState
 from servers.models import Image, Server
 from tests.conductor.life import Deed, Life
-from tests.conductor.shaking import Killed
+from tests.conductor.test_killed_workers import Killed
 
-HOSTS = (None, "node1", "node2", "node3")
+HOSTS = (None, None, "node2", "node3")
 ERRORS: Mapping[str, dict[str, str]] = {
     "DriverFault": {"message": "It was told to fail."},
     "HypervisorUnavailable": {"message": "It was told to be away."},
@@ -164,10 +164,10 @@ class LoseHost:
 
 @dataclass(frozen=True)
 class Fail:
-    """A verb of a host goes wrong."""
+    """A verb goes wrong on a host, or on every host."""
 
     verb: str
-    host: str
+    host: str | None
     mode: str
     error: str
     times: int = 1

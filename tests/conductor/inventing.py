@@ -1,4 +1,4 @@
-"""Inventing lives: mostly work that something happens to, as a row of deeds of which each matters."""
+"""Inventing lives: what is asked for, what goes wrong with just that, and what happens to its worker meanwhile."""
 
 from __future__ import annotations
 
@@ -24,60 +24,91 @@ from tests.conductor.deeds import (
 from tests.conductor.life import Deed
 
 LOOKS = frozenset({"describe", "find_guest", "list_guests"})
-MOVES = ["live-migration", "migrate", "create-backup"]
-SLUGS = [*MOVES, *MOVES, *MOVES, "confirm-resize", "revert-resize", *sorted(ASKED)]
-SILENCE = ["HypervisorTimeout", "HypervisorUnavailable"]
+COLD = ["migrate_disk_and_power_off", "finish_migration", "revert", "finish_revert_migration"]
+VERBS_OF: dict[str, list[str]] = {
+    "live-migration": [
+        "check_can_live_migrate_destination",
+        "pre_live_migration",
+        "live_migration",
+        "rollback_live_migration",
+        "live_migration_abort",
+        "post_live_migration",
+        "find_guest",
+    ],
+    "migrate": COLD,
+    "confirm-resize": ["confirm_migration", "find_guest"],
+    "revert-resize": ["revert", "finish_revert_migration", "power_off"],
+    "create-backup": ["snapshot", "discard_backup"],
+    "restore": ["restore", "discard_restore"],
+}
+SLUGS = [
+    *["live-migration", "migrate", "create-backup"] * 6,
+    *["confirm-resize", "revert-resize", "restore"] * 2,
+    *sorted(ASKED),
+]
+CONTROL = ["abort-migration", "force-complete", "reset-state"]
 MODES = sorted(set(FaultMode) - {FaultMode.LOSE})
 NODES = ["node1", "node2", "node3"]
+SERVERS = [0, 0, 0, 0, 0, 0, 1, 2, 3]
+NUMBERS = [0, 1, 4, 5, *range(8)]
+HOSTS = [None, None, None, *NODES]
 
 
 def invent(random: Random) -> list[Deed]:
-    """Return a life: a few times something is asked for, something happens to its worker, and something else."""
+    """Return a life of one to four chapters."""
     deeds: list[Deed] = []
+    slug = ""
     for _ in range(random.randint(1, 4)):
-        if random.random() < 0.3:
-            deeds.append(accident(random))
-        deeds += [ask(random), work(random)]
-        if random.random() < 0.5:
-            deeds.append(random.choice([ask, work, accident, restore])(random))
+        waits = slug == "migrate" and random.random() < 0.6
+        slug = random.choice(["confirm-resize", "revert-resize"] if waits else SLUGS)
+        deeds += chapter(random, slug)
     return deeds
 
 
-def ask(random: Random) -> Deed:
-    return Ask(random.choice(SLUGS), random.choice([0, 0, 0, 1, 2, 3]), random.randrange(8))
+def chapter(random: Random, slug: str) -> list[Deed]:
+    """Return what somebody asks for, and what comes between."""
+    deeds: list[Deed] = []
+    if random.random() < 0.6:
+        deeds.append(fail(random, random.choice(VERBS_OF.get(slug, sorted(VERBS)))))
+    if random.random() < 0.2:
+        deeds.append(accident(random))
+    if slug == "restore":
+        deeds += [Ask("create-backup", 0, 1), Work(), Restore(random.random() < 0.5)]
+    else:
+        deeds.append(Ask(slug, random.choice(SERVERS), random.choice(NUMBERS)))
+    deeds.append(work(random))
+    if random.random() < 0.3:
+        deeds.append(random.choice([work, accident])(random))
+    return deeds
 
 
-def restore(random: Random) -> Deed:
-    return Restore(random.random() < 0.5)
+def interfere(random: Random) -> Deed:
+    """Ask for something of the server on which there is most work."""
+    return Ask(random.choice([*CONTROL * 3, *sorted(ASKED)]), 0, random.choice(NUMBERS))
 
 
 def work(random: Random) -> Deed:
     if random.random() < 0.2:
         return Work()
-    meanwhile = [random.choice([ask, accident])(random) for _ in range(random.choice([0, 0, 1, 1, 2]))]
-    return Work(random.randrange(random.choice([12, 40, 90])), tuple(meanwhile), random.choice(list(Fate)))
+    meanwhile = [random.choice([interfere, accident])(random) for _ in range(random.choice([0, 1, 1, 2]))]
+    return Work(random.randrange(random.choice([12, 40, 70])), tuple(meanwhile), random.choice(list(Fate)))
 
 
 def accident(random: Random) -> Deed:
     return random.choice(ACCIDENTS)(random)
 
 
-def fail(random: Random) -> Deed:
-    verb = random.choice(sorted(VERBS))
-    if (
-        verb in LOOKS
-    ):  # other threads ask as well: what hangs there would make a life play differently each time
-        return Fail(
-            verb, random.choice(NODES), FaultMode.REFUSE, random.choice(SILENCE), random.randint(1, 3)
-        )
-    mode, error = random.choice(MODES), random.choice(list(ERRORS))
-    return Fail(verb, random.choice(NODES), mode, error, random.choice([1, 1, 2, 8]))
+def fail(random: Random, verb: str) -> Deed:
+    times = random.choice([1, 1, 2, 8])
+    if verb in LOOKS:
+        # other threads ask as well: what hangs there would make a life play differently each time
+        silence = random.choice(["HypervisorTimeout", "HypervisorUnavailable"])
+        return Fail(verb, random.choice(NODES), FaultMode.REFUSE, silence, times)
+    return Fail(verb, random.choice(HOSTS), random.choice(MODES), random.choice(list(ERRORS)), times)
 
 
 ACCIDENTS: list[Callable[[Random], Deed]] = [
-    fail,
-    fail,
-    fail,
+    *[lambda random: fail(random, random.choice(sorted(VERBS)))] * 2,
     lambda random: LoseHost(random.choice(NODES), random.random() < 0.3),
     lambda random: LoseDatabase(random.choice([1, 1, 3, 30]), random.random() < 0.5),
     lambda random: LoseStore(random.choice([1, 2, 20])),

@@ -13,8 +13,7 @@ from servers.conductor import task
 from servers.conductor.fleet import driver_of
 from servers.conductor.work import run_until_idle
 from servers.drivers.base import Fence, HostRef
-
-ABILITIES = {"live_migration", "cold_migration", "backup", "restore", "agent"}
+from tests.conductor.shaking import ABILITIES
 
 
 class Sleeper:
@@ -26,8 +25,8 @@ class Sleeper:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._wrapped, name)
         if name in ABILITIES and value is not None:
-            return Sleeper(value, f"{self._verb}", self._stop, after=self._after)
-        if name != self._verb.rpartition(".")[2]:
+            return Sleeper(value, self._verb, self._stop, after=self._after)
+        if name != self._verb:
             return value
 
         def stopped(*args: Any, **kwargs: Any) -> Any:

@@ -20,10 +20,6 @@ ABILITIES = {"live_migration", "cold_migration", "backup", "restore", "agent"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
-class Killed(BaseException):
-    """The worker is gone. It is no Exception, so nothing in the engine can catch it, as nothing can catch kill -9."""
-
-
 class Points:
     """Counts what a worker passes: driver calls, writes and sleeps; at one of them something happens."""
 

@@ -18,6 +18,9 @@ from tests.conductor.invariants import broken
 from tests.conductor.inventing import invent
 from tests.conductor.life import Deed, live
 
+LIVES = settings().max_examples // 2
+"""As many as the profile says: 100, or 2,000 with HYPOTHESIS_PROFILE=long; half of them on each kind of storage."""
+
 
 def outcome(storage: str, deeds: Sequence[Deed]) -> list[str]:
     """Return what is wrong after a life."""
@@ -41,7 +44,7 @@ def test_every_action_of_the_registry_is_asked_for() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("storage", ["shared", "local"])
-@settings(deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=LIVES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(random=st.randoms(use_true_random=True))
 def test_no_guest_runs_twice_none_is_lost_and_nothing_is_stuck(storage: str, random: Random) -> None:
     deeds = invent(random)
