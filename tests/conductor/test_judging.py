@@ -244,6 +244,7 @@ def test_move_whose_guest_has_stayed_is_no_success(fleet: SmallFleet) -> None:
     assert (state["host"], state["vm_state"], state["task_state"]) == ("node1", "active", "")
     assert (state["server_charged_on"], state["migration_charged_on"]) == (["node1"], [])
     assert state["migrations"][0][0] == "failed" and state["open_events"] == 0
+    assert Migration.objects.get().left_on == "node2"  # was prepared for it: the reconciler takes it up
 
 
 def test_nothing_is_closed_while_the_guest_runs_twice(fleet: SmallFleet) -> None:
