@@ -259,9 +259,10 @@ def write_end(
     """Write the action's end, and all that goes with it, in one transaction. Raises LeaseLost."""
     with fenced(lease) as row:
         row.judgements = [*row.judgements, said]
-        row.save(update_fields=["judgements"])
-        if ending.charges:
-            endings.end_migration(case, ending.migration)
+        row.left_on = endings.end_migration(case, ending.migration) if ending.charges else ""
+        if row.left_on:
+            row.result = {**row.result, "left_behind": f"{row.left_on}: {fault}"}
+        row.save(update_fields=["judgements", "left_on", "result"])
         WorkingTask(lease).end(outcome.edge, ending.change, fault)
         if ending.charges:
             endings.charge(row.server_id, row.migration_id)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from tests.running import ROOT, Running
 
-SERVER, SOURCE = "worker-1", "rack1-a"
-"""Of which no other page shows a move."""
-SILENT = "edge-1"
+SERVER, SOURCE = "sim-4", "rack2-a"
+"""From where no other test moves anything; the host is silent afterwards."""
 PATIENCE_S = 60.0
 ENVIRONMENT = {"MAX_FUTILE_ATTEMPTS": "1"}
 """With what Gantry is started, so that one attempt is enough."""
@@ -36,7 +35,7 @@ def main() -> None:
 
 
 def stall_here() -> None:
-    """Submit a live migration whose move hangs, and wait until the workers have left it."""
+    """Submit a live migration whose move hangs, and lose its host once the workers have left it."""
     from django.conf import settings  # noqa: PLC0415 (Django is set up first)
 
     from servers.actions import registry  # noqa: PLC0415
@@ -56,7 +55,7 @@ def stall_here() -> None:
             raise RuntimeError(f"it does not wait: {record.status}, {record.error_text}")
         time.sleep(0.5)
         record.refresh_from_db()
-    fleet.lose_host(SILENT)
+    fleet.lose_host(SOURCE)
 
 
 if __name__ == "__main__":
