@@ -25,6 +25,7 @@ class Running:
 
     address: str
     passwords: dict[str, str] = field(repr=False)
+    data: Path = ROOT / "data"
 
 
 def free_port() -> int:
@@ -53,7 +54,7 @@ def gantry(python: str = sys.executable, **settings: str) -> Iterator[Running]:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
             wait_until_ready(process, log)
-            yield Running(f"http://127.0.0.1:{port}", passwords(Path(data)))
+            yield Running(f"http://127.0.0.1:{port}", passwords(Path(data)), Path(data))
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)

@@ -66,7 +66,13 @@ def shown_step(record: ActionRecord, name: str, times: dict[str, Any] | None) ->
 def controls_of(record: ActionRecord, request: HttpRequest) -> list[Button]:
     """Return buttons for what can be done to the migration of an action that is going on."""
     move: Migration | None = record.migration
-    if record.is_over or not record.exclusive or move is None or move.migration_type != MigrationType.LIVE:
+    if (
+        record.is_over
+        or judging.is_waiting(record)
+        or not record.exclusive
+        or move is None
+        or move.migration_type != MigrationType.LIVE
+    ):
         return []
     context = context_for(request)
     actions = [action for action in registry.values() if action.on_migration]
@@ -91,15 +97,8 @@ class ActionAdmin(WatchedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
-        own = [
-            path("waiting/", view(self.waiting), name="servers_actionrecord_waiting"),
-            path("<uuid:key>/judge/", view(self.judge), name="servers_actionrecord_judge"),
-        ]
-        return own + super().get_urls()
-
-    def waiting(self, request: HttpRequest) -> HttpResponse:
-        """Show what waits for a judgement."""
-        return judging.list_page(request, self.admin_site)
+        judge = path("<uuid:key>/judge/", view(self.judge), name="servers_actionrecord_judge")
+        return [judge, *super().get_urls()]
 
     def judge(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """Show the evidence of an action that waits, or judge it."""

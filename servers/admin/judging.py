@@ -171,7 +171,7 @@ def show(
         "record": case.action,
         "case": case,
         "is_waiting": is_waiting(case.action),
-        "hosts": [host for host in case.hosts if host.is_worth_a_line],
+        "hosts": sorted((h for h in case.hosts if h.is_worth_a_line), key=lambda h: not h.matters),
         "others": sum(not host.is_worth_a_line for host in case.hosts),
         "steps": journal_of(case.action),
         "ways": ways_of(request, case),
@@ -185,10 +185,11 @@ def show(
 def ways_of(request: HttpRequest, case: Case) -> list[tuple[str, Way, JudgementForm, str]]:
     """Return each way out with its form, and with what refuses it as things stand."""
     refusals, sent = ways_out(case), request.POST.get("verdict", "")
+    silent = [host.name for host in case.hosts if host.is_silent and host.matters]
     found = []
     for verdict, way in WAYS.items():
         data = request.POST if sent == verdict else None
-        found.append((verdict, way, JudgementForm(case.silent, data, prefix=verdict), refusals[verdict]))
+        found.append((verdict, way, JudgementForm(silent, data, prefix=verdict), refusals[verdict]))
     return found
 
 
@@ -198,7 +199,8 @@ class Entry:
 
     name: str
     state: str
-    times: tuple[tuple[str, datetime], ...] = ()
+    began: datetime | None = None
+    facts: tuple[str, ...] = ()
 
 
 def journal_of(record: ActionRecord) -> list[Entry]:
@@ -208,13 +210,13 @@ def journal_of(record: ActionRecord) -> list[Entry]:
 
 
 def entry_of(name: str, kept: dict[str, Any] | None) -> Entry:
-    """Return a step of the journal: how far it came, and when."""
+    """Return a step of the journal: when it began, and how far it came."""
     if kept is None:
         return Entry(step_label(name), "not begun")
-    words = {"began": "began", "effect": "had an effect", "ended": "ended", "undone": "was undone"}
-    times = [(word, datetime.fromisoformat(kept[key])) for key, word in words.items() if kept.get(key)]
-    state = "done" if kept.get("ended") else "unknown"
-    return Entry(step_label(name), "cancelled" if kept.get("undone") else state, tuple(times))
+    words = {"effect": "may have had an effect", "ended": "done", "undone": "undone"}
+    facts = tuple(word for key, word in words.items() if kept.get(key))
+    state = "cancelled" if kept.get("undone") else "done" if kept.get("ended") else "unknown"
+    return Entry(step_label(name), state, datetime.fromisoformat(kept["began"]), facts)
 
 
 def judgements_of(record: ActionRecord) -> list[dict[str, Any]]:

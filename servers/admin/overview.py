@@ -24,7 +24,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     actions = ActionRecord.objects.filter(mine(request, "server__project_id")).select_related("server")
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     failed = actions.filter(status=ActionStatus.FAILED, finished_at__gte=today)
-    open_now = actions.filter(status__in=OPEN_ACTION_STATUSES)
+    open_now = actions.filter(status__in=OPEN_ACTION_STATUSES, stalled_at=None)
     return {
         "waiting": list(visible(waiting(), caller_of(request).context)[: ROWS + 1]),
         "running": list(open_now.order_by("-created_at")[: ROWS + 1]),

@@ -37,6 +37,7 @@ class Console(AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own: list[URLPattern | URLResolver] = [
             path("act-for/", self.admin_view(require_POST(self.act_for)), name="act_for"),
+            path("judgement/", self.admin_view(self.waiting), name="waiting"),
             path("policy/", self.admin_view(self.policy), name="policy"),
         ]
         return own + super().get_urls()
@@ -60,8 +61,7 @@ class Console(AdminSite):
         }
         groups = [self.group(name, [models[n] for n in names if n in models]) for name, names in GROUPS]
         if allows(request, judging.READ):
-            address = reverse("admin:servers_actionrecord_waiting")
-            groups[1]["models"].append(judging.menu_entry(request, address))
+            groups[1]["models"].insert(1, judging.menu_entry(request, reverse("admin:waiting")))
         if allows(request, OPERATORS):
             address = reverse("admin:policy")
             groups[2]["models"].append(
@@ -84,6 +84,9 @@ class Console(AdminSite):
             "has_module_perms": True,
             "models": models,
         }
+
+    def waiting(self, request: HttpRequest) -> HttpResponse:
+        return judging.list_page(request, self)
 
     def policy(self, request: HttpRequest) -> HttpResponse:
         return policy_page(request, self.each_context(request))

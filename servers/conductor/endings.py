@@ -264,13 +264,20 @@ def goes_on(target: str, end: MigrationStatus) -> bool:
     return target == end or target not in MIGRATION_OVER
 
 
-def end_migration(migration_id: int | None, names: Iterable[str]) -> None:
-    """Take the edges of a migration; in the caller's transaction."""
-    if migration_id is None:
-        return
-    migration = Migration.objects.select_for_update().get(pk=migration_id)
+def end_migration(case: Case, names: Iterable[str]) -> str:
+    """Take the edges of the case's migration; return on which host something may be left of a move that is over.
+
+    In the caller's transaction.
+    """
+    if case.migration is None:
+        return ""
+    migration = Migration.objects.select_for_update().get(pk=case.migration.pk)
     for name in names:
         migration.store(*set_migration_status(migration, (name,)))
+    arrived = case.at == migration.dest_compute
+    other = case.host(migration.source_compute if arrived else migration.dest_compute)
+    has_something = other is not None and (other.is_silent or other.answer.value is not None)
+    return other.name if other and has_something and migration.status in MIGRATION_OVER else ""
 
 
 def charge(server_id: UUID, migration_id: int | None) -> None:

@@ -89,7 +89,7 @@ def close(
         fault = Judged(by=who(context), reason=reason)
         ending = ending_of(case, outcome, fault, dead_hosts)
         said = judgement(context, outcome.value, reason, dead_hosts, case)
-        write_end(lease, outcome, ending, fault, said)
+        write_end(lease, case, outcome, ending, fault, said)
     tell(case.action, said)
     return ActionRecord.objects.select_related("server").get(pk=action)
 
@@ -253,12 +253,16 @@ def let_wait(lease: Lease) -> None:
         row.save(update_fields=["status", "lease_until"])
 
 
-def write_end(lease: Lease, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]) -> None:
+def write_end(
+    lease: Lease, case: Case, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]
+) -> None:
     """Write the action's end, and all that goes with it, in one transaction. Raises LeaseLost."""
     with fenced(lease) as row:
         row.judgements = [*row.judgements, said]
-        row.save(update_fields=["judgements"])
-        endings.end_migration(row.migration_id, ending.migration)
+        row.left_on = endings.end_migration(case, ending.migration) if ending.charges else ""
+        if row.left_on:
+            row.result = {**row.result, "left_behind": f"{row.left_on}: {fault}"}
+        row.save(update_fields=["judgements", "left_on", "result"])
         WorkingTask(lease).end(outcome.edge, ending.change, fault)
         if ending.charges:
             endings.charge(row.server_id, row.migration_id)

@@ -15,7 +15,7 @@ from tests.admin.visiting import Visitor, page_of, refusal_of, words
 from tests.small_fleet import SmallFleet
 from tests.stalling import arrived_move, stalled_move
 
-LIST = "/admin/servers/actionrecord/waiting/"
+LIST = "/admin/judgement/"
 HOME = "/admin/"
 WHY = "I have looked at the host"
 
@@ -55,6 +55,7 @@ def test_what_waits_is_listed_and_counted(operator: Visitor, stalled: ActionReco
     assert judgement_of(stalled) in operator.get(LIST).content.decode()
     home = operator.text(HOME)
     assert "Waiting for judgement (1)" in home and "Live migration of web since" in home
+    assert "Live migration of web" not in home[home.index("Runs now") : home.index("Failed today")]
 
 
 def test_page_of_the_action_leads_to_its_judgement(operator: Visitor, stalled: ActionRecord) -> None:
@@ -91,11 +92,13 @@ def test_evidence_stands_above_the_ways_out(operator: Visitor, fleet: SmallFleet
     assert "As things stand it will be refused. node2 may run instance" in text
 
 
-def test_only_hosts_that_are_silent_can_be_called_dead(operator: Visitor, fleet: SmallFleet) -> None:
+def test_only_hosts_that_are_silent_and_may_have_the_guest_can_be_called_dead(
+    operator: Visitor, fleet: SmallFleet
+) -> None:
     record = stalled_move(fleet)
     box = re.compile(r'<input type="checkbox" name="([\w-]+)" value="(\w+)"')
     assert box.findall(operator.get(judgement_of(record)).content.decode()) == []
-    fleet.simulation.lose_host("node2")
+    fleet.simulation.lose_host("node2"), fleet.simulation.lose_host("node3")
     found = box.findall(operator.get(judgement_of(record)).content.decode())
     assert found == [(f"{verdict}-dead_hosts", "node2") for verdict in VERDICTS]
 

@@ -13,6 +13,7 @@ from servers.conductor.cases import evidence_of, find_action, still_tried, waiti
 from servers.conductor.endings import Outcome, ending_of, shortest
 from servers.conductor.judging import close, look_again, look_again_when_hosts_return, undo, ways_out
 from servers.conductor.lease import Lease, fenced
+from servers.conductor.reconcile import reconcile
 from servers.conductor.restoring import restore
 from servers.conductor.run import carry_out
 from servers.conductor.survey import Answer
@@ -244,6 +245,9 @@ def test_move_whose_guest_has_stayed_is_no_success(fleet: SmallFleet) -> None:
     assert (state["host"], state["vm_state"], state["task_state"]) == ("node1", "active", "")
     assert (state["server_charged_on"], state["migration_charged_on"]) == (["node1"], [])
     assert state["migrations"][0][0] == "failed" and state["open_events"] == 0
+    assert fresh(record).left_on == "node2"  # it was prepared for the guest
+    reconcile()
+    assert (fresh(record).left_on, evidence_of(record).said["node2"]) == ("", "not defined")
 
 
 def test_nothing_is_closed_while_the_guest_runs_twice(fleet: SmallFleet) -> None:

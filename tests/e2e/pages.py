@@ -112,6 +112,28 @@ def restoring(page: Page) -> None:
     page.wait_for_selector("#submit")
 
 
+def waiting(page: Page) -> None:
+    """Go to the page of the action that waits for a judgement."""
+    page.goto("/admin/judgement/")
+    page.click("#waiting tbody tr:first-child td a:not(.act-button)")
+    page.wait_for_selector("#waits")
+
+
+def judging(page: Page) -> None:
+    """Go to its evidence and the ways out."""
+    waiting(page)
+    page.click("#judge")
+    page.wait_for_selector("#ways-title")
+
+
+def judging_refused(page: Page) -> None:
+    """Go there with a judgement that was refused."""
+    judging(page)
+    page.fill("#id_succeeded-reason", "I have seen it on its new host.")
+    page.click("#way-succeeded button")
+    page.wait_for_selector("#refusal")
+
+
 def deletion(page: Page) -> None:
     """Go to the question whether a project is to be deleted."""
     first_of("project")(page)
@@ -145,6 +167,10 @@ PAGES: dict[str, Way] = {
     "action-backup": first_of("actionrecord", "?action=create-backup"),
     "action-running": running,
     "server-running": server_running,
+    "waiting": at("/admin/judgement/"),
+    "action-waiting": waiting,
+    "action-judge": judging,
+    "action-judge-refused": judging_refused,
     "migration": first_of("migration"),
     "host": first_of("host"),
     "host-discover": at("/admin/servers/host/discover/"),

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.browsing import NARROW, WIDE, launched, log_in
 from tests.e2e.pages import PAGES
+from tests.e2e.stuck import ENVIRONMENT, stall
 from tests.running import ROOT, Running, gantry
 
 FOLDER = ROOT / ".data/screenshots"
@@ -53,7 +54,8 @@ def login_page(browser: Browser, running: Running, folder: Path) -> None:
 def main(arguments: list[str]) -> None:
     folder = Path(arguments[0]) if arguments else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    with gantry() as running, launched() as browser:
+    with gantry(**ENVIRONMENT) as running, launched() as browser:
+        stall(running)
         shoot(browser, running, folder, arguments[1:] or list(PAGES))
         login_page(browser, running, folder)
     README.mkdir(parents=True, exist_ok=True)

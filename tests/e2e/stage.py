@@ -8,13 +8,15 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.browsing import launched, log_in
+from tests.e2e.stuck import ENVIRONMENT, stall
 from tests.running import Running
 from tests.running import gantry as started
 
 
 @pytest.fixture(scope="session")
 def gantry() -> Iterator[Running]:
-    with started() as running:
+    with started(**ENVIRONMENT) as running:
+        stall(running)
         yield running
 
 
