@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
+.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -30,6 +30,19 @@ up: setup $(if $(filter postgres%,$(DATABASE_URL)),procrastinate) $(if $(filter 
 
 test: setup ## Run the tests
 	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto
+
+MATRIX ?= all
+RESULTS := .data/matrix.jsonl
+
+matrix: setup ## Strike each action at each point, and see that it comes to a right end (MATRIX=0, 1 or 2: a third of it)
+	@mkdir -p .data && rm -f $(RESULTS)
+	@MATRIX=$(MATRIX) MATRIX_RESULTS=$(abspath $(RESULTS)) DATA_DIR=.data/test \
+		$(BIN)/python -m pytest -n auto --nomigrations --show-capture=no tests/matrix; outcome=$$?; \
+		DATA_DIR=.data/test DJANGO_SETTINGS_MODULE=project.settings $(BIN)/python -m tests.matrix.table \
+		$(RESULTS) $(if $(filter all,$(MATRIX)),docs/crash-matrix.md) && exit $$outcome
+
+mutations: setup ## Break the engine in one place after the other, and see that a test notices it
+	@$(BIN)/python -m tests.matrix.mutations
 
 fuzz: fuzz-venv ## Send what schemathesis makes of the OpenAPI document: each boundary, and 2,000 more (FUZZ_EXAMPLES)
 	@DATA_DIR=.data/test $(FUZZ)/bin/python -m pytest -n auto tests/fuzz/test_document.py --show-capture=no

@@ -110,5 +110,5 @@ def note(scene: str, blow: Blow, ends: Counter[str], waiting: list[str], wrong: 
     """Keep what came of a scene and a blow, for the table."""
     if RESULTS:
         line = {"scene": scene, "blow": blow.name, "ends": ends, "stalled": waiting, "wrong": wrong}
-        with Path(RESULTS).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        with Path(RESULTS).open("ab", buffering=0) as file:  # one write a line: several processes do so
+            file.write(json.dumps(line).encode() + b"\n")
