@@ -300,7 +300,13 @@ class LiveMigrate(Action):
 
     @step(switch=True)
     def clean_source(self, task: Task) -> None:
-        """Tidy up; what cannot be removed now is left for the reconciler, the guest is well."""
+        """Tidy up; what cannot be removed now is left for the reconciler, the guest is well.
+
+        A guest that somebody else has moved has left nothing that is ours.
+        """
+        if "move_guest" not in task.effective:
+            task.answer(left_behind=f"{task.source}: the guest was at {task.migration.destination} already")
+            return
         try:
             live_migration(task, task.source).clean_source(task.guest)
         except DriverFault as fault:

@@ -9,6 +9,7 @@ import pytest
 
 from servers.actions import registry
 from servers.clock import VirtualClock
+from servers.conductor.fleet import guest_of
 from servers.conductor.submit import submit
 from servers.conductor.work import run_until_idle
 from servers.drivers.base import MoveOptions
@@ -357,3 +358,13 @@ def test_host_that_does_not_answer_leaves_the_outcome_unknown_until_it_does(
     assert record.status == ActionStatus.SUCCEEDED
     state = fleet.state(server)
     assert (state["host"], state["runs_on"]) == ("node2", "node2")
+
+
+def test_a_live_move_of_a_guest_that_somebody_has_moved_already_removes_nothing(fleet: SmallFleet) -> None:
+    server = fleet.add_server(storage="local")
+    fleet.simulation.stop_guest("node1", server.pk, PowerState.SHUTDOWN)
+    fleet.simulation.add_guest("node2", guest_of(server), PowerState.RUNNING)
+    record = fleet.do("live-migration", server, host="node2", block_migration="auto")
+    assert record.status == ActionStatus.SUCCEEDED
+    assert fleet.simulation.defined_on(server.uuid) == ["node1", "node2"]
+    assert "already" in record.result["left_behind"]
