@@ -112,14 +112,13 @@ class Migrate(Action):
 
     @step
     def begin_disk_move(self, task: Task) -> None:
+        task.check_group(task.migration.destination)
         task.open_event(MOVE_DISK, task.source)
         task.record(Change(server=("begin_resize_migrating",), migration=("migrate",)))
 
     @step(touches_guest=True)
     def move_disk(self, task: Task) -> None:
         destination = task.migration.destination
-        if "move_disk" not in task.effective:
-            task.check_group(destination)
         cold, there = cold_migration(task, task.source), task.host(destination)
         instead_of_leftovers(task, lambda: cold.move_disk_and_power_off(task.guest, there, task.report))
         task.record(Change(server=("begin_resize_migrated",), migration=("post_migrate",), host=destination))

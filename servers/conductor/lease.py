@@ -120,8 +120,8 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
 def fenced(lease: Lease) -> Iterator[ActionRecord]:
     """Open a transaction with the action's row locked. Raises LeaseLost when somebody else has it now.
 
-    The server's row is locked first, as the doors do it: whoever writes takes server, action, migration and
-    image in this order, or two of them could wait for each other.
+    The server's row is locked first, as the doors do it: whoever writes takes server, action, group,
+    host, migration and image in this order, or two of them could wait for each other.
     """
     with transaction.atomic():
         of_action = ActionRecord.objects.filter(pk=lease.action).values("server")

@@ -426,12 +426,7 @@ def test_a_group_that_has_changed_meanwhile_is_seen_before_the_switch(chosen: li
     assert claims.group_refuses(fresh(one), "node6") is None
 
 
-STRICT = pytest.mark.xfail(
-    strict=True, reason="Migrate.failed calls every fault of move_disk but a driver's an error"
-)
-
-
-@pytest.mark.parametrize("slug", [LIVE, pytest.param(COLD, marks=STRICT)])
+@pytest.mark.parametrize("slug", [LIVE, COLD])
 def test_a_guest_stays_where_it_is_when_its_group_no_longer_allows_the_destination(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch, slug: str
 ) -> None:
