@@ -3,10 +3,10 @@
 import os
 import sys
 
-from django.core.management.base import CommandError
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
+from servers.errors import StrangeDatabase
 from servers.management.age import refuse_strange_database
 
 CANNOT_BOOT = 3
@@ -16,7 +16,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 application = get_wsgi_application()
 try:
     refuse_strange_database()
-except CommandError as error:
+except StrangeDatabase as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(CANNOT_BOOT)
 finally:

@@ -153,6 +153,10 @@ class DatabaseUnavailable(ServiceUnavailable):
     """The database cannot be used at this moment; try again later."""
 
 
+class StrangeDatabase(Refusal):
+    """This version can do nothing with the database. {reason}"""
+
+
 class NotPermitted(Refusal):
     """Policy doesn't allow {rule} to be performed."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError
+
+from servers.outage import is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +33,8 @@ def apart(work: Callable[[], T], event: str, **facts: object) -> T | Exception:
 
 def is_away(error: Exception) -> bool:
     """Return whether the error says that the database can do nothing at all now."""
-    if isinstance(error, OperationalError):
-        return not str(getattr(error.__cause__, "sqlstate", None) or "").startswith(OF_ONE_TRANSACTION)
-    return isinstance(error, InterfaceError)
+    sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
+    return is_outage(error) and not sqlstate.startswith(OF_ONE_TRANSACTION)
 
 
 def words(error: Exception) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from servers.conductor.survey import Survey, runs_on
-from servers.drivers.base import FoundGuest
+from servers.drivers.base import FoundGuest, HostRef
 from servers.models import ActionRecord, Allocation, Migration, Server
 from servers.states import PowerState, VmState
 
@@ -76,6 +76,7 @@ class Report:
 class Records:
     """The database's side, read before the hypervisors were asked."""
 
+    hosts: dict[str, HostRef]
     servers: dict[UUID, Server]
     actions: dict[UUID, list[ActionRecord]]
     """Open ones."""

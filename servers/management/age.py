@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from django.core.management.base import CommandError
-from django.db import InterfaceError, OperationalError, connection
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
 
-from servers.management.exit_codes import ExitCode
+from servers.errors import StrangeDatabase
+from servers.outage import is_outage
 
 OURS = "servers"
 NEWER = (
@@ -20,17 +23,29 @@ BROKEN = (
 )
 
 
+class OnDatabase(BaseCommand):
+    """A command that works with the records: it refuses a database with which it cannot, before anything else."""
+
+    requires_system_checks = []
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        refuse_strange_database()
+        return super().execute(*args, **options)
+
+
 def refuse_strange_database() -> None:
-    """Do nothing where this code can work with the database, or bring it up. Raises CommandError.
+    """Do nothing where this code can work with the database, or bring it up. Raises StrangeDatabase.
 
     One that is away is no stranger: whoever needs it meets it later.
     """
     try:
         reason = strangeness()
-    except (InterfaceError, OperationalError):
+    except Error as error:
+        if not is_outage(error):
+            raise
         return
     if reason is not None:
-        raise CommandError(reason, returncode=ExitCode.STRANGE_DATABASE)
+        raise StrangeDatabase(reason)
 
 
 def strangeness() -> str | None:

@@ -7,13 +7,13 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any, cast
 
-from django.core.management.base import BaseCommand
 from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 
 from servers.conductor.submit import Accepted
 from servers.errors import Fault
 from servers.management import documents, exit_codes, refusals
+from servers.management.age import OnDatabase
 from servers.management.exit_codes import ExitCode
 from servers.management.watching import Watch, worker_is_there
 from servers.models import ActionRecord
@@ -23,10 +23,8 @@ class HelpFormatter(RawDescriptionHelpFormatter):
     """Leaves paragraphs and tables as they are."""
 
 
-class AskingCommand(BaseCommand):
+class AskingCommand(OnDatabase):
     """A command that hands the engine one request, and may wait for what becomes of it."""
-
-    requires_system_checks = []
 
     def add_asking(self, parser: ArgumentParser) -> None:
         """Add who asks, and whether to wait."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from django.core.management import execute_from_command_line
 
-from servers.errors import DatabaseUnavailable, ServiceUnavailable
+from servers.errors import DatabaseUnavailable, Refusal, ServiceUnavailable, StrangeDatabase
 from servers.management import exit_codes
 from servers.management.refusals import of_fault
 from servers.outage import is_outage
@@ -30,8 +30,10 @@ def execute(arguments: list[str]) -> None:
         sys.exit(exit_codes.of_fault(fault))
 
 
-def fault_of(error: Exception) -> ServiceUnavailable | None:
+def fault_of(error: Exception) -> Refusal | None:
     """Return what an error says of the database or the disk, None where it says nothing of either."""
+    if isinstance(error, StrangeDatabase):
+        return error
     if is_outage(error):
         return DatabaseUnavailable(f"{DatabaseUnavailable()} {one_line(error)}".rstrip())
     if isinstance(error, OSError) and error.errno in OF_THE_DISK:
@@ -45,7 +47,7 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def say(fault: ServiceUnavailable, *, as_json: bool) -> None:
+def say(fault: Refusal, *, as_json: bool) -> None:
     """Say what is the matter, where it can be said."""
     with suppress(OSError):
         if as_json:

@@ -11,6 +11,7 @@ from servers.errors import (
     Missing,
     NotPermitted,
     ServiceUnavailable,
+    StrangeDatabase,
     Unauthenticated,
 )
 from servers.states import ActionStatus
@@ -52,6 +53,7 @@ _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
     (NotPermitted, ExitCode.NOT_PERMITTED),
     (Unauthenticated, ExitCode.NOT_PERMITTED),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
+    (StrangeDatabase, ExitCode.STRANGE_DATABASE),
     (Missing, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (ActionFault, ExitCode.FAILED),

@@ -25,12 +25,14 @@ from servers.conductor.adoption import GUESTS_AT_ONCE, Owner, adopt
 from servers.conductor.bells.database import DatabaseBells
 from servers.conductor.discovery import discover
 from servers.conductor.images import discard_left
+from servers.conductor.judging import RETURNS, look_again_when_hosts_return
 from servers.conductor.periodic import CONFIRMED_AT_ONCE, confirm_overdue
 from servers.conductor.reconcile import reconcile
 from servers.conductor.repairs import RECONCILE, drop_abandoned
 from servers.conductor.retention import FORGOTTEN, prune
 from servers.conductor.work import sweep
 from servers.drivers.base import Pool
+from servers.management.rounds import Rounds
 from servers.models import (
     ActionEvent,
     ActionRecord,
@@ -77,6 +79,8 @@ class Chore:
     do: Callable[[SmallFleet], object]
     limit: int
     left: Callable[[], int]
+    duty: str = ""
+    """The duty of a supervisor in which it is done."""
 
 
 def make_servers(fleet: SmallFleet, many: int = MANY, **fields: Any) -> list[Server]:
@@ -213,6 +217,17 @@ def unheard_actions(fleet: SmallFleet) -> None:
     make_actions(fleet, make_servers(fleet), slug="reset-network", status="queued", finished_at=None)
 
 
+def actions_that_wait_for_hosts(fleet: SmallFleet) -> None:
+    """Let actions wait for a person, of which hosts were down that are heard of again."""
+    stalled = {
+        "status": "unknown",
+        "finished_at": None,
+        "stalled_at": clock.now(),
+        "memo": {RETURNS: ["node1"]},
+    }
+    make_actions(fleet, make_servers(fleet, 100), slug="live-migration", **stalled)
+
+
 SMALL = 2 * AT_ONCE
 """A batch of small rows, and those that pointed at them."""
 
@@ -229,7 +244,9 @@ CHORES: dict[str, Chore] = {
         2 * POOLS_AT_ONCE,
         lambda: MANY - StoragePool.objects.filter(hosts__name="node1").count(),
     ),
-    "forget actions": Chore(old_actions, lambda fleet: prune(), SMALL, ActionRecord.objects.count),
+    "forget actions": Chore(
+        old_actions, lambda fleet: prune(), SMALL, ActionRecord.objects.count, duty="prune"
+    ),
     "forget an action with many events": Chore(
         one_long_action, lambda fleet: prune(), SMALL, ActionEvent.objects.count
     ),
@@ -239,13 +256,18 @@ CHORES: dict[str, Chore] = {
         old_logins, lambda fleet: prune(), SMALL, lambda: Session.objects.count() + AccessLog.objects.count()
     ),
     "forget bells": Chore(
-        old_bells, lambda fleet: DatabaseBells("default", {}).tidy_up(), SMALL, DBTaskResult.objects.count
+        old_bells,
+        lambda fleet: DatabaseBells("default", {}).tidy_up(),
+        SMALL,
+        DBTaskResult.objects.count,
+        duty="tidy up",
     ),
     "keep what was found": Chore(
         lost_guests,
         lambda fleet: reconcile(),
         SMALL,
         lambda: ReconcilePass.objects.count() - 1 + abs(Divergence.objects.count() - 2 * MANY),
+        duty="reconcile",
     ),
     "drop abandoned repairs": Chore(
         abandoned_repairs,
@@ -258,14 +280,34 @@ CHORES: dict[str, Chore] = {
         lambda fleet: [confirm_overdue(), confirm_overdue()],
         10,
         lambda: 2 * CONFIRMED_AT_ONCE - ActionRecord.objects.filter(slug="confirm-resize").count(),
+        duty="confirm",
     ),
     "discard images": Chore(
-        images_left, lambda fleet: discard_left(), 5, Image.objects.filter(discarded_at=None).count
+        images_left,
+        lambda fleet: discard_left(),
+        5,
+        Image.objects.filter(discarded_at=None).count,
+        duty="discard",
+    ),
+    "look again": Chore(
+        actions_that_wait_for_hosts,
+        lambda fleet: look_again_when_hosts_return(),
+        5,
+        ActionRecord.objects.exclude(stalled_at=None).count,
+        duty="look again",
     ),
     "ring again": Chore(
-        unheard_actions, lambda fleet: sweep(), 5, ActionRecord.objects.filter(rung_at=None).count
+        unheard_actions,
+        lambda fleet: sweep(),
+        5,
+        ActionRecord.objects.filter(rung_at=None).count,
+        duty="sweep",
     ),
 }
+
+
+ONE_WRITE = {"presence", "heartbeats"}
+"""Duties that write a row, or one for each host."""
 
 
 @pytest.mark.parametrize("name", list(CHORES))
@@ -276,6 +318,11 @@ def test_chore_is_done_in_small_transactions(fleet: SmallFleet, name: str) -> No
         chore.do(fleet)
     assert chore.left() == 0
     assert 0 < transactions.largest <= chore.limit, sorted(transactions.rows)[-5:]
+
+
+def test_every_duty_of_a_supervisor_is_among_them() -> None:
+    duties = {duty.name for duty in Rounds("here", 1).duties}
+    assert duties - {chore.duty for chore in CHORES.values()} == ONE_WRITE
 
 
 def test_what_is_counted_is_what_one_transaction_writes(fleet: SmallFleet) -> None:

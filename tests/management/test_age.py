@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -11,11 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.core.management.base import CommandError
-from django.db import OperationalError, connection
+from django.core.management import get_commands, load_command_class
+from django.db import OperationalError, ProgrammingError, connection
 
+from servers.errors import StrangeDatabase
 from servers.management import age
-from servers.management.exit_codes import ExitCode
+from servers.management.exit_codes import ExitCode, of_fault
 from tests.running import ROOT, free_port
 
 LIMIT_S = 90
@@ -33,12 +35,16 @@ WEB = [
     sys.executable,
     *("-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "project.wsgi:application"),
 ]
+MANAGE = [sys.executable, "manage.py"]
 STARTS = {
-    "up": ([sys.executable, "manage.py", "up", "--empty"], ExitCode.STRANGE_DATABASE),
-    "work": ([sys.executable, "manage.py", "work"], ExitCode.STRANGE_DATABASE),
+    "up": ([*MANAGE, "up", "--empty"], ExitCode.STRANGE_DATABASE),
+    "work": ([*MANAGE, "work"], ExitCode.STRANGE_DATABASE),
+    "reconcile": ([*MANAGE, "reconcile"], ExitCode.STRANGE_DATABASE),
     "web": (WEB, 3),
 }
 """What starts, and the exit code with which it does not."""
+LOOK_THEMSELVES = {"draw_states", "policy", "up", "work"}
+"""Commands that need no database, or not at once."""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,26 @@ def test_nothing_starts_on_a_strange_database(
     assert STRANGE[change] in ended.stderr and "Traceback" not in ended.stderr
 
 
+def test_a_script_is_told_in_its_own_form(brought_up: Path, tmp_path: Path) -> None:
+    shutil.copytree(brought_up, tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / "gantry.sqlite3")) as database:
+        database.execute(next(iter(STRANGE)))
+        database.commit()
+    ended = run([*MANAGE, "discover", "--json", "--yes"], tmp_path / "data")
+    document = json.loads(ended.stdout)
+    assert (document["error"]["code"], document["exit_code"], ended.returncode) == (
+        "strange_database",
+        11,
+        11,
+    )
+
+
+def test_every_command_looks_at_the_database_first() -> None:
+    ours = {name for name, app in get_commands().items() if app == "servers"}
+    look = {name for name in ours if isinstance(load_command_class("servers", name), age.OnDatabase)}
+    assert ours - look == LOOK_THEMSELVES
+
+
 @pytest.mark.django_db
 def test_a_database_that_is_as_it_should_be_is_no_stranger() -> None:
     assert age.strangeness() is None
@@ -104,8 +130,17 @@ def test_a_database_that_is_away_is_no_stranger(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.django_db
-def test_what_refuses_is_an_error_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_refuses_is_a_fault_with_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(age, "strangeness", lambda: "It is strange.")
-    with pytest.raises(CommandError, match="It is strange") as refused:
+    with pytest.raises(StrangeDatabase, match="It is strange") as refused:
         age.refuse_strange_database()
-    assert refused.value.returncode == ExitCode.STRANGE_DATABASE
+    assert of_fault(refused.value) is ExitCode.STRANGE_DATABASE
+
+
+def test_what_the_database_says_of_our_question_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd() -> None:
+        raise ProgrammingError("syntax error")
+
+    monkeypatch.setattr(age, "strangeness", odd)
+    with pytest.raises(ProgrammingError):
+        age.refuse_strange_database()

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
 from servers.demo.people import PEOPLE
 from servers.demo.seed import is_seeded, seed
 from servers.management.accounts import ensure_admin
+from servers.management.age import OnDatabase
 from servers.management.private_files import new_password, write_private
 
 
-class Command(BaseCommand):
-    requires_system_checks = []
+class Command(OnDatabase):
     help = "Make the demo fleet: five simulated hosts, two dozen servers, users of every role."
 
     def handle(self, *args: Any, **given: Any) -> None:

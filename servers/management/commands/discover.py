@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from servers.conductor.adoption import Adopted, Owner, adopt, default_owner
 from servers.conductor.discovery import discover
@@ -15,6 +15,7 @@ from servers.conductor.fleet import new_ref
 from servers.conductor.plan import ChangeKind, Plan, PlannedChange
 from servers.errors import Missing, Refusal
 from servers.management import exit_codes, refusals
+from servers.management.age import OnDatabase
 from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
@@ -34,8 +35,7 @@ def name_and_uri(text: str) -> tuple[str, str]:
     return name, uri
 
 
-class Command(BaseCommand):
-    requires_system_checks = []
+class Command(OnDatabase):
     help = "Read hosts and their guests into hosts and servers: shows what would change, and writes it when agreed to."
 
     def add_arguments(self, parser: CommandParser) -> None:

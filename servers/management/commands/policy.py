@@ -10,6 +10,7 @@ from rich.table import Table
 
 from servers import policy
 from servers.errors import Refusal
+from servers.management.age import refuse_strange_database
 from servers.management.exit_codes import of_fault
 from servers.management.targets import find_context
 from servers.models.identity import MembershipRole
@@ -45,6 +46,8 @@ class Command(BaseCommand):
             self.stdout.write(f'# {rule.description or rule.name}\n#"{rule.name}": "{rule.default.value}"\n')
 
     def show(self, given: dict[str, Any]) -> None:
+        if given["user"]:
+            refuse_strange_database()
         try:
             contexts = asked_contexts(given["user"], given["project"], given["role"])
         except Refusal as refusal:

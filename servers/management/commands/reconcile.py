@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from servers.conductor.differences import Found, Report
 from servers.conductor.reconcile import reconcile
 from servers.management import exit_codes
+from servers.management.age import OnDatabase
 from servers.management.asking import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
@@ -17,8 +18,7 @@ from servers.management.tables import print_json, print_table
 IN_ORDER = "Records and hypervisors agree."
 
 
-class Command(BaseCommand):
-    requires_system_checks = []
+class Command(OnDatabase):
     help = "Compare database, hypervisors and allocations, and repair what is safe. Guests are never touched."
 
     def add_arguments(self, parser: CommandParser) -> None:

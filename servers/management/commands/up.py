@@ -92,7 +92,7 @@ class Command(BaseCommand):
 
 
 def migrate() -> None:
-    """Bring the database up to date, where it is not. Raises CommandError where that cannot be done."""
+    """Bring the database up to date, where it is not. Raises StrangeDatabase where that cannot be done."""
     refuse_strange_database()
     executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
