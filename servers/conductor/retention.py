@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 from servers import clock
 from servers.conductor.batches import forget
-from servers.models import ActionEvent, ActionRecord, Allocation, Divergence, Migration, Token
+from servers.models import ActionEvent, ActionRecord, Allocation, Divergence, Host, Migration, Token
 from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES, ImageStatus
 
 AT_MOST = 20_000
@@ -30,12 +30,17 @@ def ago(days: int) -> datetime:
 
 
 def old_actions() -> QuerySet[ActionRecord]:
-    """Return actions that are over, and of which nothing is left to do: no move to confirm, no image to finish."""
+    """Return actions that are over, and of which nothing is left to do.
+
+    No move waits to be confirmed, no image to be finished, and nothing is to be removed from a host that there is.
+    """
     overtaken = ActionRecord.objects.filter(overtaken_by=OuterRef("pk"), status__in=OPEN_ACTION_STATUSES)
     moves = Q(migration=None) | Q(migration__status__in=MIGRATION_OVER)
     unfinished = Q(image__status__in=[ImageStatus.QUEUED, ImageStatus.SAVING])
     old = ActionRecord.objects.filter(moves, finished_at__lt=ago(settings.KEEP_ACTIONS_DAYS))
-    return old.exclude(status__in=OPEN_ACTION_STATUSES).exclude(unfinished).exclude(Exists(overtaken))
+    left = Host.objects.filter(name=OuterRef("left_on"))
+    over = old.exclude(status__in=OPEN_ACTION_STATUSES).exclude(unfinished)
+    return over.exclude(Exists(overtaken) | Exists(left))
 
 
 def forget_actions(keys: list[UUID]) -> None:

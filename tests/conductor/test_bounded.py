@@ -25,6 +25,7 @@ from servers.conductor.adoption import GUESTS_AT_ONCE, Owner, adopt
 from servers.conductor.bells.database import DatabaseBells
 from servers.conductor.discovery import discover
 from servers.conductor.images import discard_left
+from servers.conductor.judging import RETURNS, look_again_when_hosts_return
 from servers.conductor.periodic import CONFIRMED_AT_ONCE, confirm_overdue
 from servers.conductor.reconcile import reconcile
 from servers.conductor.repairs import RECONCILE, drop_abandoned
@@ -216,6 +217,17 @@ def unheard_actions(fleet: SmallFleet) -> None:
     make_actions(fleet, make_servers(fleet), slug="reset-network", status="queued", finished_at=None)
 
 
+def actions_that_wait_for_hosts(fleet: SmallFleet) -> None:
+    """Let actions wait for a person, of which hosts were down that are heard of again."""
+    stalled = {
+        "status": "unknown",
+        "finished_at": None,
+        "stalled_at": clock.now(),
+        "memo": {RETURNS: ["node1"]},
+    }
+    make_actions(fleet, make_servers(fleet, 100), slug="live-migration", **stalled)
+
+
 SMALL = 2 * AT_ONCE
 """A batch of small rows, and those that pointed at them."""
 
@@ -276,6 +288,13 @@ CHORES: dict[str, Chore] = {
         5,
         Image.objects.filter(discarded_at=None).count,
         duty="discard",
+    ),
+    "look again": Chore(
+        actions_that_wait_for_hosts,
+        lambda fleet: look_again_when_hosts_return(),
+        5,
+        ActionRecord.objects.exclude(stalled_at=None).count,
+        duty="look again",
     ),
     "ring again": Chore(
         unheard_actions,

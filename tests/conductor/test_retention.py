@@ -120,11 +120,16 @@ def differ(server: Server) -> None:
     Divergence.objects.create(reconcile=found, server=server, kind="destination_left", what="w", proposal="p")
 
 
+def leave_something_on_a_host(server: Server) -> None:
+    old(server, status="failed", left_on="node2")
+
+
 OWED: list[Callable[[Server], None]] = [
     wait_for_confirmation,
     wait_for_judgement,
     overtake_one_that_goes_on,
     leave_an_image_half_made,
+    leave_something_on_a_host,
     hold_room,
     differ,
 ]
@@ -136,6 +141,11 @@ def test_what_is_still_owed_is_never_forgotten(owe: Callable[[Server], None], se
     before = (ActionRecord.objects.count(), Migration.objects.count(), Allocation.objects.count())
     assert set(prune().values()) == {0}
     assert before == (ActionRecord.objects.count(), Migration.objects.count(), Allocation.objects.count())
+
+
+def test_what_was_left_on_a_host_that_is_no_more_is_owed_to_nobody(server: Server) -> None:
+    old(server, status="failed", left_on="a host of long ago")
+    assert prune()["actions"] == 1
 
 
 @pytest.mark.parametrize("status", sorted(OPEN_ACTION_STATUSES))
