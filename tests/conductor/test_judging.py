@@ -412,6 +412,18 @@ def test_late_worker_is_fenced_by_whoever_closes(fleet: SmallFleet) -> None:
         pass
 
 
+def test_judge_who_is_killed_while_he_closes_leaves_it_waiting(fleet: SmallFleet, settings: Any) -> None:
+    record = stalled_move(fleet)
+    killed = judging.held(record.pk, fleet.context())
+    killed.__enter__()
+    assert fresh(record).status == ActionStatus.RUNNING
+    clock.sleep(settings.LEASE_TTL_S + 1)
+    fleet.work()
+    assert fresh(record).status == ActionStatus.UNKNOWN and fresh(record).stalled_at is not None
+    close(record.pk, fleet.context(), WHY, Outcome.FAILED)
+    assert fresh(record).status == ActionStatus.FAILED
+
+
 def test_another_one_can_begin_once_it_is_closed(fleet: SmallFleet) -> None:
     record = stalled_move(fleet)
     close(record.pk, fleet.context(), WHY, Outcome.FAILED)
