@@ -126,11 +126,17 @@ class Migrate(Action):
 
     @move_disk.undo
     def bring_back(self, task: Task) -> None:
-        """Remove the copy that never ran, and let the guest run where it was."""
-        cold_migration(task, task.migration.destination).discard(task.guest)
+        """Remove the copy that never ran, and let the guest run where it was, be it that the copy cannot be removed."""
+        left: DriverFault | None = None
+        try:
+            cold_migration(task, task.migration.destination).discard(task.guest)
+        except DriverFault as fault:
+            left = fault
         power_on = task.former_vm_state == VmState.ACTIVE
         power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
         task.record(Change(power_state=power))
+        if left is not None:
+            raise left
 
     @step(forward_only=True)
     def begin_finish(self, task: Task) -> None:

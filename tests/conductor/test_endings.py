@@ -64,6 +64,15 @@ def test_steps_are_taken_back_in_reverse(fleet: SmallFleet, monkeypatch: pytest.
     assert order == ["make_guest", "choose_host"]
 
 
+def test_guest_is_brought_back_although_its_copy_cannot_be_removed(fleet: SmallFleet) -> None:
+    server = fleet.add_server(storage="local")
+    fleet.simulation.set_fault("migrate_disk_and_power_off", mode="fail_after", times=1)
+    fleet.simulation.set_fault("revert", times=1)
+    record = fleet.do("migrate", server)
+    assert (record.status, len(record.result["not_undone"])) == (ActionStatus.FAILED, 1)
+    assert (fleet.state(server)["vm_state"], fleet.simulation.running_on(server.pk)) == ("active", "node1")
+
+
 def test_old_backup_is_kept_when_the_new_one_is_not_completed(fleet: SmallFleet) -> None:
     server = fleet.add_server()
     fleet.do("create-backup", server, name="old", **BACKUP)

@@ -29,10 +29,14 @@ PAIRS = 24
 
 @dataclass(frozen=True)
 class Cell:
-    """One blow at one place. `arm` makes the world ready for it."""
+    """One blow at one place. `arm` makes the world ready for it.
+
+    What lasts for ever may leave an action that waits for a person, and nothing else may.
+    """
 
     name: str
     arm: Arm
+    lasts: bool = False
 
 
 @dataclass(frozen=True)
@@ -265,13 +269,15 @@ def bad_ends(world: World, trace: Trace) -> Iterator[Cell]:
     for kind, make in ENDS.items():
         for always in (False, True):
             how = f"{kind} {'always' if always else 'once'}"
-            yield Cell(f"{how} in finished", in_method("finished", make, always))
+            yield Cell(f"{how} in finished", in_method("finished", make, always), always)
             for step in turning_points(definition.steps):
                 for word, error in (("failed", failing), ("cancelled", Cancelled)):
-                    yield Cell(f"{how} in {word}, after {step.name}", after(step, error, word, make, always))
+                    yield Cell(
+                        f"{how} in {word}, after {step.name}", after(step, error, word, make, always), always
+                    )
             for step in definition.steps:
                 if step.undo_with is not None:
-                    yield Cell(f"{how} in the undo of {step.name}", in_undo(step, make, always))
+                    yield Cell(f"{how} in the undo of {step.name}", in_undo(step, make, always), always)
 
 
 def turning_points(steps: tuple[Step, ...]) -> list[Step]:
@@ -327,7 +333,7 @@ def bad_edges(world: World, trace: Trace) -> Iterator[Cell]:
     for index, point in of_kind(trace, "edge"):
         yield Cell(f"{index} {point}", at(index, raising(ENDS["unforeseen"])))
     for name in sorted({point.name for _, point in of_kind(trace, "edge")}):
-        yield Cell(f"always {name}", at_each(name, raising(ENDS["unforeseen"])))
+        yield Cell(f"always {name}", at_each(name, raising(ENDS["unforeseen"])), lasts=True)
 
 
 def at_each(name: str, strike: Callable[[World, Point, Any], Any]) -> Arm:

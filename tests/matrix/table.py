@@ -92,16 +92,20 @@ def endings(results: list[Result]) -> Iterator[str]:
 
 def word_of(end: str) -> str:
     """Return an end without its details."""
-    word = end.split(" (")[0].split(":")[0]
-    return "waits for a person" if word == "stalled" else word
+    return end.split(" (")[0].split(":")[0]
 
 
 def waiting(results: Iterable[Result]) -> Iterator[str]:
     """Yield the cells whose action waits for a person, with the reason."""
     yield WAITING
+    cells: dict[str, list[str]] = {}
     for result in results:
         for cell in result["stalled"]:
-            yield f"- {result['scene']}, {result['blow']}: {cell}"
+            name, _, reason = cell.partition(": waits for a person: ")
+            step = reason.split(": ")[0].split(" in ")[-1]
+            cells.setdefault(name, []).append(f"{result['scene']} (in {step})")
+    for name in sorted(cells):
+        yield f"- {name}: {'; '.join(cells[name])}"
 
 
 def wrong(results: Iterable[Result]) -> Iterator[str]:

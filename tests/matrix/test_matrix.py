@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 WANTED = os.environ.get("MATRIX", "")
 """Which cells are played: all, a third of them (0, 1 or 2), or another share, as 3/8."""
 RESULTS = os.environ.get("MATRIX_RESULTS", "")
+WAITS = "waits for a person"
 ONLY = os.environ.get("CELL", "")
 
 
@@ -74,7 +75,7 @@ def test_struck_worker_is_followed_by_a_right_end(scene: str, blow: Blow, world:
     for cell in chosen(blow.cells(world, trace), place):
         end, found = play(world, cell)
         ends[end] += 1
-        waiting += [f"{cell.name}: {end}"] if end.startswith("stalled") else []
+        waiting += [f"{cell.name}: {end}"] if end.startswith(WAITS) else []
         wrong += [f"{cell.name}: {'; '.join(found)} [{end}]"] if found else []
     note(scene, blow, ends, waiting, wrong)
     assert wrong == []
@@ -91,14 +92,16 @@ def play(world: World, cell: Cell) -> tuple[str, list[str]]:
         if found:
             world.reconcile()
             found = state(world)
-        return end_of(world), [*conduct(world), *found]
+        end = end_of(world)
+        early = [] if cell.lasts or not stalled() else [f"GIVEN UP: {end}"]
+        return end, [*conduct(world), *found, *early]
 
 
 def end_of(world: World) -> str:
     """Return how the scene's action has ended, in a word."""
     waiting = stalled()
     if waiting:
-        return "stalled: " + "; ".join(f"{row.slug} in {row.step}: {row.error_text}" for row in waiting)
+        return f"{WAITS}: " + "; ".join(f"{row.slug} in {row.step}: {row.error_text}" for row in waiting)
     if world.record is None:
         return "not accepted"
     world.record.refresh_from_db()
