@@ -103,15 +103,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """A worker does what is due. At the point `at` something happens, and then it meets its fate."""
+    """A worker does what is due. At the point `at`, or at that of its calls, something happens, and it meets its fate."""
 
     at: int | None = None
     then: tuple[Deed, ...] = ()
     fate: Fate = Fate.GOES_ON
+    calls_only: bool = False
 
     def do(self, life: Life) -> None:
         if self.at is not None:
-            life.points.arm(self.at, lambda: self.strike(life))
+            life.points.arm(self.at, lambda: self.strike(life), verbs_only=self.calls_only)
         with suppress(Killed):
             life.work()
         life.points.disarm()

@@ -47,6 +47,7 @@ SLUGS = [
     *sorted(ASKED),
 ]
 CONTROL = ["abort-migration", "force-complete", "reset-state"]
+NEXT = ["live-migration", "migrate", "create-backup", "reset-state"]
 MODES = sorted(set(FaultMode) - {FaultMode.LOSE})
 NODES = ["node1", "node2", "node3"]
 SERVERS = [0, 0, 0, 0, 0, 0, 1, 2, 3]
@@ -82,16 +83,34 @@ def chapter(random: Random, slug: str) -> list[Deed]:
     return deeds
 
 
-def interfere(random: Random) -> Deed:
-    """Ask for something of the server on which there is most work."""
-    return Ask(random.choice([*CONTROL * 3, *sorted(ASKED)]), 0, random.choice(NUMBERS))
-
-
 def work(random: Random) -> Deed:
+    return random.choice([lambda _: Work(), disturbed, killed, killed, late, late, late])(random)
+
+
+def disturbed(random: Random) -> Work:
+    """Let something be asked for, or happen, while a worker works."""
+    then = [random.choice([control, accident])(random) for _ in range(random.randint(1, 2))]
+    return Work(random.randrange(70), tuple(then))
+
+
+def killed(random: Random) -> Work:
+    """Let a worker be killed anywhere, often after somebody has asked for something."""
+    then = [control(random)] if random.random() < 0.3 else []
+    calls_only = random.random() < 0.5
+    return Work(random.randrange(8 if calls_only else 60), tuple(then), Fate.DIES, calls_only)
+
+
+def late(random: Random) -> Work:
+    """Let a worker wake, before or after one of its calls, when others have done its work and the next one."""
+    then = [Ask(random.choice(NEXT), 0, random.choice(NUMBERS)) for _ in range(random.choice([0, 1, 1, 2]))]
     if random.random() < 0.2:
-        return Work()
-    meanwhile = [random.choice([interfere, accident])(random) for _ in range(random.choice([0, 1, 1, 2]))]
-    return Work(random.randrange(random.choice([12, 40, 70])), tuple(meanwhile), random.choice(list(Fate)))
+        then.insert(0, accident(random))  # type: ignore[arg-type]
+    return Work(random.randrange(6), tuple(then), Fate.WAKES_LATE, calls_only=True)
+
+
+def control(random: Random) -> Deed:
+    """Ask for something of the server on which there is most work."""
+    return Ask(random.choice([*CONTROL * 4, *sorted(ASKED)]), 0, random.choice(NUMBERS))
 
 
 def accident(random: Random) -> Deed:

@@ -17,20 +17,22 @@ from servers.errors import ImageStoreUnavailable
 from servers.models import ActionRecord
 
 ABILITIES = {"live_migration", "cold_migration", "backup", "restore", "agent"}
+ASKING = {"find_guest", "list_guests", "describe", "check_destination", "check_source"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 class Points:
-    """Counts what a worker passes: driver calls, writes and sleeps; at one of them something happens."""
+    """Counts what a worker passes: calls of verbs, writes and sleeps; at one of them something happens."""
 
     def __init__(self) -> None:
         self.left: int | None = None
+        self.verbs_only = False
         self.strike: Callable[[], None] = lambda: None
         self.thread = threading.get_ident()
 
-    def arm(self, left: int, strike: Callable[[], None]) -> None:
-        """Let `strike` be called once, when `left` more points were passed."""
-        self.left, self.strike = left, strike
+    def arm(self, left: int, strike: Callable[[], None], *, verbs_only: bool) -> None:
+        """Let `strike` be called once, when `left` more points were passed, of all or of those at verbs."""
+        self.left, self.strike, self.verbs_only = left, strike, verbs_only
 
     def disarm(self) -> None:
         """Let nothing happen any more."""
@@ -45,9 +47,9 @@ class Points:
         finally:
             self.left = left
 
-    def reach(self) -> None:
+    def reach(self, *, verb: bool = False) -> None:
         """Pass a point; other threads only ask hypervisors, and nothing happens to them."""
-        if self.left is None or threading.get_ident() != self.thread:
+        if self.left is None or threading.get_ident() != self.thread or (self.verbs_only and not verb):
             return
         self.left -= 1
         if self.left < 0:
@@ -65,13 +67,13 @@ class Shaken:
         value = getattr(self._wrapped, name)
         if name in ABILITIES and value is not None:
             return Shaken(value, self._points)
-        return self._around(value) if callable(value) else value
+        return self._around(value) if callable(value) and name not in ASKING else value
 
     def _around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            self._points.reach()
+            self._points.reach(verb=True)
             answer = call(*args, **kwargs)
-            self._points.reach()
+            self._points.reach(verb=True)
             return answer
 
         return wrapped

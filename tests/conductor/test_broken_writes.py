@@ -20,11 +20,13 @@ pytestmark = pytest.mark.django_db
 LIVE = {"host": "node2", "block_migration": "auto"}
 FAULTS = (OperationalError, InterfaceError)
 
-Where = tuple[type, str, Callable[..., bool]]
+Where = tuple[Any, str, Callable[..., bool]]
 BACKUP: dict[str, Where] = {
     "as it ends": (WorkingTask, "end", lambda task, edge, *_: edge == "succeed"),
     "as the end is put into words": (CreateBackup, "finished", lambda *_: True),
     "as the rotation is written": (WorkingTask, "finish_step", lambda task, name: name == "rotate"),
+    "as old images are marked": (images, "rotate", lambda *_: True),
+    "as old images are removed": (images, "discard", lambda *_: True),
     "as the rotation begins": (WorkingTask, "begin_step", lambda task, name: name == "rotate"),
     "as it looks at the store": (WorkingTask, "finish_step", lambda task, name: name == "look_at_images"),
 }

@@ -16,7 +16,7 @@ from servers.clock import VirtualClock
 from servers.conductor.restoring import restore
 from servers.conductor.run import carry_out
 from servers.conductor.work import due
-from servers.errors import Cancelled, DriverFault
+from servers.errors import Cancelled, ComputeHostNotFound, DriverFault
 from servers.models import ActionRecord, Image
 from servers.states import ActionStatus
 from tests.conductor.test_killed_workers import BACKUP, SCENES, backed_up
@@ -31,6 +31,10 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "what nobody foresaw": lambda: ValueError("nobody foresaw it"),
     "a lost database": lambda: OperationalError("server closed the connection unexpectedly"),
 }
+
+
+def host_removed() -> Exception:
+    return ComputeHostNotFound(host="node9")
 
 
 def places() -> Iterator[tuple[str, str]]:
@@ -181,6 +185,19 @@ def test_what_raises_once_keeps_no_action_from_its_end(
     record.refresh_from_db()
     assert record.is_over, f"{record.status} after {record.attempt} attempts: {record.error_text}"
     assert not record.events.filter(finished_at=None).exists()
+
+
+@pytest.mark.parametrize(("slug", "place"), [where for where in places() if where[1] not in EDGES])
+def test_an_undo_that_finds_its_host_removed_ends_the_action_and_says_what_is_not_undone(
+    slug: str, place: str, fleet: SmallFleet, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, definition = submit(fleet, slug), definitions[slug]
+    make_it_come_to(monkeypatch, definition, place)
+    break_at(monkeypatch, definition, place, always(host_removed))
+    let_everybody_work(fleet, virtual_clock)
+    record.refresh_from_db()
+    assert record.status == ActionStatus.FAILED, record.error_text
+    assert record.result["not_undone"] == [f"{place}: {host_removed()}"]
 
 
 def test_a_step_that_always_raises_after_its_effect_waits_for_a_person_and_a_reset_is_no_endless_loop(
