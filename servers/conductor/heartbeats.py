@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 
 from servers import clock
 from servers.conductor.fleet import ref
@@ -29,8 +30,12 @@ class Heartbeats:
         self._heard: dict[str, tuple[datetime, HostInfo]] = {}
 
     def go_round(self, limit_s: float = LIMIT_S) -> int:
-        """Ask every host, and write down who has answered; return how many have. Nobody waits for one that hangs."""
-        hosts = [ref(host) for host in Host.objects.all()]
+        """Ask every host, and write down who has answered; return how many have. Nobody waits for one that hangs.
+
+        Those come first of which nothing was heard for longest, so that of many slow ones each has its turn.
+        """
+        longest_ago = F("heartbeat_at").asc(nulls_first=True)
+        hosts = [ref(host) for host in Host.objects.order_by(longest_ago)]
         for name, answer in ask_all(hosts, self._listen, limit_s, "heartbeat").items():
             if answer.fault:
                 log.info("host.silent", host=name, reason=answer.fault)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -40,6 +41,8 @@ FORGET_WORKERS = timedelta(days=1)
 SLOW_AT_A_TIME = 3
 """How many duties that can take long are at it at a time, each with a connection to the database."""
 LEAVE_WITHIN_S = 2.0
+BREATHER = 0.1
+"""The part of its time for which a duty rests that takes longer than it."""
 
 
 @dataclass
@@ -61,10 +64,11 @@ class Duty:
             self.thread.start()
 
     def repeat(self, ended: threading.Event) -> None:
-        """Do it again and again."""
+        """Do it again and again, so many seconds from one beginning to the next where it does not take longer."""
         while not ended.is_set():
+            next_at = time.monotonic() + self.every_s
             self.do_once()
-            ended.wait(self.every_s)
+            ended.wait(max(next_at - time.monotonic(), self.every_s * BREATHER))
         connections.close_all()
 
     def do_once(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
 from servers.conductor import survey
+from servers.conductor.asking import AT_A_TIME
 from servers.conductor.fleet import driver_of
 from servers.conductor.heartbeats import FIELDS, Heartbeats, write_down
 from servers.drivers.base import HostInfo, HostRef
@@ -99,6 +101,26 @@ def test_a_host_that_hangs_keeps_nobody_waiting_and_is_heard_of_when_it_answers(
             thread.join(20)
     heartbeats.go_round(limit_s=5)
     assert heard_of() == {"a", "b", "dead"}
+
+
+@pytest.mark.django_db
+def test_of_more_slow_hosts_than_can_be_asked_in_a_round_each_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slowish(Slow):
+        def describe(self) -> HostInfo:
+            time.sleep(0.2)
+            return INFO
+
+    monkeypatch.setattr(survey, "driver_of", lambda host: Slowish(host, None))
+    for _ in range(4 * AT_A_TIME):
+        make_host(heartbeat_at=None)
+    heartbeats, rounds = Heartbeats(), 0
+    while Host.objects.filter(heartbeat_at=None).exists():
+        heartbeats.go_round(limit_s=0.5)
+        rounds += 1
+        assert rounds < 6
+    assert rounds > 1
 
 
 @pytest.mark.django_db

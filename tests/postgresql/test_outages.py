@@ -1,4 +1,7 @@
-"""PostgreSQL that goes away, has no room, or cuts connections: everything waits, and goes on by itself."""
+"""PostgreSQL that goes away, has no room, or cuts connections: everything waits, and goes on by itself.
+
+AWAY_S says for how long it is away; the long run is AWAY_S=300.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AWAY_S = 8.0
+AWAY_S = float(os.environ.get("AWAY_S", "8"))
 LONG_LEASE_S = 40
 HOSTS = 100
 MOST_CONNECTIONS = 40
