@@ -197,6 +197,7 @@ MIGRATION_EDGES = (
     _edge("finish", [_M.POST_MIGRATING], _M.FINISHED),
     _edge("confirm", [_M.FINISHED], _M.CONFIRMING),
     _edge("confirmed", [_M.CONFIRMING], _M.CONFIRMED),
+    _edge("wait_again", [_M.CONFIRMING, _M.REVERTING], _M.FINISHED),
     _edge("revert", [_M.FINISHED], _M.REVERTING),
     _edge("reverted", [_M.REVERTING], _M.REVERTED),
     _edge("fail", [_M.QUEUED, _M.PREPARING, _M.RUNNING], _M.FAILED),

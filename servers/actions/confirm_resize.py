@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Answer, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
-from servers.errors import ActionFault, GuestNotFound, NotResized, ServiceDown
+from servers.errors import ActionFault, GuestNotFound, HypervisorUnavailable, NotResized, ServiceDown
 from servers.policy import Role, Rule
 from servers.states import PowerState, VmState
 
@@ -52,4 +52,6 @@ class ConfirmResize(Action):
         return Change(server=(resume, "end_task"), migration=("confirmed",), charge=Charge.MOVE)
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
+        if not task.effective and isinstance(fault, HypervisorUnavailable):
+            return Change(server=("end_task",), migration=("wait_again",), fault=fault)
         return Change(server=("set_error", "end_task"), migration=("set_error",), fault=fault)

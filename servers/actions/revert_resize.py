@@ -5,7 +5,14 @@ from __future__ import annotations
 from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
-from servers.errors import ActionFault, GuestNotFound, GuestOnTwoHosts, NotResized, NotSupported
+from servers.errors import (
+    ActionFault,
+    GuestNotFound,
+    GuestOnTwoHosts,
+    HypervisorUnavailable,
+    NotResized,
+    NotSupported,
+)
 from servers.policy import Role, Rule
 from servers.states import VmState
 
@@ -74,4 +81,6 @@ class RevertResize(Action):
         return Change(server=(resume, "end_task"), migration=("reverted",), charge=Charge.RETURN)
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
+        if not task.effective and isinstance(fault, HypervisorUnavailable):
+            return Change(server=("end_task",), migration=("wait_again",), fault=fault)
         return Change(server=("set_error", "end_task"), migration=("set_error",), fault=fault)

@@ -199,7 +199,13 @@ def conclude(task: WorkingTask) -> None:
 
 
 def fallback(task: WorkingTask, fault: ActionFault) -> Change:
-    """Return how an action ends whose definition cannot say it: in error, with its room where its record is."""
+    """Return how an action ends whose definition cannot say it: in error, with its room where its record is.
+
+    A server that it was to make is none.
+    """
+    if task.definition.makes_server:
+        task.release()
+        return Change(server=("vanish", "end_task"), progress=0, fault=fault)
     arrived = task.server.host is not None and task.server.host != task.source
     return Change(
         server=("set_error", "end_task"),
