@@ -90,10 +90,11 @@ class Stage:
         self.backup: Any = None
 
     def begin_to_move(self) -> None:
-        """Leave a live move running, of which nobody takes notice."""
+        """Leave a live move running, of which nobody takes notice: its disks are copied, its memory never will be."""
         self.lab.make_busy()
         with suppress(Interrupted):
             move(self.lab, let_go)
+        self.lab.wait(4)
 
     def begin_to_copy(self) -> None:
         """Leave a backup running."""

@@ -25,6 +25,7 @@ from servers.errors import (  # noqa: E402
     GuestNotFound,
     HypervisorTimeout,
 )
+from tests.drivers.fences import Trusting  # noqa: E402
 
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
 SETTINGS = Settings(timeout_s=5)
@@ -58,7 +59,7 @@ def guest() -> Guest:
 
 @pytest.fixture
 def channel(guest: Guest) -> AgentChannel:
-    return AgentChannel(Seat(HOST, SETTINGS), guest)
+    return AgentChannel(Seat(HOST, SETTINGS, Trusting()), guest)
 
 
 def error(code: int, text: str) -> libvirt.libvirtError:
@@ -174,7 +175,7 @@ def test_a_password_is_in_no_fault_and_in_none_of_its_causes(
     answers = answering(monkeypatch, error(libvirt.VIR_ERR_INTERNAL_ERROR, text))
     monkeypatch.setattr(AgentChannel, "find", lambda channel: None)
     with pytest.raises(DriverFault) as raised:
-        LibvirtDriver(HOST, SETTINGS).agent.set_admin_password(guest, SECRET)
+        LibvirtDriver(HOST, Trusting(), SETTINGS).agent.set_admin_password(guest, SECRET)
     assert answers.sent[0]["arguments"] == {"username": "root", "password": secret, "crypted": False}
     fault: BaseException | None = raised.value
     while fault is not None:
@@ -186,10 +187,10 @@ def test_a_password_is_in_no_fault_and_in_none_of_its_causes(
 
 def test_a_guest_without_a_channel_is_refused_with_how_to_have_one(guest: Guest) -> None:
     with pytest.raises(AgentUnavailable, match=r"channel named org.qemu.guest_agent.0.*install"):
-        LibvirtDriver(HOST, SETTINGS).agent.inject_network_info(guest)
+        LibvirtDriver(HOST, Trusting(), SETTINGS).agent.inject_network_info(guest)
 
 
 def test_a_guest_that_is_not_there_is_said_so(guest: Guest) -> None:
     elsewhere = Guest(UUID(int=7), "elsewhere", 1, 128)
     with pytest.raises(GuestNotFound):
-        LibvirtDriver(HOST, SETTINGS).agent.inject_network_info(elsewhere)
+        LibvirtDriver(HOST, Trusting(), SETTINGS).agent.inject_network_info(elsewhere)

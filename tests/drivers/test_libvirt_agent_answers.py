@@ -23,6 +23,7 @@ from servers.drivers.libvirt.agent import agent_channel, replies  # noqa: E402
 from servers.drivers.libvirt.agent.agent_channel import AgentChannel  # noqa: E402
 from servers.drivers.libvirt.agent.replies import Improper  # noqa: E402
 from servers.errors import AgentAnswerInvalid, Fault, HypervisorTimeout  # noqa: E402
+from tests.drivers.fences import Trusting  # noqa: E402
 from tests.drivers.storable import storable  # noqa: E402
 
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
@@ -95,7 +96,7 @@ def ask(verb: str, agent: Callable[..., str], whom: Guest | None = None) -> Any:
         whom = whom or guest()
         arguments = (whom, "correct horse 7") if verb == "set_admin_password" else (whom,)
         try:
-            return getattr(LibvirtDriver(HOST, Settings(timeout_s=5)).agent, verb)(*arguments)
+            return getattr(LibvirtDriver(HOST, Trusting(), Settings(timeout_s=5)).agent, verb)(*arguments)
         except Fault as fault:
             return fault
 
@@ -349,10 +350,10 @@ def test_an_agent_that_hangs_longer_than_libvirt_lets_it_leaves_the_outcome_unkn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agent_channel.libvirt_qemu, "qemuAgentCommand", hangs)
         with pytest.raises(HypervisorTimeout, match="not known"):
-            LibvirtDriver(HOST, Settings(timeout_s=5.2)).agent.set_admin_password(guest(), "new")
+            LibvirtDriver(HOST, Trusting(), Settings(timeout_s=5.2)).agent.set_admin_password(guest(), "new")
     released.set()
 
 
 def test_a_password_that_is_no_text_is_a_fault() -> None:
     with pytest.raises(Fault, match="no text"):
-        LibvirtDriver(HOST, Settings()).agent.set_admin_password(guest(), "\ud800")
+        LibvirtDriver(HOST, Trusting(), Settings()).agent.set_admin_password(guest(), "\ud800")

@@ -24,6 +24,7 @@ from servers.drivers.libvirt.seat import Seat  # noqa: E402
 from servers.errors import DriverFault, Fault, HypervisorTimeout, HypervisorUnavailable  # noqa: E402
 from servers.models import Host, NetworkInterface, Server, ServerDisk, StoragePool  # noqa: E402
 from servers.states import PowerState  # noqa: E402
+from tests.drivers.fences import Trusting  # noqa: E402
 from tests.drivers.storable import storable  # noqa: E402
 
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
@@ -57,6 +58,7 @@ class Domain:
             "jobStats": {"type": libvirt.VIR_DOMAIN_JOB_NONE},
             "XMLDesc": SOUND.format(name=name),
             "blockInfo": [1024**3, 4096, 4096],
+            "metadata": error(libvirt.VIR_ERR_NO_DOMAIN_METADATA),
             **answers,
         }
 
@@ -293,7 +295,9 @@ def test_a_real_host_with_an_odd_guest_tells_all_of_them(tmp_path: Path) -> None
     odd = "<domain type='test'><name>odd</name><memory>{}</memory><os><type>hvm</type></os></domain>"
     node = tmp_path / "node.xml"
     node.write_text("<node>" + odd.format(2**42) + odd.format(4096).replace("odd", "sound") + "</node>")
-    driver = LibvirtDriver(HostRef("node1", "libvirt", f"test://{node}", "test"), Settings(timeout_s=5))
+    driver = LibvirtDriver(
+        HostRef("node1", "libvirt", f"test://{node}", "test"), Trusting(), Settings(timeout_s=5)
+    )
     first, second = driver.list_guests()
     assert (first.name, bool(first.unread), first.memory_mb) == ("odd", True, 0)
     assert (second.name, second.unread, second.memory_mb) == ("sound", "", 4)
@@ -433,18 +437,20 @@ def raises(found: Exception) -> Callable[[object], None]:
 )
 def test_what_a_host_does_not_say_is_not_known(found: Exception) -> None:
     with pytest.raises(HypervisorUnavailable, match="node1"):
-        Seat(HOST, Settings()).ask("find_guest", raises(found))
+        Seat(HOST, Settings(), Trusting()).ask("find_guest", raises(found))
 
 
 @pytest.mark.parametrize("found", [BUSY, Unreadable("odd"), CLOSED])
 def test_a_change_of_which_nothing_is_said_has_an_unknown_outcome(found: Exception) -> None:
     with pytest.raises(HypervisorTimeout, match="node1"):
-        Seat(HOST, Settings()).ask("confirm", raises(found), changes=True)
+        Seat(HOST, Settings(), Trusting()).ask("confirm", raises(found), changes=True)
 
 
 def test_a_change_that_is_refused_is_refused() -> None:
     with pytest.raises(DriverFault, match="node1 refused") as raised:
-        Seat(HOST, Settings()).ask("confirm", raises(error(libvirt.VIR_ERR_OPERATION_FAILED)), changes=True)
+        Seat(HOST, Settings(), Trusting()).ask(
+            "confirm", raises(error(libvirt.VIR_ERR_OPERATION_FAILED)), changes=True
+        )
     assert type(raised.value) is DriverFault
 
 
@@ -467,5 +473,5 @@ def test_what_cannot_be_read_does_not_repeat_libvirts_last_error() -> None:
 def test_every_fault_of_a_host_can_be_kept(text: str) -> None:
     for raised in (Unreadable(text), error(1, text)):
         with pytest.raises(Fault) as found:
-            Seat(HOST, Settings()).ask("find_guest", raises(raised))
+            Seat(HOST, Settings(), Trusting()).ask("find_guest", raises(raised))
         assert storable(str(found.value))

@@ -33,8 +33,8 @@ def test_a_host_that_nobody_asks_any_more_is_forgotten_and_one_that_is_asked_is_
     made.get(REMOVED)
     ask_the_kept_one(made)
     assert made.get(KEPT) is kept
-    for known in (made._open, made._opening, made._asked_at):
-        assert list(known) == [KEPT]
+    assert list(made._open) == list(made._asked_at) == [KEPT]
+    assert made._opening == {}
 
 
 def test_whoever_still_works_with_a_forgotten_connection_can_end_its_work(impatient: None) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
 from servers.conductor.fleet import driver_of  # noqa: E402
-from servers.drivers.base import Guest, HostRef, Nic  # noqa: E402
-from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks  # noqa: E402
+from servers.drivers.base import LOOKING, Guest, HostRef, Nic  # noqa: E402
+from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks, notes  # noqa: E402
 from servers.drivers.libvirt.backup import fetching, freezing  # noqa: E402
 from servers.drivers.libvirt.checks import left_behind, unmovable  # noqa: E402
 from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
@@ -34,6 +37,7 @@ from servers.errors import (  # noqa: E402
     RestoreFailed,
 )
 from servers.states import PowerState  # noqa: E402
+from tests.drivers.fences import OWNER, Trusting  # noqa: E402
 
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
 NOBODY = HostRef("node9", "libvirt", "qemu+tcp://127.0.0.1:1/system")
@@ -50,7 +54,7 @@ DOMAIN = """
 
 @pytest.fixture
 def driver() -> LibvirtDriver:
-    return LibvirtDriver(HOST, Settings(timeout_s=5))
+    return LibvirtDriver(HOST, Trusting(), Settings(timeout_s=5))
 
 
 @pytest.fixture
@@ -78,7 +82,7 @@ def test_a_guest_that_is_not_defined_is_not_found(driver: LibvirtDriver) -> None
 
 def test_a_host_that_refuses_the_connection_is_unavailable_and_named() -> None:
     with pytest.raises(HypervisorUnavailable, match="node9"):
-        LibvirtDriver(NOBODY, Settings()).describe()
+        LibvirtDriver(NOBODY, LOOKING, Settings()).describe()
 
 
 def test_an_answer_that_does_not_come_in_time_is_a_host_that_is_not_there() -> None:
@@ -90,7 +94,9 @@ def test_an_answer_that_does_not_come_in_time_is_a_host_that_is_not_there() -> N
 def test_a_change_that_does_not_end_in_time_has_an_unknown_outcome() -> None:
     asked = threading.Event()
     with pytest.raises(HypervisorTimeout, match="confirm"):
-        Seat(HOST, Settings(timeout_s=0.2)).ask("confirm", lambda connection: asked.wait(2), changes=True)
+        Seat(HOST, Settings(timeout_s=0.2), Trusting()).ask(
+            "confirm", lambda connection: asked.wait(2), changes=True
+        )
 
 
 def test_a_change_on_a_connection_that_breaks_has_an_unknown_outcome() -> None:
@@ -98,7 +104,7 @@ def test_a_change_on_a_connection_that_breaks_has_an_unknown_outcome() -> None:
         raise broken("internal error: client socket is closed")
 
     with pytest.raises(HypervisorTimeout):
-        Seat(HOST, Settings()).ask("confirm", breaks, changes=True)
+        Seat(HOST, Settings(), Trusting()).ask("confirm", breaks, changes=True)
     with pytest.raises(HypervisorUnavailable):
         Seat(HOST, Settings()).ask("describe", breaks)
 
@@ -208,7 +214,7 @@ def test_a_definition_cannot_read_files_of_the_server(tmp_path: Path) -> None:
 
 def test_a_mark_comes_back_as_it_was_written(domain: object) -> None:
     flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    mark = marks.mark(Way.TO, NOBODY, was_running=True)
+    mark = marks.mark(Way.TO, NOBODY, str(OWNER), was_running=True)
     marks.write(domain, mark, flags)
     assert marks.read(domain, flags) == mark
     marks.write(domain, None, flags)
@@ -219,9 +225,103 @@ def test_a_mark_comes_back_as_it_was_written(domain: object) -> None:
 def test_a_mark_is_replaced_in_a_definition() -> None:
     tree = definitions.parse(DOMAIN)
     for way in (Way.TO, Way.FROM):
-        marks.into(tree, marks.mark(way, NOBODY))
+        marks.into(tree, marks.mark(way, NOBODY, str(OWNER)))
     found = tree.findall(f"metadata/{{{marks.NAMESPACE}}}move")
     assert [mark.get("way") for mark in found] == ["from"]
+
+
+OLD_MARKS = {
+    "live": "<move way='live' host='node9' uri='u' post_copy='yes'/>",
+    "to": "<move way='to' host='node9' uri='u' was_running='yes' autostart='yes'/>",
+    "from": "<move way='from' host='node9' uri='u'/>",
+}
+"""As older versions wrote them: they name no migration."""
+
+
+@pytest.mark.parametrize("way", OLD_MARKS)
+def test_a_mark_of_an_older_version_is_read_and_belongs_to_whoever_asks(domain: object, way: str) -> None:
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+    domain.setMetadata(kind, OLD_MARKS[way], marks.PREFIX, marks.NAMESPACE, flags)
+    mark = marks.read(domain, flags)
+    marks.write(domain, None, flags)
+    assert mark is not None
+    assert (mark.way, mark.host, mark.migration, mark.owner) == (way, "node9", "", "")
+    assert mark.is_ours(Way(way), str(OWNER))
+    assert (mark.post_copy, mark.was_running) == (way == "live", way == "to")
+
+
+def test_a_mark_that_nobody_can_read_is_no_mark_of_ours(domain: object) -> None:
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    strange = OLD_MARKS["to"].replace("'to'", "'sideways'")
+    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, strange, marks.PREFIX, marks.NAMESPACE, flags)
+    with pytest.raises(DriverFault, match="cannot be read"):
+        marks.read(domain, flags)
+    assert marks.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))) is None
+    marks.write(domain, None, flags)
+
+
+def test_a_move_that_is_over_has_no_owner() -> None:
+    mark = marks.mark(Way.TO, NOBODY, str(OWNER))
+    assert (mark.owner, mark.ended(str(OWNER)).owner) == (str(OWNER), "")
+
+
+def test_a_guest_that_is_found_says_to_which_move_it_belongs(driver: LibvirtDriver) -> None:
+    (guest,) = driver.list_guests()
+    assert guest.owner == ""
+    mark = marks.mark(Way.FROM, NOBODY, str(OWNER))
+
+    def write(connection: object, content: object) -> None:
+        domain = connection.lookupByUUIDString(str(guest.uuid))
+        marks.write(domain, content, marks.everywhere(domain))
+
+    driver.seat.ask("mark", lambda connection: write(connection, mark), changes=True)
+    found = driver.find_guest(guest.uuid)
+    listed = driver.list_guests()
+    driver.seat.ask("mark", lambda connection: write(connection, None), changes=True)
+    assert found is not None
+    assert [found.owner, *(g.owner for g in listed)] == [str(OWNER)] * 2
+
+
+OLD_NOTE = {
+    "guest": "11111111-2222-4333-8444-555555555555",
+    "role": "copied",
+    "host": "node1",
+    "uri": "u",
+    "version": "1.2",
+    "sha256": "ab",
+    "target": "",
+    "stage": "complete",
+    "consistent": False,
+}
+"""As older versions wrote them: they name no owner."""
+
+
+def test_a_note_of_an_older_version_is_read_and_has_no_owner() -> None:
+    note = notes.parse(json.dumps(OLD_NOTE).encode().ljust(notes.SIZE_BYTES))
+    assert note is not None
+    assert (note.role, note.version, note.owner) == (notes.Role.COPIED, "1.2", "")
+
+
+def test_a_note_comes_back_as_it_was_written() -> None:
+    note = notes.note(NEW, notes.Role.BACKUP, NOBODY, str(OWNER), target="/x", attempt=notes.attempt())
+    assert notes.parse(json.dumps(asdict(note)).encode().ljust(notes.SIZE_BYTES)) == note
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+ODD_NOTES = st.dictionaries(st.sampled_from([*OLD_NOTE, "owner", "attempt"]), JSON).map(
+    lambda odd: json.dumps({**OLD_NOTE, **odd}).encode()
+)
+
+
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()) | ODD_NOTES)
+def test_whatever_lies_beside_a_disk_is_a_note_or_none(content: bytes) -> None:
+    note = notes.parse(content)
+    assert note is None or isinstance(note.guest + note.owner + note.uri, str)
 
 
 def test_a_directory_is_shared_only_where_the_deployment_says_so() -> None:

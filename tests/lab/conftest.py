@@ -17,6 +17,7 @@ from tests.factories import make_host, make_interface, make_server
 from tests.lab.conditions import THERE, missing
 
 if THERE:
+    from tests.lab import looking
     from tests.lab.stage import GUEST, SETTINGS, LibvirtLab, build_boot_files, staged
 
 collect_ignore_glob = [] if THERE else ["test_*.py"]
@@ -39,6 +40,13 @@ if THERE:
         build_boot_files(data / "guest")
         with tempfile.TemporaryDirectory(dir=data, prefix="hosts-") as state:
             yield from staged(Path(state), data / "guest")
+
+    @pytest.fixture(autouse=True)
+    def only_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Let no question that only looks change anything, in any test of the lab."""
+        refused = looking.watch(monkeypatch)
+        yield
+        assert not refused
 
     @pytest.fixture
     def lab(machines: LibvirtLab) -> LibvirtLab:

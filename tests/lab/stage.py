@@ -14,8 +14,9 @@ from uuid import UUID
 
 import libvirt
 
-from servers.drivers.base import Disk, Guest, HostRef, MoveOptions, Nic
+from servers.drivers.base import Disk, Fence, Guest, HostRef, MoveOptions, Nic
 from servers.drivers.libvirt import LibvirtDriver, Settings
+from tests.drivers.fences import Trusting
 from tests.lab.certificates import give_to_qemu, make_authority, make_server_certificate
 from tests.lab.hosts import NUMBER, LabHost, make_bridge, remove_bridge, run, wait_for
 
@@ -215,8 +216,8 @@ class LibvirtLab:
             wait_for("the guest is busy", lambda: "BUSY" in self.serial(self.source), READY_S)
             stream.abort()
 
-    def driver(self, host: HostRef) -> LibvirtDriver:
-        return LibvirtDriver(host, SETTINGS)
+    def driver(self, host: HostRef, fence: Fence | None = None) -> LibvirtDriver:
+        return LibvirtDriver(host, fence or Trusting(), SETTINGS)
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from servers.conductor.work import run_until_idle
 from servers.drivers.base import JobKind
 from servers.drivers.libvirt.backup import backup_job, freezing, spare
 from servers.drivers.libvirt.backup.fetching import Fetch
-from servers.drivers.libvirt.seat import in_thread
 from servers.errors import BackupFailed, HypervisorTimeout, HypervisorUnavailable
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus, PowerState
@@ -305,8 +305,8 @@ def test_an_image_that_is_broken_is_no_backup(
     act(admin, server, backup(1))
     fetched = Fetch.run
 
-    def breaks(fetch: Fetch) -> str:
-        sha256 = fetched(fetch)
+    def breaks(fetch: Fetch, connection: libvirt.virConnect) -> str:
+        sha256 = fetched(fetch, connection)
         with fetch.target.open("r+b") as file:
             file.seek(48)  # where a qcow2 says where its reference counts are
             file.write(b"\0\0\0\0\0\0\x77\x77")
@@ -459,7 +459,8 @@ def beats_of(lab: LibvirtLab, host: LabHost, guest: UUID) -> list[int]:
             stream.abort()
         return [int(beat) for beat in found]
 
-    return in_thread("listener", listen).result(READY_S)
+    with ThreadPoolExecutor(1) as listener:
+        return listener.submit(listen).result(READY_S)
 
 
 def test_a_restored_server_boots_and_holds_the_file(

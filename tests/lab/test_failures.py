@@ -200,11 +200,12 @@ def test_a_guest_that_starts_with_its_host_does_not_while_it_waits_to_be_confirm
 
 MOVER = """
 import os, sys
+from tests.drivers.fences import Trusting
 from tests.lab.stage import GUEST, SETTINGS
 from servers.drivers.base import HostRef, MoveOptions
 from servers.drivers.libvirt import LibvirtDriver
 source, destination = (HostRef(name, "libvirt", uri, "qemu") for name, uri in (a.split("=") for a in sys.argv[1:]))
-LibvirtDriver(source, SETTINGS).live_migration.move(
+LibvirtDriver(source, Trusting(), SETTINGS).live_migration.move(
     GUEST, destination, MoveOptions(bandwidth_mib_s=15),
     lambda progress: print("moving", flush=True), block_migration=True)
 """

@@ -13,6 +13,7 @@ from servers.drivers.libvirt import LibvirtDriver
 from servers.errors import InvalidLocalStorage, MigrationFailed
 from servers.states import PowerState
 from tests.drivers.contract import ignore
+from tests.drivers.fences import Trusting
 from tests.lab.hosts import wait_for
 from tests.lab.stage import GUEST, SETTINGS, LibvirtLab
 
@@ -41,7 +42,7 @@ class Shared:
         wait_for("the guest", lambda: lab.heartbeat() > 0, 60)
 
     def driver(self, ref: HostRef) -> LibvirtDriver:
-        return LibvirtDriver(ref, replace(SETTINGS, shared_pools=frozenset({"shared"})))
+        return LibvirtDriver(ref, Trusting(), replace(SETTINGS, shared_pools=frozenset({"shared"})))
 
     def files(self) -> list[str]:
         """Return what lies in the pool, and in the hosts' own."""

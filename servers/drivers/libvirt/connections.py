@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 
 import libvirt
 
@@ -21,23 +24,45 @@ class Connections:
         self._lock = threading.Lock()
         self._process = 0
         self._open: dict[str, libvirt.virConnect] = {}
-        self._opening: dict[str, threading.Lock] = {}
+        self._opening: dict[str, Future[libvirt.virConnect]] = {}
         self._asked_at: dict[str, float] = {}
         self._inherited: list[dict[str, libvirt.virConnect]] = []
 
     def get(self, uri: str) -> libvirt.virConnect:
-        """Return a live connection to `uri`. Blocks as long as libvirt does: call it from a thread that may wait."""
+        """Return a live connection to `uri`. Blocks as long as libvirt does: call it from a thread that may wait.
+
+        Whoever comes while it is being opened waits for that, and fails with it: a host that hangs is tried once at a
+        time, however many ask for it.
+        """
         with self._lock:
             self._be_at_home()
             self._asked_at[uri] = time.monotonic()
             self._let_go_idle()
-            opening = self._opening.setdefault(uri, threading.Lock())
-        with opening:
             known = self._open.get(uri)
-            if known is not None and known.isAlive():
-                return known
-            self._open[uri] = connect(uri)
-            return self._open[uri]
+        if known is not None and known.isAlive():
+            return known
+        with self._lock:
+            newer = self._open.get(uri)
+            if newer is not None and newer is not known:
+                return newer
+            under_way = self._opening.get(uri)
+            if under_way is None:
+                ours = self._opening[uri] = Future()
+        return under_way.result() if under_way is not None else self._connect(uri, ours)
+
+    def _connect(self, uri: str, opening: Future[libvirt.virConnect]) -> libvirt.virConnect:
+        try:
+            connection = connect(uri)
+        except BaseException as error:
+            with self._lock:
+                self._opening.pop(uri, None)
+            opening.set_exception(error)
+            raise
+        with self._lock:
+            self._open[uri] = connection
+            self._opening.pop(uri, None)
+        opening.set_result(connection)
+        return connection
 
     def _let_go_idle(self) -> None:
         """Forget what nobody asks for; who still holds a connection keeps it, and the last one closes it."""
@@ -45,7 +70,6 @@ class Connections:
         idle = [uri for uri in {*self._open, *self._asked_at} if self._asked_at.get(uri, -IDLE_S) < oldest]
         for uri in idle:
             self._asked_at.pop(uri, None)
-            self._opening.pop(uri, None)
         closing = [self._open.pop(uri) for uri in idle if uri in self._open]
         if closing:  # to a host that is gone that may take a while
             threading.Thread(target=closing.clear, name="closing idle connections", daemon=True).start()
@@ -66,6 +90,16 @@ def connect(uri: str) -> libvirt.virConnect:
     if not uri.startswith("test:"):
         connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
     return connection
+
+
+@contextmanager
+def own_connection(uri: str) -> Iterator[libvirt.virConnect]:
+    """Open a connection for one long call, which would hold up others on it, and close it afterwards."""
+    connection = connect(uri)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def start_event_loop() -> None:

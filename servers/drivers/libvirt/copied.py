@@ -9,7 +9,7 @@ from lxml.builder import E
 from servers.drivers.base import Disk, FoundGuest, Guest, Pool
 from servers.drivers.libvirt import describing, notes
 from servers.drivers.libvirt.notes import Note, volume_name
-from servers.drivers.libvirt.pools import all_pools, pool_named, volume_at
+from servers.drivers.libvirt.pools import all_pools, require_pool, volume_at
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.errors import DriverFault
 
@@ -40,24 +40,40 @@ def to_copy(source: Seat, destination: Seat, disks: tuple[Disk, ...]) -> list[Di
     return [disk for disk in disks if disk.pool not in shared]
 
 
+def require_room(connection: libvirt.virConnect, seat: Seat, guest: Guest, disk: Disk) -> None:
+    """Raise where no volume can be made for a disk of the guest; one of an earlier try is no hindrance.
+
+    Raises BelongsToAnother where another migration has its copy there, DriverFault where a file of somebody else is in
+    the way, or the pool is not there.
+    """
+    require_pool(connection, disk.pool)
+    known = notes.read(connection, disk.pool, volume_name(disk))
+    is_copy = known is not None and known.guest == str(guest.uuid)
+    if known is not None and is_copy:
+        seat.require_own(guest, known.owner)
+    if not is_copy and volume_at(connection, disk.path) is not None:
+        raise DriverFault(
+            message=f"On host {seat.ref.name} there is a {disk.path} already, and it is not a copy of ours."
+        )
+
+
 def make_room(
-    connection: libvirt.virConnect, disk: Disk, note: Note, capacity: int, kind: str
+    connection: libvirt.virConnect,
+    seat: Seat,
+    guest: Guest,
+    disk: Disk,
+    note: Note,
+    capacity: int,
+    kind: str,
 ) -> libvirt.virStorageVol:
     """Make an empty volume for a disk, with a note that it is ours; one of an earlier try is made anew.
 
-    Raises DriverFault where a file of somebody else is in the way, or the pool is not there.
+    Raises what `require_room` raises, DriverFault where the volume would lie elsewhere.
     """
-    host, name = connection.getHostname(), volume_name(disk)
-    pool = pool_named(connection, disk.pool)
-    if pool is None:
-        raise DriverFault(message=f"Host {host} has no active storage pool {disk.pool!r}.")
+    require_room(connection, seat, guest, disk)
+    name, pool = volume_name(disk), require_pool(connection, disk.pool)
     in_the_way = volume_at(connection, disk.path)
     if in_the_way is not None:
-        known = notes.read(connection, disk.pool, name)
-        if known is None or known.guest != note.guest:
-            raise DriverFault(
-                message=f"On host {host} there is a {disk.path} already, and it is not a copy of ours."
-            )
         in_the_way.delete()
     notes.write(connection, disk.pool, name, note)
     size = E.capacity(str(capacity), unit="bytes")
@@ -66,9 +82,8 @@ def make_room(
     if volume.path() != disk.path:
         volume.delete()
         notes.erase(connection, disk.pool, name)
-        raise DriverFault(
-            message=f"Pool {disk.pool!r} of host {host} would put {disk.path} at {volume.path()}."
-        )
+        message = f"Pool {disk.pool!r} of host {seat.ref.name} would put {disk.path} at {volume.path()}."
+        raise DriverFault(message=message)
     return volume
 
 

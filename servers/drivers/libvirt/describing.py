@@ -6,17 +6,18 @@ from dataclasses import replace
 from uuid import UUID
 
 import libvirt
-from lxml import etree
 
 from servers.drivers.base import Disk, FoundGuest, HostInfo, JobKind
-from servers.drivers.libvirt import definitions, job, marks, pools
+from servers.drivers.libvirt import definitions, job, marks, notes, pools
 from servers.drivers.libvirt.answers import amount, amounts, text, tree
 from servers.drivers.libvirt.definitions import DiskSource
-from servers.drivers.libvirt.errors import MAX_REASON_CHARS, forgiven, is_gone, is_lost
+from servers.drivers.libvirt.errors import MAX_REASON_CHARS, Unreadable, forgiven, is_gone, is_lost
 from servers.drivers.libvirt.job import Stats
+from servers.drivers.libvirt.marks import Mark
+from servers.drivers.libvirt.notes import volume_name
 from servers.drivers.libvirt.pools import GIB
 from servers.drivers.limits import AMOUNT, NAME, PATH, TYPE
-from servers.errors import printable
+from servers.errors import DriverFault, printable
 from servers.states import PowerState
 
 POWER_STATES = {
@@ -76,34 +77,26 @@ def power_state(domain: libvirt.virDomain) -> PowerState:
     return POWER_STATES.get(state, unknown)
 
 
-def at_work(domain: libvirt.virDomain, stats: Stats) -> FoundGuest:
-    """Return what can be said of a guest without its definition: how it is, and what is done with it."""
+def at_work(domain: libvirt.virDomain, stats: Stats, mark: Mark | None) -> FoundGuest:
+    """Return what can be said of a guest without its definition: how it is, what is done with it, and for whom."""
     kind = job.kind(stats)
+    moves = mark is not None and kind is JobKind.LIVE_MIGRATION
     return replace(
         glimpse(domain),
         job=kind,
-        job_destination=_destination(domain) if kind is JobKind.LIVE_MIGRATION else None,
+        job_destination=printable(mark.host, NAME) if mark is not None and moves else None,
         prepared_only=job.is_incoming(stats),
+        owner="" if mark is None else mark.owner,
     )
-
-
-def _destination(domain: libvirt.virDomain) -> str | None:
-    """Return where a guest goes, as far as its mark can be read."""
-    try:
-        mark = marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    except (ValueError, etree.XMLSyntaxError):
-        return None
-    return None if mark is None else printable(mark.host, NAME)
 
 
 def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
     """Return a guest as it is at this moment, with all that it has. Raises Unreadable."""
     stats = job.statistics(domain)
-    seen = at_work(domain, stats)
     definition = definitions.parse(domain.XMLDesc())
     text(domain.name(), "name", NAME)
     return replace(
-        seen,
+        at_work(domain, stats, marks.within(definition)),
         agent=definitions.has_agent(definition, running=bool(domain.isActive())),
         memory_mb=definitions.memory_mb(definition),
         vcpus=definitions.vcpus(definition),
@@ -116,14 +109,25 @@ def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Fo
 
 
 def seen_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
-    """Return a guest as far as it can be read: at the least where it is, how, and what is done with it."""
+    """Return a guest as far as it can be read: at the least where it is, how, what is done with it, and for whom.
+
+    Raises Unreadable where not even that can be read.
+    """
     try:
         return found_guest(connection, domain)
     except (libvirt.libvirtError, UnicodeDecodeError) as error:
         if isinstance(error, libvirt.libvirtError) and (is_lost(error) or is_gone(error)):
             raise
-        seen = at_work(domain, job.statistics(domain))
+        seen = at_work(domain, job.statistics(domain), _mark(domain))
         return replace(seen, unread=printable(str(error), MAX_REASON_CHARS))
+
+
+def _mark(domain: libvirt.virDomain) -> Mark | None:
+    """Return the mark of a guest whose definition cannot be read. Raises Unreadable."""
+    try:
+        return marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
+    except DriverFault as fault:
+        raise Unreadable(str(fault)) from fault
 
 
 def found_disk(
@@ -156,3 +160,13 @@ def found_disk(
         amount(used, "size of a disk", AMOUNT * GIB),
         source.format,
     )
+
+
+def noted_owner(connection: libvirt.virConnect, domain: libvirt.virDomain, disks: tuple[Disk, ...]) -> str:
+    """Return to what a guest belongs by its definition, while it runs by another one, or by what is beside its disks."""
+    if domain.isActive() and domain.isPersistent():
+        kept = marks.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        if kept is not None and kept.owner:
+            return kept.owner
+    found = (notes.read(connection, disk.pool, volume_name(disk)) for disk in disks if disk.pool)
+    return next((n.owner for n in found if n is not None and n.guest == domain.UUIDString() and n.owner), "")

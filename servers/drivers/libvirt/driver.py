@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import libvirt
 
-from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef
-from servers.drivers.libvirt import describing, listing
+from servers.drivers.base import Driver, Fence, FoundGuest, Guest, HostInfo, HostRef
+from servers.drivers.libvirt import describing, disowning, listing
 from servers.drivers.libvirt.agent import LibvirtGuestAgent
 from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold import LibvirtColdMigration
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.errors import forgiven, is_lost
 from servers.drivers.libvirt.live import LibvirtLiveMigration
 from servers.drivers.libvirt.restore import LibvirtRestore
 from servers.drivers.libvirt.seat import Seat, Settings, domain_of
@@ -26,9 +27,9 @@ class LibvirtDriver(Driver):
     backup: LibvirtBackup
     restore: LibvirtRestore
 
-    def __init__(self, host: HostRef, settings: Settings) -> None:
-        super().__init__(host)
-        self.seat = Seat(host, settings)
+    def __init__(self, host: HostRef, fence: Fence, settings: Settings) -> None:
+        super().__init__(host, fence)
+        self.seat = Seat(host, settings, fence)
         self.live_migration = LibvirtLiveMigration(self.seat)
         self.cold_migration = LibvirtColdMigration(self.seat)
         self.agent = LibvirtGuestAgent(self.seat)
@@ -44,10 +45,25 @@ class LibvirtDriver(Driver):
             domain = domain_of(connection, guest)
             if domain is not None:
                 with forgiven(libvirt.VIR_ERR_NO_DOMAIN):  # it was removed while it was looked at
-                    return describing.seen_guest(connection, domain)
+                    return _with_owner(connection, domain, describing.seen_guest(connection, domain))
             return None
 
         return self.seat.ask("find_guest", find)
 
     def list_guests(self) -> list[FoundGuest]:
         return self.seat.ask("list_guests", lambda connection: listing.all_guests(connection, self.host.name))
+
+    def disown(self, guest: Guest) -> None:
+        disowning.disown(self.seat, guest)
+
+
+def _with_owner(connection: libvirt.virConnect, domain: libvirt.virDomain, found: FoundGuest) -> FoundGuest:
+    """Return the guest with what is noted beside its disks, where its mark says nothing, and that can be read."""
+    if found.owner or found.unread:
+        return found
+    try:
+        return replace(found, owner=describing.noted_owner(connection, domain, found.disks))
+    except (libvirt.libvirtError, UnicodeDecodeError) as error:
+        if isinstance(error, libvirt.libvirtError) and is_lost(error):
+            raise
+        return found  # a pool that is away hides no guest

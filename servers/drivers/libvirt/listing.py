@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import TimeoutError as NotYet
+from contextlib import nullcontext
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,8 +11,8 @@ import structlog
 
 from servers.drivers.base import FoundGuest
 from servers.drivers.libvirt import describing
+from servers.drivers.libvirt.errand import Errand
 from servers.drivers.libvirt.errors import MAX_REASON_CHARS, forgiven, is_gone, is_lost
-from servers.drivers.libvirt.seat import in_thread
 from servers.errors import printable
 from servers.states import PowerState
 
@@ -43,8 +43,10 @@ def all_guests(connection: libvirt.virConnect, host: str) -> list[FoundGuest]:
 def look(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
     """Return a guest as far as it can be read, and in time."""
     try:
-        return in_thread("look at a guest", lambda: describing.seen_guest(connection, domain)).result(LATE_S)
-    except NotYet:
+        errand = Errand("look at a guest", nullcontext, lambda _: describing.seen_guest(connection, domain))
+        errand.put()
+        return errand.answer(LATE_S)
+    except TimeoutError:
         return least(domain, LATE)
     except libvirt.libvirtError as error:
         if is_lost(error) or is_gone(error):

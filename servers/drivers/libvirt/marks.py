@@ -1,4 +1,4 @@
-"""Gantry's mark in a domain's metadata: which move the guest is in. It survives a worker's death."""
+"""Gantry's mark in a domain's metadata: which move the guest is in, and whose. It survives a worker's death."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import libvirt
 from lxml import etree
 
 from servers.drivers.base import HostRef
-from servers.drivers.libvirt.definitions import Node
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.answers import Node, tree
+from servers.drivers.libvirt.errors import Unreadable, forgiven
+from servers.errors import DriverFault
 
 NAMESPACE = "urn:gantry:move"
 PREFIX = "gantry"
+TAG = f"{{{NAMESPACE}}}move"
+FLAGS = ("post_copy", "was_running", "autostart")
 
 
 class Way(StrEnum):
@@ -23,58 +26,109 @@ class Way(StrEnum):
     """It was shut down here, to be started at `host`."""
     FROM = "from"
     """It came from `host`, shut down; the copy there is kept until it is confirmed."""
+    MADE = "made"
+    """It was made here out of a backup."""
+    ENDED = "ended"
+    """Its move is over: who comes late for that one finds it so."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Which way a guest goes, and what has to be remembered for it."""
+    """Which way a guest goes, for which migration, and what has to be remembered for it.
+
+    `migration` is a UUID, of one that was made the action's; older versions have left it out.
+    """
 
     way: Way
     host: str
     uri: str
+    migration: str = ""
     post_copy: bool = False
     was_running: bool = False
     autostart: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Return the migration to which the guest belongs; empty where its move is over, or an older version's."""
+        return "" if self.way is Way.ENDED else self.migration
+
+    def is_ours(self, way: Way, owner: str) -> bool:
+        """Return whether the mark is of this way, and the owner's or an older version's."""
+        return self.way is way and self.migration in {"", owner}
+
+    def ended(self, owner: str) -> Mark:
+        """Return what is left of the mark when the move is over."""
+        return Mark(Way.ENDED, self.host, self.uri, owner)
 
     def peer(self) -> HostRef:
         """Return the other host of the move."""
         return HostRef(self.host, "libvirt", self.uri)
 
 
-def mark(way: Way, peer: HostRef, **facts: bool) -> Mark:
+def mark(way: Way, peer: HostRef, migration: str, **facts: bool) -> Mark:
     """Return a mark for a move to or from `peer`."""
-    return Mark(way, peer.name, peer.uri, **facts)
+    return Mark(way, peer.name, peer.uri, migration, **facts)
+
+
+def everywhere(domain: libvirt.virDomain) -> int:
+    """Return the flags for a mark in the definition, and in what runs of it; a transient domain has no definition."""
+    flags: int = libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
+    return flags | libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else flags
+
+
+def kept(domain: libvirt.virDomain) -> Mark | None:
+    """Return the mark in the definition; of a transient domain, the one with which it runs. Raises DriverFault."""
+    if domain.isPersistent():
+        return read(domain, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    return read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def write(domain: libvirt.virDomain, content: Mark | None, flags: int) -> None:
-    """Put the mark into the domain's metadata, or take it out; flags: VIR_DOMAIN_AFFECT_LIVE or _CONFIG."""
+    """Put the mark into the domain's metadata, or take it out; flags: VIR_DOMAIN_AFFECT_LIVE or _CONFIG, or both."""
     with forgiven(libvirt.VIR_ERR_NO_DOMAIN_METADATA):
         xml = None if content is None else etree.tostring(element(content), encoding="unicode")
         domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml, PREFIX, NAMESPACE, flags)
 
 
 def read(domain: libvirt.virDomain, flags: int) -> Mark | None:
-    """Return the mark in the domain's metadata, or None."""
+    """Return the mark in the domain's metadata, or None. Raises DriverFault for one that cannot be read."""
     with forgiven(libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
-        found = etree.fromstring(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, flags))
-        return Mark(
-            Way(found.get("way")),
-            found.get("host", ""),
-            found.get("uri", ""),
-            **{name: found.get(name) == "yes" for name in ("post_copy", "was_running", "autostart")},
-        )
+        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, flags)
+        try:
+            return parse(tree(text))
+        except (ValueError, Unreadable) as error:
+            guest = domain.UUIDString()
+            message = f"The mark of guest {guest} cannot be read, so nobody knows whose it is: {error}"
+            raise DriverFault(message=message) from error
     return None
+
+
+def parse(found: Node) -> Mark:
+    """Return the mark in an element. Raises ValueError for a way that nobody knows."""
+    return Mark(
+        Way(found.get("way", "")),
+        found.get("host", ""),
+        found.get("uri", ""),
+        found.get("migration", ""),
+        **{name: found.get(name) == "yes" for name in FLAGS},
+    )
+
+
+def within(definition: Node) -> Mark | None:
+    """Return the mark in a definition, None where there is none that can be read."""
+    found = definition.find(f"metadata/{TAG}")
+    try:
+        return None if found is None else parse(found)
+    except ValueError:
+        return None
 
 
 def element(content: Mark) -> Node:
     """Return the mark as XML, without namespace: libvirt adds it."""
-    flags = {
-        "post_copy": content.post_copy,
-        "was_running": content.was_running,
-        "autostart": content.autostart,
-    }
     attributes = {"way": content.way.value, "host": content.host, "uri": content.uri}
-    return etree.Element("move", {**attributes, **{name: "yes" for name, given in flags.items() if given}})
+    if content.migration:
+        attributes["migration"] = content.migration
+    return etree.Element("move", {**attributes, **{name: "yes" for name in FLAGS if getattr(content, name)}})
 
 
 def into(definition: Node, content: Mark) -> None:
@@ -82,7 +136,6 @@ def into(definition: Node, content: Mark) -> None:
     metadata = definition.find("metadata")
     if metadata is None:
         metadata = etree.SubElement(definition, "metadata")
-    for old in metadata.findall(f"{{{NAMESPACE}}}move"):
+    for old in metadata.findall(TAG):
         metadata.remove(old)
-    plain = element(content)
-    metadata.append(etree.Element(f"{{{NAMESPACE}}}move", dict(plain.attrib), nsmap={PREFIX: NAMESPACE}))
+    metadata.append(etree.Element(TAG, dict(element(content).attrib), nsmap={PREFIX: NAMESPACE}))

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import libvirt
 from lxml import etree
@@ -18,7 +18,7 @@ from lxml.builder import E
 from servers.drivers.base import Disk, Guest, HostRef
 from servers.drivers.libvirt import streams
 from servers.drivers.libvirt.errors import forgiven
-from servers.drivers.libvirt.pools import pool_named, volume_at, volume_in
+from servers.drivers.libvirt.pools import pool_named, require_pool, volume_at, volume_in
 from servers.errors import DriverFault
 
 SIZE_BYTES = 4096
@@ -49,7 +49,8 @@ class Stage(StrEnum):
 class Note:
     """What is known of a disk. `version` is when the disk was last changed at its source.
 
-    Of a backup: `target` is the file for which it is made.
+    `owner` is the migration, image or action to which it belongs, as a UUID; older versions have left it out.
+    Of a backup: `target` is the file for which it is made. Of a copy on its way: `attempt` tells it from an earlier one.
     """
 
     guest: str
@@ -61,22 +62,22 @@ class Note:
     target: str = ""
     stage: Stage = Stage.COMPLETE
     consistent: bool = False
+    owner: str = ""
+    attempt: str = ""
 
     def peer(self) -> HostRef:
         """Return the other host of the move."""
         return HostRef(self.host, "libvirt", self.uri)
 
 
-def note(guest: Guest, role: Role, peer: HostRef, **facts: Any) -> Note:
+def note(guest: Guest, role: Role, peer: HostRef, owner: str, **facts: Any) -> Note:
     """Return a note about a disk of `guest`."""
-    return Note(str(guest.uuid), role, peer.name, peer.uri, **facts)
+    return Note(str(guest.uuid), role, peer.name, peer.uri, owner=owner, **facts)
 
 
 def write(connection: libvirt.virConnect, pool: str, volume: str, content: Note) -> None:
     """Write, or write anew, the note beside a volume, which need not exist yet."""
-    found = pool_named(connection, pool)
-    if found is None:
-        raise DriverFault(message=f"Host {connection.getHostname()} has no active storage pool {pool!r}.")
+    found = require_pool(connection, pool)
     paper = volume_in(found, volume + SUFFIX)
     if paper is None:
         size = E.capacity(str(SIZE_BYTES), unit="bytes")
@@ -91,12 +92,34 @@ def read(connection: libvirt.virConnect, pool: str, volume: str) -> Note | None:
     paper = None if found is None else volume_in(found, volume + SUFFIX)
     if paper is None:
         return None
+    return parse(streams.download(connection, paper))
+
+
+def parse(content: bytes) -> Note | None:
+    """Return the note, None for what is none of ours, or was not written to its end."""
     try:
-        content = json.loads(streams.download(connection, paper))
-        stage = Stage(content.get("stage", Stage.COMPLETE))
-        return Note(**{**content, "role": Role(content["role"]), "stage": stage})
-    except (ValueError, TypeError, KeyError):  # none of ours, or not written to its end
+        found = json.loads(content)
+        known = Note(
+            **{**found, "role": Role(found["role"]), "stage": Stage(found.get("stage", Stage.COMPLETE))}
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    texts = (known.guest, known.host, known.uri, known.version, known.sha256, known.target, known.owner)
+    sound = all(isinstance(text, str) for text in (*texts, known.attempt)) and isinstance(
+        known.consistent, bool
+    )
+    return known if sound else None
+
+
+def require(connection: libvirt.virConnect, disk: Disk, content: Note) -> None:
+    """Raise DriverFault unless this very note is beside the disk: what it is about may be somebody's by now."""
+    if read(connection, disk.pool, volume_name(disk)) != content:
+        raise DriverFault(message=f"The copy {disk.path} was replaced while it was made.")
+
+
+def attempt() -> str:
+    """Return a name for an attempt that nobody else has."""
+    return str(uuid4())
 
 
 def erase(connection: libvirt.virConnect, pool: str, volume: str) -> None:
@@ -113,21 +136,23 @@ def volume_name(disk: Disk) -> str:
     return disk.path.rpartition("/")[2]
 
 
-def remove_disks(connection: libvirt.virConnect, guest: Guest, *roles: Role) -> None:
-    """Delete the disks of `guest` that have a note with one of these roles, and then the notes."""
-    for disk in guest.disks:
-        name = volume_name(disk)
-        known = read(connection, disk.pool, name)
-        if known is None or UUID(known.guest) != guest.uuid or known.role not in roles:
+def beside(connection: libvirt.virConnect, guest: Guest, *roles: Role) -> dict[Disk, Note]:
+    """Return the notes with one of these roles beside the guest's disks."""
+    found = {disk: read(connection, disk.pool, volume_name(disk)) for disk in guest.disks}
+    uuid = str(guest.uuid)
+    return {d: n for d, n in found.items() if n is not None and n.guest == uuid and n.role in roles}
+
+
+def remove_disks(connection: libvirt.virConnect, guest: Guest, *roles: Role, owner: str) -> None:
+    """Delete the disks of `guest` that have a note with one of these roles, and then the notes.
+
+    What belongs to another owner stays; what an older version has left belongs to whoever asks.
+    """
+    for disk, known in beside(connection, guest, *roles).items():
+        if known.owner not in {"", owner}:
             continue
         volume = volume_at(connection, disk.path)
         if volume is not None:
             with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
                 volume.delete()
-        erase(connection, disk.pool, name)
-
-
-def of_guest(connection: libvirt.virConnect, guest: Guest, role: Role) -> list[Note]:
-    """Return the notes of this role beside the guest's disks."""
-    found = (read(connection, d.pool, volume_name(d)) for d in guest.disks)
-    return [n for n in found if n is not None and n.guest == str(guest.uuid) and n.role is role]
+        erase(connection, disk.pool, volume_name(disk))

@@ -8,6 +8,7 @@ from servers.drivers.base import Pool
 from servers.drivers.libvirt.answers import Node, text, tree
 from servers.drivers.libvirt.errors import Unreadable, forgiven
 from servers.drivers.limits import AMOUNT, NAME, TYPE, shortened
+from servers.errors import DriverFault
 
 GIB = 1024**3
 
@@ -82,6 +83,14 @@ def pool_named(connection: libvirt.virConnect, name: str) -> libvirt.virStorageP
         found = connection.storagePoolLookupByName(name)
         return found if found.isActive() else None
     return None
+
+
+def require_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool:
+    """Return the active pool with this name. Raises DriverFault where there is none."""
+    found = pool_named(connection, name)
+    if found is None:
+        raise DriverFault(message=f"Host {connection.getHostname()} has no active storage pool {name!r}.")
+    return found
 
 
 def volume_in(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import libvirt
 
 from servers.drivers.libvirt import definitions, describing
 from servers.drivers.libvirt.errors import AGENT_SILENT, COMMAND_FAILED, forgiven
 from servers.states import PowerState
 
-LOOK_S = 0.5
 DEAF = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     *AGENT_SILENT,
@@ -34,24 +31,19 @@ def start(domain: libvirt.virDomain) -> PowerState:
     return state(domain)
 
 
-def stop(domain: libvirt.virDomain, patience_s: float) -> PowerState:
-    """Shut the domain down, by agent or power button, and cut its power when it takes too long."""
-    end = time.monotonic() + patience_s
-    if domain.isActive() and patience_s:
-        with forgiven(*DEAF):
-            _ask_to_stop(domain)
-            while domain.isActive() and time.monotonic() < end:
-                time.sleep(LOOK_S)
-    if domain.isActive():
-        with forgiven(libvirt.VIR_ERR_OPERATION_INVALID):  # it has just gone by itself
-            domain.destroy()
-    return state(domain)
+def cut(domain: libvirt.virDomain) -> None:
+    """Cut the domain's power, unless it has just gone by itself."""
+    with forgiven(libvirt.VIR_ERR_OPERATION_INVALID):
+        domain.destroy()
 
 
-def _ask_to_stop(domain: libvirt.virDomain) -> None:
-    """Ask the guest's agent, else press the power button."""
-    if definitions.has_agent(definitions.parse(domain.XMLDesc()), running=True):
-        with forgiven(*DEAF):
-            domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
-            return
-    domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+def ask_to_stop(domain: libvirt.virDomain) -> bool:
+    """Ask the guest's agent, else press the power button; return False where the guest is deaf to both."""
+    with forgiven(*DEAF):
+        if definitions.has_agent(definitions.parse(domain.XMLDesc()), running=True):
+            with forgiven(*DEAF):
+                domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
+                return True
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+        return True
+    return False

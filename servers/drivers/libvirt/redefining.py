@@ -10,6 +10,7 @@ from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions, marks
 from servers.drivers.libvirt.definitions import Node
 from servers.drivers.libvirt.errors import Unreadable
+from servers.drivers.libvirt.marks import Mark
 from servers.errors import RestoreFailed
 
 BOUND = ("hostdev", "filesystem", "shmem", "tpm", "redirdev", "lease")
@@ -21,18 +22,23 @@ def saved_definition(domain: libvirt.virDomain) -> str:
     return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0))
 
 
-def new_definition(saved: str, guest: Guest, domain_type: str, device: str, path: str) -> str:
-    """Return the definition of `guest`: as the saved one, with the qcow2 at `path` as its only disk.
+def new_definition(
+    saved: str, guest: Guest, domain_type: str, device: str, path: str, mark: Mark | None = None
+) -> str:
+    """Return the definition of `guest`: as the saved one, with the qcow2 at `path` as its only disk, and this mark.
 
     Raises RestoreFailed where the saved definition cannot be read, or has no such disk.
     """
     try:
-        return _redefined(definitions.parse(saved), guest, domain_type, device, path)
+        tree = _redefined(definitions.parse(saved), guest, domain_type, device, path)
+        if mark is not None:
+            marks.into(tree, mark)
+        return str(etree.tostring(tree, encoding="unicode"))
     except (Unreadable, ValueError) as error:  # the latter: what is to stand in it cannot stand in XML
         raise RestoreFailed(reason=f"the definition of the saved guest cannot be read: {error}") from error
 
 
-def _redefined(tree: Node, guest: Guest, domain_type: str, device: str, path: str) -> str:
+def _redefined(tree: Node, guest: Guest, domain_type: str, device: str, path: str) -> Node:
     devices = tree.find("devices")
     if devices is None:
         raise RestoreFailed(reason="the definition of the saved guest has no devices")
@@ -45,7 +51,7 @@ def _redefined(tree: Node, guest: Guest, domain_type: str, device: str, path: st
         _drop(devices, tag)
     for console in [*devices.iterfind("serial"), *devices.iterfind("console")]:
         _detach_file(console)
-    return str(etree.tostring(tree, encoding="unicode"))
+    return tree
 
 
 def _name(tree: Node, guest: Guest) -> None:

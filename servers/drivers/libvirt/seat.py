@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
 import libvirt
 
-from servers.drivers.base import Guest, HostRef
+from servers import clock
+from servers.drivers.base import LOOKING, Fence, Guest, HostRef
 from servers.drivers.libvirt.connections import CONNECTIONS
+from servers.drivers.libvirt.errand import Errand
 from servers.drivers.libvirt.errors import fault, is_lost, unavailable
-from servers.errors import DriverFault, GuestNotFound, HypervisorTimeout
+from servers.errors import (
+    BelongsToAnother,
+    DriverFault,
+    GuestNotFound,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+)
 
+LOOKS, LOOK_AGAIN_S = 3, 1.0
+"""How often, and after how long, something that goes on is looked at again when the question failed."""
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -35,15 +45,21 @@ class Settings:
 
 
 class Seat:
-    """A place at one libvirt host."""
+    """A place at one libvirt host, taken in somebody's name."""
 
-    def __init__(self, host: HostRef, settings: Settings) -> None:
+    def __init__(self, host: HostRef, settings: Settings, fence: Fence = LOOKING) -> None:
         self.ref = host
         self.settings = settings
+        self.fence = fence
+
+    @property
+    def owner(self) -> str:
+        """The UUID that what is made here carries."""
+        return str(self.fence.owner)
 
     def at(self, host: HostRef) -> Seat:
-        """Return a place at another host."""
-        return Seat(host, self.settings)
+        """Return a place at another host, in the same name."""
+        return Seat(host, self.settings, self.fence)
 
     def at_noted(self, host: HostRef) -> Seat:
         """Return a place at a host that was read from a mark or a note; a URI can make libvirt run a program.
@@ -66,49 +82,82 @@ class Seat:
     ) -> T:
         """Return the answer to a question put to this host's connection, in a thread that is left behind when late.
 
-        changes: the question changes something, so that a way lost in the middle leaves its outcome unknown.
-        Raises HypervisorUnavailable, HypervisorTimeout, DriverFault, and what the question itself raises.
+        changes: the question changes something. It is put when the fence has been proven, here and now; a way lost in
+        the middle leaves its outcome unknown.
+        Raises HypervisorUnavailable, HypervisorTimeout, DriverFault, LeaseLost, and what the question itself raises.
         """
         limit = self.settings.timeout_s if limit_s is None else limit_s
-        reached = threading.Event()
-
-        def answer() -> T:
-            connection = CONNECTIONS.get(self.ref.uri)
-            reached.set()
-            return question(connection)
-
+        errand, left = self._put(verb, question, limit, changes=changes)
         try:
-            return in_thread(f"{verb} at {self.ref.name}", answer).result(limit)
-        except NotYet:
-            if not reached.is_set() or not changes:
+            return errand.answer(left)
+        except TimeoutError:
+            if not changes:
                 raise unavailable(self.ref, f"no answer to {verb} in {limit:g} s") from None
-            raise HypervisorTimeout(host=self.ref.name, verb=verb, limit_s=f"{limit:g}") from None
+            raise self.unknown(verb, limit) from None
         except libvirt.libvirtError as error:
-            if not reached.is_set():
-                raise unavailable(self.ref, error) from error
             if changes and is_lost(error):
-                raise HypervisorTimeout(host=self.ref.name, verb=verb, limit_s=f"{limit:g}") from error
+                raise self.unknown(verb, limit) from error
             raise fault(self.ref, error, asked=not changes) from error
+
+    def see(self, verb: str, question: Callable[[libvirt.virConnect], T]) -> T:
+        """Return the answer to a question about what goes on here already.
+
+        A question that fails is not the fate of what was asked about: it is put again, and then nobody knows.
+        Raises HypervisorTimeout, and what the question itself raises.
+        """
+        limit = self.settings.timeout_s
+        end = time.monotonic() + limit
+        for left in reversed(range(LOOKS)):
+            try:
+                errand, remaining = self._put(verb, question, limit, changes=False)
+                return errand.answer(remaining)
+            except (libvirt.libvirtError, HypervisorUnavailable, TimeoutError) as error:
+                if not left or time.monotonic() > end:
+                    raise self.unknown(verb, limit) from error
+                clock.sleep(LOOK_AGAIN_S)
+        raise self.unknown(verb, limit)
+
+    def _put(
+        self, verb: str, question: Callable[[libvirt.virConnect], T], limit: float, *, changes: bool
+    ) -> tuple[Errand[libvirt.virConnect, T], float]:
+        """Put a question; return it with the time that is left for its answer. Raises HypervisorUnavailable, LeaseLost."""
+        errand = Errand(
+            f"{verb} at {self.ref.name}", lambda: nullcontext(CONNECTIONS.get(self.ref.uri)), question
+        )
+        begun = time.monotonic()
+        try:
+            self.reach(errand, verb, limit)
+            left = max(limit - (time.monotonic() - begun), 0)
+            if changes:
+                self.fence.prove()
+            errand.put()
+        finally:
+            errand.leave()
+        return errand, left
+
+    def reach(self, errand: Errand[C, T], verb: str, limit_s: float | None = None) -> None:
+        """Wait until there is a way for the errand. Raises HypervisorUnavailable where there is none in time."""
+        limit = self.settings.timeout_s if limit_s is None else limit_s
+        try:
+            errand.reach(limit)
+        except TimeoutError:
+            raise unavailable(self.ref, f"no answer to {verb} in {limit:g} s") from None
+        except libvirt.libvirtError as error:
+            raise unavailable(self.ref, error) from error
+
+    def unknown(self, verb: str, limit_s: float | None = None) -> HypervisorTimeout:
+        """Return the fault that says that nobody knows what became of it."""
+        limit = self.settings.timeout_s if limit_s is None else limit_s
+        return HypervisorTimeout(host=self.ref.name, verb=verb, limit_s=f"{limit:g}")
 
     def missing(self, guest: Guest) -> GuestNotFound:
         """Return the fault for a guest that is not defined here."""
         return GuestNotFound(guest=guest.name, host=self.ref.name)
 
-
-def in_thread(name: str, call: Callable[[], T]) -> Future[T]:
-    """Return the outcome-to-be of a call in a thread of its own, which does not keep the process alive."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = call()
-        except BaseException as error:  # noqa: BLE001 - carried to whoever asks for the result
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return outcome
+    def require_own(self, guest: Guest, owner: str) -> None:
+        """Raise BelongsToAnother unless `owner` is ours; an older version has left none."""
+        if owner and owner != self.owner:
+            raise BelongsToAnother(host=self.ref.name, guest=guest.name, owner=owner, asked=self.fence.owner)
 
 
 def domain_of(connection: libvirt.virConnect, guest: UUID) -> libvirt.virDomain | None:

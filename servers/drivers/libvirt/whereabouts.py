@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from enum import Enum
 from uuid import UUID
 
 import libvirt
 
+from servers import clock
 from servers.drivers.base import Guest, HostRef, JobKind
 from servers.drivers.libvirt import job
 from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.errors import GuestOnTwoHosts
+from servers.errors import GuestOnTwoHosts, HypervisorTimeout, HypervisorUnavailable
 
+LOOK_S = 0.5
 TORN_REASONS = frozenset({libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED})
 
 
@@ -52,10 +56,27 @@ def ask(seat: Seat, guest: Guest) -> Presence:
     return seat.ask("find_guest", lambda connection: presence(connection, guest.uuid))
 
 
+def see(seat: Seat, guest: Guest) -> Presence:
+    """See how a guest that is on its way is at a host. Raises HypervisorTimeout when that cannot be told."""
+    return seat.see("find_guest", lambda connection: presence(connection, guest.uuid))
+
+
+def settled(seat: Seat, guest: Guest, passing: Presence, limit_s: float) -> Presence:
+    """See how the guest is at a host when it is not `passing` any more; for at most so long it is waited for."""
+    end = time.monotonic() + limit_s
+    while (now := see(seat, guest)) is passing and time.monotonic() < end:
+        clock.sleep(LOOK_S)
+    return now
+
+
 def refuse_if_alive(seat: Seat, guest: Guest, here: HostRef) -> None:
-    """Raise GuestOnTwoHosts where the guest is alive at another host, HypervisorUnavailable where that is not known."""
-    if ask(seat, guest) not in {Presence.ABSENT, Presence.OFF}:
-        raise on_two_hosts(guest, seat.ref, here)
+    """Raise GuestOnTwoHosts where the guest is alive at another host.
+
+    What a host's silence means is not decided here: that is for the fence, which knows what may have begun there.
+    """
+    with suppress(HypervisorUnavailable, HypervisorTimeout):
+        if ask(seat, guest) not in {Presence.ABSENT, Presence.OFF}:
+            raise on_two_hosts(guest, seat.ref, here)
 
 
 def on_two_hosts(guest: Guest, *hosts: HostRef) -> GuestOnTwoHosts:

@@ -17,7 +17,7 @@ from servers.drivers.libvirt.errors import JOB_OVER, forgiven
 from servers.drivers.libvirt.job import Stats
 from servers.drivers.libvirt.notes import Stage
 from servers.drivers.libvirt.pools import pool_named, volume_at
-from servers.drivers.libvirt.seat import domain_of
+from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.errors import BackupFailed
 
 CRASHED = frozenset(
@@ -43,6 +43,7 @@ def begin(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare
 
     Raises DriverFault where they may be frozen still.
     """
+    empty.require(connection)
     domain = connection.lookupByUUIDString(str(guest.uuid))
     path = spare.make(connection, empty, domain.blockInfo(disk.device)[0])
     freezes = freezing.can_freeze(domain)
@@ -65,6 +66,7 @@ def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare
 
     qemu's lock keeps the guest off meanwhile.
     """
+    empty.require(connection)
     domain = connection.lookupByUUIDString(str(guest.uuid))
     pool, original = pool_named(connection, empty.pool), volume_at(connection, disk.path)
     if pool is None or original is None:
@@ -122,13 +124,26 @@ def abort(connection: libvirt.virConnect, guest: Guest, left: Spare) -> None:
     if domain is None:
         return
     try:
-        if left.note.stage is Stage.FREEZING:
-            freezing.thaw(domain)
-            left.write(connection, stage=Stage.COPYING)
+        thawed(connection, guest, left)
     finally:
         if is_running(connection, guest, left):
             with forgiven(*JOB_OVER):
                 domain.abortJob()
+
+
+def thawed(connection: libvirt.virConnect, guest: Guest, left: Spare) -> Spare:
+    """Thaw the guest if that may have been left out; return the copy as it is noted then. Raises DriverFault."""
+    if left.note.stage is not Stage.FREEZING:
+        return left
+    freezing.thaw(connection.lookupByUUIDString(str(guest.uuid)))
+    return left.write(connection, stage=Stage.COPYING)
+
+
+def is_usable(connection: libvirt.virConnect, guest: Guest, known: Spare) -> bool:
+    """Return whether a copy is complete, or a job writes it."""
+    if known.note.stage is Stage.COMPLETE and known.volume(connection) is not None:
+        return True
+    return is_running(connection, guest, known)
 
 
 def require_idle(connection: libvirt.virConnect, guest: Guest) -> None:
@@ -146,9 +161,17 @@ def gone(connection: libvirt.virConnect, guest: Guest, left: Spare) -> bool:
     return not is_running(connection, guest, left) and spare.remove(connection, left)
 
 
-def discarded(connection: libvirt.virConnect, guest: Guest) -> bool:
-    """Stop what runs for a backup of the guest; return whether nothing is left of it."""
+def own(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> Spare | None:
+    """Return what is here for a backup of the guest, None where nothing is. Raises BelongsToAnother."""
     left = spare.find(connection, guest)
+    if left is not None:
+        seat.require_own(guest, left.note.owner)
+    return left
+
+
+def discarded(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> bool:
+    """Stop what runs for a backup of the guest; return whether nothing is left of it. Raises BelongsToAnother."""
+    left = own(connection, seat, guest)
     if left is None:
         return True
     abort(connection, guest, left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from servers.drivers.libvirt.backup import backup_job, fetching, freezing, spare
 from servers.drivers.libvirt.backup.backup_job import Ended
 from servers.drivers.libvirt.backup.fetching import Fetch
 from servers.drivers.libvirt.backup.spare import Spare
-from servers.drivers.libvirt.connections import connect
+from servers.drivers.libvirt.connections import own_connection
 from servers.drivers.libvirt.notes import Role, Stage
 from servers.drivers.libvirt.seat import Seat
 from servers.drivers.libvirt.watched import POLL_S, watched
@@ -24,6 +25,7 @@ from servers.states import PowerState
 
 OFF = frozenset({PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE})
 DISK_FORMAT = "qcow2"
+VERB = "snapshot"
 T = TypeVar("T")
 
 
@@ -48,7 +50,13 @@ class DiskBackup:
         begun = self._known() or self._begin(disk, off=found.power_state in OFF)
         complete = begun if begun.note.stage is Stage.COMPLETE else self._watch(begun)
         sha256 = self._fetch(complete)
-        self._watched("check", lambda: fetching.check(self.target))
+        watched(
+            self.seat,
+            f"check of {self.guest.name}",
+            nullcontext,
+            lambda _: fetching.check(self.target),
+            self._report,
+        )
         definition = self._ask(self._definition)
         self._remove(complete)
         size = fetching.size_of(self.target)
@@ -57,41 +65,40 @@ class DiskBackup:
     # beginning
 
     def _known(self) -> Spare | None:
-        """Return the copy for this very target that runs or is complete already; any other is removed."""
+        """Return the copy for this very target that runs or is complete already; any other of ours is removed.
 
-        def look(connection: libvirt.virConnect) -> Spare | None:
-            known = spare.find(connection, self.guest)
-            if known is None or known.note.target != str(self.target):
-                return None
-            if known.note.stage is Stage.FREEZING:
-                freezing.thaw(connection.lookupByUUIDString(str(self.guest.uuid)))
-                known = known.write(connection, stage=Stage.COPYING)
-            there = known.note.stage is Stage.COMPLETE and known.volume(connection) is not None
-            return known if there or backup_job.is_running(connection, self.guest, known) else None
-
-        known = self._ask(look, changes=True)
+        Raises BelongsToAnother.
+        """
+        guest = self.guest
+        known = self._ask(lambda connection: backup_job.own(connection, self.seat, guest))
         if known is None:
-            while not self._ask(
-                lambda connection: backup_job.discarded(connection, self.guest), changes=True
-            ):
-                self._report()
-                clock.sleep(POLL_S)
-        return known
+            return None
+        left = known
+        if left.note.stage is Stage.FREEZING:
+            left = self._ask(lambda connection: backup_job.thawed(connection, guest, known), changes=True)
+        ours = left.note.target == str(self.target)
+        if ours and self._ask(lambda connection: backup_job.is_usable(connection, guest, left)):
+            return left
+        while not self._ask(
+            lambda connection: backup_job.discarded(connection, self.seat, guest), changes=True
+        ):
+            self._report()
+            clock.sleep(POLL_S)
+        return None
 
     def _begin(self, disk: Disk, *, off: bool) -> Spare:
         """Begin a copy: a job where the guest has a process, else at once to its end."""
 
-        def make(connection: libvirt.virConnect) -> Spare:
+        def place(connection: libvirt.virConnect) -> str:
             backup_job.require_idle(connection, self.guest)
-            pool = spare.choose_pool(connection, disk)
-            note = notes.note(
-                self.guest, Role.BACKUP, self.seat.ref, target=str(self.target), stage=Stage.COPYING
-            )
-            return Spare(pool, spare.name_of(self.guest), note).write(connection)
+            return spare.choose_pool(connection, disk)
 
-        empty = self._ask(make, changes=True)
+        facts = {"target": str(self.target), "stage": Stage.COPYING, "attempt": notes.attempt()}
+        note = notes.note(self.guest, Role.BACKUP, self.seat.ref, self.seat.owner, **facts)
+        wanted = Spare(self._ask(place), spare.name_of(self.guest), note)
+        empty = self._ask(wanted.write, changes=True)
         if off:
-            consistent = self._watched("copy", lambda: self._clone(disk, empty))
+            consistent = self._watched("copy", lambda c: backup_job.clone(c, self.guest, disk, empty))
             return self._complete(empty, consistent=consistent)
         limit_s = self.seat.settings.timeout_s + 2 * freezing.FREEZE_S
         return self._ask(
@@ -100,19 +107,12 @@ class DiskBackup:
             limit_s=limit_s,
         )
 
-    def _clone(self, disk: Disk, empty: Spare) -> bool:
-        connection = connect(self.seat.ref.uri)
-        try:
-            return backup_job.clone(connection, self.guest, disk, empty)
-        finally:
-            connection.close()
-
     # going on
 
     def _watch(self, begun: Spare) -> Spare:
         """Report until the job is over; return the spare volume, complete. Raises BackupFailed."""
         while True:
-            seen = self._ask(lambda connection: backup_job.statistics(connection, self.guest, begun))
+            seen = self.seat.see(VERB, lambda c: backup_job.statistics(c, self.guest, begun))
             if isinstance(seen, Ended):
                 break
             self.copy = job.progress(seen)
@@ -124,8 +124,12 @@ class DiskBackup:
 
     def _complete(self, copy: Spare, *, consistent: bool) -> Spare:
         """Note that the copy is complete; never from a thread that may have been left behind."""
-        facts = {"stage": Stage.COMPLETE, "consistent": consistent}
-        return self._ask(lambda connection: copy.write(connection, **facts), changes=True)
+
+        def write(connection: libvirt.virConnect) -> Spare:
+            copy.require(connection)
+            return copy.write(connection, stage=Stage.COMPLETE, consistent=consistent)
+
+        return self._ask(write, changes=True)
 
     def _fetch(self, complete: Spare) -> str:
         """Bring the spare volume here; return its SHA-256."""
@@ -136,14 +140,16 @@ class DiskBackup:
                 raise BackupFailed(reason="the copy is gone from its storage pool")
             return str(volume.path())
 
-        fetch = Fetch(self.seat.ref.uri, self._ask(path), self.target)
+        fetch = Fetch(self._ask(path), self.target)
 
         def report() -> None:
             self.fetch_bytes, self.fetched = fetch.total or self.fetch_bytes, fetch.done
             self._report()
 
         try:
-            sha256 = watched(self.seat, f"fetch of {self.guest.name}", fetch.run, report)
+            sha256 = watched(
+                self.seat, f"fetch of {self.guest.name}", self._way, fetch.run, report, changes=True
+            )
         except BaseException:
             fetch.stop.set()
             raise
@@ -154,7 +160,11 @@ class DiskBackup:
         return redefining.saved_definition(connection.lookupByUUIDString(str(self.guest.uuid)))
 
     def _remove(self, complete: Spare) -> None:
-        self._ask(lambda connection: spare.remove(connection, complete), changes=True)
+        def remove(connection: libvirt.virConnect) -> None:
+            complete.require(connection)
+            spare.remove(connection, complete)
+
+        self._ask(remove, changes=True)
 
     # reporting
 
@@ -170,8 +180,12 @@ class DiskBackup:
             )
         )
 
-    def _watched(self, verb: str, work: Callable[[], T]) -> T:
-        return watched(self.seat, f"{verb} of {self.guest.name}", work, self._report)
+    def _way(self) -> AbstractContextManager[libvirt.virConnect]:
+        return own_connection(self.seat.ref.uri)
+
+    def _watched(self, verb: str, work: Callable[[libvirt.virConnect], T]) -> T:
+        name = f"{verb} of {self.guest.name}"
+        return watched(self.seat, name, self._way, work, self._report, changes=True)
 
     def _ask(
         self,
@@ -180,4 +194,4 @@ class DiskBackup:
         changes: bool = False,
         limit_s: float | None = None,
     ) -> T:
-        return self.seat.ask("snapshot", question, changes=changes, limit_s=limit_s)
+        return self.seat.ask(VERB, question, changes=changes, limit_s=limit_s)

@@ -13,7 +13,6 @@ from typing import BinaryIO
 import libvirt
 
 from servers.drivers.libvirt import streams
-from servers.drivers.libvirt.connections import connect
 from servers.errors import BackupFailed
 
 QEMU_IMG = "qemu-img"
@@ -27,26 +26,27 @@ class Stopped(Exception):
 class Fetch:
     """A volume on its way into a file. `done` counts its bytes."""
 
-    def __init__(self, uri: str, path: str, target: Path) -> None:
-        self.uri, self.path, self.target = uri, path, target
+    def __init__(self, path: str, target: Path) -> None:
+        self.path, self.target = path, target
         self.done = self.total = 0
         self.stop = threading.Event()
 
-    def run(self) -> str:
-        """Return the SHA-256 of all that has come. Raises BackupFailed, libvirtError, Stopped."""
-        connection = connect(self.uri)
+    def run(self, connection: libvirt.virConnect) -> str:
+        """Return the SHA-256 of all that has come. Raises BackupFailed, libvirtError, Stopped.
+
+        The file is a new one: who is late with an earlier fetch writes to one that is nobody's any more.
+        """
         digest = hashlib.sha256()
         try:
             volume = connection.storageVolLookupByPath(self.path)
             _, capacity, physical = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)
             self.total = physical or capacity
-            with self.target.open("wb") as file:
+            self.target.unlink(missing_ok=True)
+            with self.target.open("xb") as file:
                 streams.receive(connection, volume, lambda piece: self._take(piece, file, digest))
                 file.truncate(self.done)
         except OSError as error:
             raise BackupFailed(reason=f"{self.target} cannot be written: {error.strerror}") from error
-        finally:
-            connection.close()
         return digest.hexdigest()
 
     def _take(self, piece: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:

@@ -13,13 +13,22 @@ from servers.drivers.libvirt.seat import Seat
 from servers.drivers.libvirt.watched import POLL_S
 from servers.errors import (
     BackupFailed,
+    BelongsToAnother,
     DriverFault,
     GuestNotFound,
     HypervisorTimeout,
     HypervisorUnavailable,
+    NotSupported,
 )
 
-PASSED_ON = (BackupFailed, GuestNotFound, HypervisorTimeout, HypervisorUnavailable)
+PASSED_ON = (
+    BackupFailed,
+    BelongsToAnother,
+    GuestNotFound,
+    HypervisorTimeout,
+    HypervisorUnavailable,
+    NotSupported,
+)
 
 
 class LibvirtBackup(Backup):
@@ -37,12 +46,13 @@ class LibvirtBackup(Backup):
             raise BackupFailed(reason=str(fault)) from fault
 
     def discard(self, guest: Guest) -> None:
-        end = time.monotonic() + self.seat.settings.timeout_s
-        while not self.seat.ask(
-            "discard_backup", lambda connection: backup_job.discarded(connection, guest), changes=True
+        verb, seat = "discard_backup", self.seat
+        end = time.monotonic() + seat.settings.timeout_s
+        if seat.ask(verb, lambda connection: backup_job.own(connection, seat, guest)) is None:
+            return
+        while not seat.ask(
+            verb, lambda connection: backup_job.discarded(connection, seat, guest), changes=True
         ):
             if time.monotonic() > end:
-                raise DriverFault(
-                    message=f"Host {self.seat.ref.name} still writes the backup of {guest.name}."
-                )
+                raise DriverFault(message=f"Host {seat.ref.name} still writes the backup of {guest.name}.")
             clock.sleep(POLL_S / 4)

@@ -14,8 +14,8 @@ from servers.drivers.libvirt import notes
 from servers.drivers.libvirt.answers import tree
 from servers.drivers.libvirt.errors import forgiven
 from servers.drivers.libvirt.notes import Note, Role
-from servers.drivers.libvirt.pools import NOT_THERE, pool_named, sizes, volume_in
-from servers.errors import BackupFailed, DriverFault
+from servers.drivers.libvirt.pools import NOT_THERE, pool_named, require_pool, sizes, volume_in
+from servers.errors import BackupFailed
 
 MIB = 1024**2
 FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage"})
@@ -42,6 +42,11 @@ class Spare:
         changed = replace(self, note=replace(self.note, **facts))
         notes.write(connection, self.pool, self.name, changed.note)
         return changed
+
+    def require(self, connection: libvirt.virConnect) -> None:
+        """Raise BackupFailed unless this is still what is here for the guest: somebody else may have begun anew."""
+        if notes.read(connection, self.pool, self.name) != self.note:
+            raise BackupFailed(reason="its copy on the host was replaced, or given up, while it was made")
 
     def volume(self, connection: libvirt.virConnect) -> libvirt.virStorageVol | None:
         """Return the volume, None where it is not there."""
@@ -107,11 +112,7 @@ def folder_of(pool: libvirt.virStoragePool) -> str:
 
 def make(connection: libvirt.virConnect, spare: Spare, capacity: int) -> str:
     """Make the empty volume; return its path. Its note is there already."""
-    pool = pool_named(connection, spare.pool)
-    if pool is None:
-        raise DriverFault(
-            message=f"Host {connection.getHostname()} has no active storage pool {spare.pool!r}."
-        )
+    pool = require_pool(connection, spare.pool)
     return str(pool.createXML(xml(spare, capacity)).path())
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import libvirt
-from lxml import etree
 
 from servers.drivers.base import Disk, Guest, OnProgress, Progress
 from servers.drivers.libvirt import copied, notes, streams
-from servers.drivers.libvirt.connections import connect
-from servers.drivers.libvirt.errors import fault
-from servers.drivers.libvirt.notes import Role, volume_name
-from servers.drivers.libvirt.pools import pool_named, volume_at
-from servers.drivers.libvirt.seat import Seat, in_thread
+from servers.drivers.libvirt.answers import tree
+from servers.drivers.libvirt.connections import own_connection
+from servers.drivers.libvirt.notes import Note, Role, volume_name
+from servers.drivers.libvirt.pools import require_pool, volume_at
+from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.watched import watched
 from servers.errors import DriverFault
 
-POLL_S = 1.0
+VERB = "migrate_disk_and_power_off"
+Both = tuple[libvirt.virConnect, libvirt.virConnect]
 
 
 class Stopped(Exception):
@@ -34,21 +36,25 @@ class DiskCopy:
         self.done = self.total = 0
         self.stop = threading.Event()
 
+    def missing(self) -> list[Disk]:
+        """Return which disks have no verified copy there of just this version."""
+        versions = self._versions(self.disks)
+
+        def look(connection: libvirt.virConnect) -> list[Disk]:
+            return [disk for disk in self.disks if not self._is_copied(connection, disk, versions[disk][0])]
+
+        return self.destination.ask(VERB, look)
+
     def run(self, on_progress: OnProgress) -> None:
         """Copy what is not there already; return when all is verified. Raises DriverFault.
 
         What on_progress raises stops the copy: it lives in this process, and whoever comes next begins it anew.
         """
-        work = in_thread(f"copy of {self.guest.name}", self._copy_all)
+        todo = self._versions(self.missing())
+        self.total = sum(2 * size for _, size in todo.values())
         try:
-            while True:
-                try:
-                    work.result(POLL_S)
-                    break
-                except NotYet:
-                    on_progress(self.progress())
-        except libvirt.libvirtError as error:
-            raise fault(self.source.ref, error) from error
+            for disk, (version, size) in todo.items():
+                self._copy(disk, version, size, lambda: on_progress(self.progress()))
         except BaseException:
             self.stop.set()
             raise
@@ -62,52 +68,65 @@ class DiskCopy:
             disk_remaining_bytes=max(self.total - self.done, 0),
         )
 
-    def _copy_all(self) -> None:
-        here, there = connect(self.source.ref.uri), connect(self.destination.ref.uri)
-        try:
-            todo = [disk for disk in self.disks if not self._is_copied(here, there, disk)]
-            self.total = sum(2 * size_of(self._volume(here, disk)) for disk in todo)
-            for disk in todo:
-                self._copy(here, there, disk)
-        finally:
-            here.close()
-            there.close()
+    def _versions(self, disks: list[Disk]) -> dict[Disk, tuple[str, int]]:
+        """Ask the source when each disk was last changed, and for its bytes."""
 
-    def _volume(self, connection: libvirt.virConnect, disk: Disk) -> libvirt.virStorageVol:
-        volume = volume_at(connection, disk.path)
-        if volume is None:
-            raise DriverFault(
-                message=f"Disk {disk.path} is in no storage pool of host {connection.getHostname()}."
-            )
-        return volume
+        def look(connection: libvirt.virConnect) -> dict[Disk, tuple[str, int]]:
+            volumes = {disk: volume_of(connection, disk) for disk in disks}
+            return {disk: (version(volume), size_of(volume)) for disk, volume in volumes.items()}
 
-    def _is_copied(self, here: libvirt.virConnect, there: libvirt.virConnect, disk: Disk) -> bool:
-        """Return whether a verified copy of just this version of the disk is there."""
+        return self.source.ask(VERB, look)
+
+    def _is_copied(self, there: libvirt.virConnect, disk: Disk, version: str) -> bool:
         known = notes.read(there, disk.pool, volume_name(disk))
         if known is None or known.role is not Role.COPIED or known.guest != str(self.guest.uuid):
             return False
-        return volume_at(there, disk.path) is not None and known.version == version(self._volume(here, disk))
+        ours = known.owner in {"", self.destination.owner}
+        return ours and volume_at(there, disk.path) is not None and known.version == version
 
-    def _copy(self, here: libvirt.virConnect, there: libvirt.virConnect, disk: Disk) -> None:
-        original = self._volume(here, disk)
-        before, size = version(original), size_of(original)
-        note = notes.note(self.guest, Role.PREPARED, self.source.ref)
-        copy = copied.make_room(there, disk, note, size, "raw")
-        sent = self._send(here, original, there, copy, size)
+    def _copy(self, disk: Disk, before: str, size: int, report: Callable[[], object]) -> None:
+        """Make room, fill it, and write down that the copy is complete: each is proven for itself."""
+        there, guest = self.destination, self.guest
+        note = notes.note(guest, Role.PREPARED, self.source.ref, there.owner, attempt=notes.attempt())
+        there.ask(
+            VERB,
+            lambda connection: copied.make_room(connection, there, guest, disk, note, size, "raw").path(),
+            changes=True,
+        )
+        sha256 = watched(
+            self.source,
+            f"copy of {guest.name}",
+            self._both_ways,
+            lambda both: self._carry(*both, disk, note, size),
+            report,
+            changes=True,
+        )
+        if self._versions([disk])[disk][0] != before:
+            raise DriverFault(
+                message=f"Disk {disk.path} was changed on {self.source.ref.name} while it was copied."
+            )
+        complete = replace(note, role=Role.COPIED, version=before, sha256=sha256, attempt="")
+        there.ask(VERB, lambda connection: finish(connection, disk, note, complete), changes=True)
+
+    @contextmanager
+    def _both_ways(self) -> Iterator[Both]:
+        with own_connection(self.source.ref.uri) as here, own_connection(self.destination.ref.uri) as there:
+            yield here, there
+
+    def _carry(
+        self, here: libvirt.virConnect, there: libvirt.virConnect, disk: Disk, note: Note, size: int
+    ) -> str:
+        """Fill the copy; return its hash. Raises DriverFault where it differs."""
+        notes.require(there, disk, note)
+        copy = volume_of(there, disk)
+        sent = self._send(here, volume_of(here, disk), there, copy, size)
         received = hashlib.sha256()
         streams.receive(there, copy, lambda piece: self._count(piece, received))
         if sent != received.hexdigest():
             raise DriverFault(
                 message=f"The copy of {disk.path} on {self.destination.ref.name} differs from it."
             )
-        if version(original) != before:
-            raise DriverFault(
-                message=f"Disk {disk.path} was changed on {self.source.ref.name} while it was copied."
-            )
-        pool_of(there, disk).refresh()  # so that its true format is known
-        notes.write(
-            there, disk.pool, volume_name(disk), replace(note, role=Role.COPIED, version=before, sha256=sent)
-        )
+        return sent
 
     def _send(
         self,
@@ -140,14 +159,21 @@ class DiskCopy:
         self.done += len(piece)
 
 
-def pool_of(connection: libvirt.virConnect, disk: Disk) -> libvirt.virStoragePool:
-    """Return the pool of a disk. Raises DriverFault where it is not active."""
-    found = pool_named(connection, disk.pool)
-    if found is None:
+def volume_of(connection: libvirt.virConnect, disk: Disk) -> libvirt.virStorageVol:
+    """Return the volume of a disk. Raises DriverFault where no active pool has it."""
+    volume = volume_at(connection, disk.path)
+    if volume is None:
         raise DriverFault(
-            message=f"Host {connection.getHostname()} has no active storage pool {disk.pool!r}."
+            message=f"Disk {disk.path} is in no storage pool of host {connection.getHostname()}."
         )
-    return found
+    return volume
+
+
+def finish(connection: libvirt.virConnect, disk: Disk, begun: Note, complete: Note) -> None:
+    """Write down that a copy is complete. Raises DriverFault where it is not the one that was begun any more."""
+    notes.require(connection, disk, begun)
+    require_pool(connection, disk.pool).refresh()  # so that its true format is known
+    notes.write(connection, disk.pool, volume_name(disk), complete)
 
 
 def size_of(volume: libvirt.virStorageVol) -> int:
@@ -158,4 +184,4 @@ def size_of(volume: libvirt.virStorageVol) -> int:
 
 def version(volume: libvirt.virStorageVol) -> str:
     """Return when the volume was last written; empty where its pool does not say."""
-    return str(etree.fromstring(volume.XMLDesc()).findtext("target/timestamps/mtime", ""))
+    return str(tree(volume.XMLDesc()).findtext("target/timestamps/mtime", ""))

@@ -14,15 +14,15 @@ from servers.drivers.base import (
     MoveOptions,
     OnProgress,
 )
-from servers.drivers.libvirt import checks, copied, marks, notes, whereabouts
-from servers.drivers.libvirt.errors import JOB_OVER, forgiven
-from servers.drivers.libvirt.live import ending
+from servers.drivers.libvirt import checks, copied, notes, whereabouts
+from servers.drivers.libvirt.live import own_move
 from servers.drivers.libvirt.live.moving import Move
-from servers.drivers.libvirt.marks import Mark, Way
+from servers.drivers.libvirt.live.outcome import ENDING_S
+from servers.drivers.libvirt.marks import Mark
 from servers.drivers.libvirt.notes import Role
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.libvirt.whereabouts import Presence, on_two_hosts
-from servers.errors import DriverFault, MigrationFailed
+from servers.errors import BelongsToAnother, DriverFault, MigrationFailed
 
 
 class LibvirtLiveMigration(LiveMigration):
@@ -38,22 +38,32 @@ class LibvirtLiveMigration(LiveMigration):
         return checks.check_source(self.seat, guest, destination, options)
 
     def prepare(self, guest: Guest, source: HostRef, *, block_migration: bool) -> None:
-        if whereabouts.ask(self.seat, guest) is Presence.OFF:
-            raise DriverFault(message=f"Guest {guest.name} is defined on host {self.seat.ref.name} already.")
-        if not block_migration:
-            return
-        origin = self.seat.at(source)
-        disks = copied.to_copy(origin, self.seat, copied.found(origin, guest).disks)
+        verb, seat = "pre_live_migration", self.seat
+        here = whereabouts.ask(seat, guest)
+        if here is Presence.OFF:
+            raise DriverFault(message=f"Guest {guest.name} is defined on host {seat.ref.name} already.")
+        if here is not Presence.ABSENT or not block_migration:
+            return  # it is on its way, or there
+        origin = seat.at(source)
+        found = copied.found(origin, guest)
+        origin.require_own(guest, found.owner)
+        disks = copied.to_copy(origin, seat, found.disks)
+        note = notes.note(guest, Role.PREPARED, source, seat.owner)
+
+        def missing(connection: libvirt.virConnect) -> list[Disk]:
+            empty = [disk for disk in disks if not copied.is_prepared(connection, disk, note)]
+            for disk in empty:
+                copied.require_room(connection, seat, guest, disk)
+            return empty
 
         def make(connection: libvirt.virConnect) -> None:
             if whereabouts.presence(connection, guest.uuid) is not Presence.ABSENT:
-                return  # it is on its way, or there
-            note = notes.note(guest, Role.PREPARED, source)
-            for disk in disks:
-                if not copied.is_prepared(connection, disk, note):
-                    copied.make_room(connection, disk, note, disk.size_bytes, disk.format)
+                return
+            for disk in missing(connection):
+                copied.make_room(connection, seat, guest, disk, note, disk.size_bytes, disk.format)
 
-        self.seat.ask("pre_live_migration", make, changes=True)
+        if seat.ask(verb, missing):
+            seat.ask(verb, make, changes=True)
 
     def move(
         self,
@@ -67,88 +77,114 @@ class LibvirtLiveMigration(LiveMigration):
         move = Move(self.seat, self.seat.at(destination), guest, options)
         here = whereabouts.ask(self.seat, guest)
         if here is Presence.LEAVING or (here is Presence.ALIVE and move.has_begun()):
-            self._refuse_other(guest, destination)
+            self._require_own(guest, destination)
             move.attach(on_progress)
         elif here is Presence.ALIVE:
-            found = copied.found(self.seat, guest)
-            disks = copied.to_copy(self.seat, move.destination, found.disks)
-            self._refuse_obstacle(guest, move, disks, block_migration=block_migration)
-            move.begin(disks, on_progress)
+            move.begin(self._disks(guest, move, block_migration=block_migration), on_progress)
         return move.outcome()
 
-    def _refuse_other(self, guest: Guest, destination: HostRef) -> None:
-        """Raise MigrationFailed where the guest is on its way to another host than this one."""
-        known = self.seat.ask("find_guest", lambda connection: _mark(connection, guest))
+    def _require_own(self, guest: Guest, destination: HostRef) -> None:
+        """Raise where the guest leaves by another move than this one: BelongsToAnother, MigrationFailed."""
+
+        def look(connection: libvirt.virConnect) -> tuple[bool, Mark | None]:
+            domain = domain_of(connection, guest.uuid)
+            return (False, None) if domain is None else (True, own_move.announced(domain))
+
+        is_here, known = self.seat.see("find_guest", look)
+        if known is not None:
+            self.seat.require_own(guest, known.owner)
+        if is_here and known is None:
+            raise MigrationFailed(host=self.seat.ref.name, reason="somebody else moves it just now")
         if known is not None and known.uri != destination.uri:
             raise MigrationFailed(host=self.seat.ref.name, reason=f"it is on its way to {known.host}")
 
-    def _refuse_obstacle(self, guest: Guest, move: Move, disks: list[Disk], *, block_migration: bool) -> None:
-        """Raise MigrationFailed where the move cannot begin: nothing has happened yet."""
-        there = move.destination
+    def _disks(self, guest: Guest, move: Move, *, block_migration: bool) -> list[Disk]:
+        """Return the disks to copy. Raises MigrationFailed, BelongsToAnother where the move cannot begin.
+
+        Nothing has happened then.
+        """
+        here, there = self.seat, move.destination
         try:
+            found = copied.found(here, guest)
+            here.require_own(guest, found.owner)
+            disks = copied.to_copy(here, there, found.disks)
             presence = whereabouts.ask(there, guest)
+        except BelongsToAnother:
+            raise
         except DriverFault as fault:
-            raise MigrationFailed(host=self.seat.ref.name, reason=str(fault)) from fault
+            raise MigrationFailed(host=here.ref.name, reason=str(fault)) from fault
         if presence is Presence.ALIVE:
-            raise on_two_hosts(guest, self.seat.ref, there.ref)
+            raise on_two_hosts(guest, here.ref, there.ref)
+        reason = ""
         if presence is not Presence.ABSENT:
-            raise MigrationFailed(
-                host=self.seat.ref.name, reason=f"{there.ref.name} has a guest of that UUID"
-            )
-        if disks and not block_migration:
+            reason = f"{there.ref.name} has a guest of that UUID"
+        elif found.job is not None:
+            reason = f"another job runs for it ({found.job})"
+        elif disks and not block_migration:
             reason = f"{there.ref.name} does not see its disks, and they are not to be copied"
-            raise MigrationFailed(host=self.seat.ref.name, reason=reason)
+        if reason:
+            raise MigrationFailed(host=here.ref.name, reason=reason)
+        return disks
 
     def discard(self, guest: Guest) -> None:
-        def remove(connection: libvirt.virConnect) -> None:
-            here = whereabouts.presence(connection, guest.uuid)
-            if here in {Presence.ALIVE, Presence.LEAVING, Presence.TORN}:
-                raise on_two_hosts(guest, self.seat.ref)
-            if here is Presence.ARRIVING:
-                raise DriverFault(message=f"Guest {guest.name} is arriving at host {self.seat.ref.name}.")
-            if here is Presence.ABSENT:
-                notes.remove_disks(connection, guest, Role.PREPARED)
+        verb, seat = "rollback_live_migration", self.seat
 
-        self.seat.ask("rollback_live_migration", remove, changes=True)
+        def here(connection: libvirt.virConnect) -> Presence:
+            domain = domain_of(connection, guest.uuid)
+            mark = None if domain is None else own_move.announced(domain)
+            if mark is not None:
+                seat.require_own(guest, mark.owner)
+            return whereabouts.presence(connection, guest.uuid)
+
+        def left(connection: libvirt.virConnect) -> bool:
+            """Return whether there is something to remove. Raises where it is not ours to remove."""
+            presence, found = here(connection), notes.beside(connection, guest, Role.PREPARED)
+            for note in found.values():
+                seat.require_own(guest, note.owner)
+            if presence is Presence.ARRIVING:
+                raise DriverFault(message=f"Guest {guest.name} is arriving at host {seat.ref.name}.")
+            if presence in {Presence.ALIVE, Presence.LEAVING, Presence.TORN}:
+                raise on_two_hosts(guest, seat.ref)
+            return presence is Presence.ABSENT and bool(found)
+
+        def remove(connection: libvirt.virConnect) -> None:
+            if left(connection):
+                notes.remove_disks(connection, guest, Role.PREPARED, owner=seat.owner)
+
+        if seat.ask(verb, here) is Presence.ARRIVING:  # it is being sent back, perhaps
+            whereabouts.settled(seat, guest, Presence.ARRIVING, ENDING_S)
+        if seat.ask(verb, left):
+            seat.ask(verb, remove, changes=True)
 
     def clean_source(self, guest: Guest) -> None:
-        def left(connection: libvirt.virConnect) -> list[notes.Note]:
-            here = whereabouts.presence(connection, guest.uuid)
-            if here in {Presence.ABSENT, Presence.OFF}:
-                return notes.of_guest(connection, guest, Role.MOVED) if here is Presence.ABSENT else []
-            raise on_two_hosts(guest, self.seat.ref)
+        verb, seat = "post_live_migration", self.seat
 
-        for peer in {note.peer() for note in self.seat.ask("post_live_migration", left)}:
-            if whereabouts.ask(self.seat.at_noted(peer), guest) is Presence.ALIVE:
-                self.seat.ask(
-                    "post_live_migration",
-                    lambda connection: notes.remove_disks(connection, guest, Role.MOVED),
-                    changes=True,
-                )
+        def left(connection: libvirt.virConnect) -> list[notes.Note]:
+            """Return the notes of what the guest has left here. Raises where it is not ours to remove."""
+            here = whereabouts.presence(connection, guest.uuid)
+            if here not in {Presence.ABSENT, Presence.OFF}:
+                raise on_two_hosts(guest, seat.ref)
+            found = notes.beside(connection, guest, Role.MOVED) if here is Presence.ABSENT else {}
+            for note in found.values():
+                seat.require_own(guest, note.owner)
+            return list(found.values())
+
+        def remove(connection: libvirt.virConnect) -> None:
+            if left(connection):
+                notes.remove_disks(connection, guest, Role.MOVED, owner=seat.owner)
+
+        peers = {note.peer() for note in seat.ask(verb, left)}
+        if peers and all(whereabouts.ask(seat.at_noted(p), guest) is Presence.ALIVE for p in peers):
+            seat.ask(verb, remove, changes=True)
 
     def abort(self, guest: Guest) -> bool:
-        def stop(connection: libvirt.virConnect) -> bool:
-            domain = domain_of(connection, guest.uuid)
-            if domain is None or whereabouts.presence(connection, guest.uuid) is not Presence.LEAVING:
-                return False
-            with forgiven(*JOB_OVER):
-                domain.abortJob()
-                return True
+        verb, seat = "live_migration_abort", self.seat
+        if seat.ask(verb, lambda connection: own_move.leaving(connection, seat, guest)) is None:
             return False
-
-        return self.seat.ask("live_migration_abort", stop, changes=True)
+        return seat.ask(verb, lambda connection: own_move.abort(connection, seat, guest), changes=True)
 
     def force_complete(self, guest: Guest) -> bool:
-        def force(connection: libvirt.virConnect) -> bool:
-            domain = domain_of(connection, guest.uuid)
-            if domain is None or whereabouts.presence(connection, guest.uuid) is not Presence.LEAVING:
-                return False
-            return ending.force(domain)
-
-        return self.seat.ask("live_migration_force_complete", force, changes=True)
-
-
-def _mark(connection: libvirt.virConnect, guest: Guest) -> Mark | None:
-    domain = domain_of(connection, guest.uuid)
-    known = None if domain is None else marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    return known if known is not None and known.way is Way.LIVE else None
+        verb, seat = "live_migration_force_complete", self.seat
+        if not seat.ask(verb, lambda connection: own_move.can_be_forced(connection, seat, guest)):
+            return False
+        return seat.ask(verb, lambda connection: own_move.force(connection, seat, guest), changes=True)

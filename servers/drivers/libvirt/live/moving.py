@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import libvirt
@@ -12,20 +11,18 @@ import libvirt
 from servers import clock
 from servers.drivers.base import Disk, Guest, Moved, MoveOptions, OnProgress, Progress
 from servers.drivers.libvirt import job, marks, notes, whereabouts
-from servers.drivers.libvirt.connections import connect
-from servers.drivers.libvirt.errors import JOB_OVER, forgiven
+from servers.drivers.libvirt.connections import own_connection
+from servers.drivers.libvirt.errand import Errand
 from servers.drivers.libvirt.job import Stats
-from servers.drivers.libvirt.live import ending
-from servers.drivers.libvirt.live.outcome import Outcome, unknown
+from servers.drivers.libvirt.live import own_move
+from servers.drivers.libvirt.live.outcome import Outcome
 from servers.drivers.libvirt.marks import Way
 from servers.drivers.libvirt.notes import Role, volume_name
-from servers.drivers.libvirt.seat import Seat, domain_of, in_thread
+from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.libvirt.whereabouts import Presence
-from servers.errors import (
-    HypervisorTimeout,
-    HypervisorUnavailable,
-)
+from servers.errors import DriverFault
 
+VERB = "live_migration"
 POLL_S = 1.0
 BEGINNING_S = 3.0
 """For so long libvirt may show no job of a migration that has begun (measured: up to 1 s)."""
@@ -44,7 +41,7 @@ class Move:
     def __init__(self, source: Seat, destination: Seat, guest: Guest, options: MoveOptions) -> None:
         self.source, self.destination = source, destination
         self.guest, self.options = guest, options
-        self.error: libvirt.libvirtError | None = None
+        self.error: libvirt.libvirtError | DriverFault | None = None
         self.seen = Progress()
         self.forced = self.aborted = False
 
@@ -52,30 +49,39 @@ class Move:
 
     def begin(self, disks: list[Disk], on_progress: OnProgress) -> None:
         """Start the migration and watch it to its end."""
-        self.source.ask("live_migration", lambda connection: self._announce(connection, disks), changes=True)
-        self._watch(in_thread(f"move of {self.guest.name}", lambda: self._migrate(disks)), on_progress)
+        errand = Errand(
+            f"move of {self.guest.name}",
+            lambda: own_connection(self.source.ref.uri),
+            lambda connection: self._migrate(connection, disks),
+        )
+        try:
+            self.source.reach(errand, VERB)
+            self.source.ask(VERB, lambda connection: self._announce(connection, disks), changes=True)
+            self.source.fence.prove()
+            errand.put()
+        finally:
+            errand.leave()
+        self._watch(errand, on_progress)
 
     def _announce(self, connection: libvirt.virConnect, disks: list[Disk]) -> None:
         """Write down where the guest goes, and which disks will be left behind."""
         domain = domain_of(connection, self.guest.uuid)
         if domain is None:
             raise self.source.missing(self.guest)
-        there = self.destination.ref
+        there, owner = self.destination.ref, self.source.owner
         for disk in disks:
-            note = notes.note(self.guest, Role.MOVED, there)
+            note = notes.note(self.guest, Role.MOVED, there, owner)
             notes.write(connection, disk.pool, volume_name(disk), note)
         facts = {"post_copy": self.options.post_copy, "autostart": bool(domain.autostart())}
-        mark = marks.mark(Way.LIVE, there, **facts)
-        marks.write(domain, mark, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        marks.write(domain, marks.mark(Way.LIVE, there, owner, **facts), own_move.LIVE)
 
-    def _migrate(self, disks: list[Disk]) -> None:
+    def _migrate(self, connection: libvirt.virConnect, disks: list[Disk]) -> None:
         """Let libvirt move the guest; returns when it has. On a connection of its own, whose calls it may block."""
-        connection = connect(self.source.ref.uri)
-        try:
-            domain = connection.lookupByUUIDString(str(self.guest.uuid))
-            domain.migrateToURI3(self.destination.ref.uri, self._parameters(disks), self._flags(disks))
-        finally:
-            connection.close()
+        domain = connection.lookupByUUIDString(str(self.guest.uuid))
+        mark = own_move.announced(domain)
+        if mark is None or (mark.uri, mark.migration) != (self.destination.ref.uri, self.source.owner):
+            raise DriverFault(message=f"Guest {self.guest.name} is announced for another move by now.")
+        domain.migrateToURI3(self.destination.ref.uri, self._parameters(disks), self._flags(disks))
 
     def _flags(self, disks: list[Disk]) -> int:
         flags: int = ALWAYS
@@ -102,8 +108,8 @@ class Move:
     def has_begun(self) -> bool:
         """Return whether somebody's migration begins just now: it was announced, and soon shows a job."""
         end = time.monotonic() + BEGINNING_S
-        while self.source.ask("live_migration", self._is_announced):
-            if whereabouts.ask(self.source, self.guest) is not Presence.ALIVE:
+        while self.source.see(VERB, self._is_announced):
+            if whereabouts.see(self.source, self.guest) is not Presence.ALIVE:
                 return True
             if time.monotonic() > end:
                 return False
@@ -112,10 +118,8 @@ class Move:
 
     def _is_announced(self, connection: libvirt.virConnect) -> bool:
         domain = domain_of(connection, self.guest.uuid)
-        if domain is None or not domain.isActive():
-            return False
-        mark = marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        return mark is not None and mark.way is Way.LIVE and mark.uri != self.source.ref.uri
+        mark = None if domain is None else own_move.announced(domain)
+        return mark is not None and mark.uri != self.source.ref.uri
 
     def attach(self, on_progress: OnProgress) -> None:
         """Watch a migration that somebody else has begun."""
@@ -123,29 +127,26 @@ class Move:
 
     # watching
 
-    def _watch(self, call: Future[None] | None, on_progress: OnProgress) -> None:
+    def _watch(self, call: Errand[libvirt.virConnect, None] | None, on_progress: OnProgress) -> None:
         """Report until the migration is over; what on_progress raises leaves it running."""
         while not self._is_over(call):
-            try:
-                stats = self.source.ask("live_migration", self._statistics)
-            except (HypervisorUnavailable, HypervisorTimeout) as fault:
-                raise unknown(self.source) from fault
+            stats = self.source.see(VERB, self._statistics)
             if call is None and not stats:
                 return
             if stats.get("time_elapsed") and (stats.get("memory_total") or stats.get("disk_total")):
                 on_progress(self._onward(job.progress(stats)))
                 self._mind_the_time(stats)
 
-    def _is_over(self, call: Future[None] | None) -> bool:
+    def _is_over(self, call: Errand[libvirt.virConnect, None] | None) -> bool:
         """Wait for the time between two looks; return whether libvirt's call has ended meanwhile."""
         if call is None:
             clock.sleep(POLL_S)
             return False
-        try:
-            call.result(POLL_S)
-        except NotYet:
+        if not call.is_over(POLL_S):
             return False
-        except libvirt.libvirtError as error:
+        try:
+            call.answer()
+        except (libvirt.libvirtError, DriverFault) as error:
             self.error = error
         return True
 
@@ -162,25 +163,18 @@ class Move:
         return self.seen
 
     def _mind_the_time(self, stats: Stats) -> None:
-        """End the migration as was wanted when it has lasted too long."""
+        """End the migration as was wanted when it has lasted too long; what is not taken is asked for again."""
         limit_s = self.options.completion_timeout_s
         if not limit_s or self.forced or self.aborted or stats["time_elapsed"] < limit_s * 1000:
             return
-        if self.options.timeout_action == "force_complete":
-            self.forced = self.source.ask("live_migration_force_complete", self._force, changes=True)
-        else:
-            self.aborted = True
-            self.source.ask("live_migration_abort", self._abort, changes=True)
-
-    def _force(self, connection: libvirt.virConnect) -> bool:
-        domain = domain_of(connection, self.guest.uuid)
-        return domain is not None and ending.force(domain)
-
-    def _abort(self, connection: libvirt.virConnect) -> None:
-        domain = domain_of(connection, self.guest.uuid)
-        if domain is not None:
-            with forgiven(*JOB_OVER):
-                domain.abortJob()
+        seat, guest = self.source, self.guest
+        with suppress(DriverFault):  # the move goes on, and how it ends is seen
+            if self.options.timeout_action != "force_complete":
+                abort = f"{VERB}_abort"
+                self.aborted = seat.ask(abort, lambda c: own_move.abort(c, seat, guest), changes=True)
+            elif seat.ask(VERB, lambda c: own_move.can_be_forced(c, seat, guest)):
+                force = f"{VERB}_force_complete"
+                self.forced = seat.ask(force, lambda c: own_move.force(c, seat, guest), changes=True)
 
     # the outcome
 

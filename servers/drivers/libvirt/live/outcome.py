@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import libvirt
 
-from servers.drivers.base import Guest, Moved
+from servers.drivers.base import Disk, Guest, Moved
 from servers.drivers.libvirt import job, marks, notes, whereabouts
 from servers.drivers.libvirt.errors import JOB_OVER, forgiven
 from servers.drivers.libvirt.job import Stats
+from servers.drivers.libvirt.live import own_move
+from servers.drivers.libvirt.marks import Mark
 from servers.drivers.libvirt.notes import Role, volume_name
 from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import Presence
-from servers.errors import (
-    DriverFault,
-    HypervisorTimeout,
-    HypervisorUnavailable,
-    MigrationAborted,
-    MigrationFailed,
+from servers.drivers.libvirt.whereabouts import Presence, on_two_hosts
+from servers.errors import DriverFault, HypervisorTimeout, MigrationAborted, MigrationFailed
+
+VERB = "live_migration"
+ENDING_S = 15.0
+"""For so long a move that was stopped may take to be over on both hosts."""
+MOVES = frozenset(
+    {libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN, libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT}
 )
 
 
@@ -28,7 +33,7 @@ class Outcome:
         source: Seat,
         destination: Seat,
         guest: Guest,
-        error: libvirt.libvirtError | None,
+        error: libvirt.libvirtError | DriverFault | None,
         *,
         aborted: bool,
     ) -> None:
@@ -36,35 +41,42 @@ class Outcome:
         self.error, self.aborted = error, aborted
 
     def find(self) -> Moved:
-        """Return how the guest was moved, from where it is now. Raises MigrationAborted, MigrationFailed, …"""
-        try:
-            here = whereabouts.ask(self.source, self.guest)
-            if here is Presence.LEAVING:
-                raise unknown(self.source)  # it was only the watching that broke off
-            if here is Presence.ALIVE:
-                raise self._failed()
-            there = whereabouts.ask(self.destination, self.guest)
-        except (HypervisorUnavailable, HypervisorTimeout) as fault:
-            raise unknown(self.source) from fault
+        """Return how the guest was moved, from where it is now. Raises MigrationAborted, MigrationFailed, …
+
+        While the move is still going on, or an aborted one is not over yet, nobody knows: that is waited for.
+        """
+        here = whereabouts.settled(self.source, self.guest, Presence.LEAVING, ENDING_S)
+        if here in {Presence.LEAVING, Presence.ARRIVING}:
+            raise self.source.unknown(VERB)  # it was only the watching that broke off
+        if here is Presence.ALIVE:
+            raise self._failed()
+        there = whereabouts.see(self.destination, self.guest)
         if Presence.TORN in {here, there}:
             raise DriverFault(
                 message=f"Guest {self.guest.name} stands still: the way between {self.source.ref.name} and"
                 f" {self.destination.ref.name} was lost while each had a part of its memory."
             )
         if there is Presence.ARRIVING:
-            raise unknown(self.source)
-        if there is not Presence.ALIVE:
+            raise self.source.unknown(VERB)
+        if there not in {Presence.ALIVE, Presence.LEAVING}:
             raise self.source.missing(self.guest) if here is Presence.ABSENT else self._stopped()
-        return self.destination.ask("live_migration", self._arrived, changes=True)
+        return self._arrived()
 
     def _failed(self) -> DriverFault:
         """Return why the guest is still here.
 
-        The destination need not be asked: where libvirt is not sure that the guest does not run there it never
-        lets it go on at the source.
+        A destination that does not answer is not waited for: where libvirt is not sure that the guest does not run
+        there it never lets it go on at the source. One that does is given the time to be empty again.
         """
-        self.source.ask("live_migration", self._forget)
-        code = None if self.error is None else self.error.get_error_code()
+        there = None
+        with suppress(HypervisorTimeout):
+            there = whereabouts.settled(self.destination, self.guest, Presence.ARRIVING, ENDING_S)
+        if there is Presence.ARRIVING:
+            return self.source.unknown(VERB)
+        if there is Presence.ALIVE:
+            return on_two_hosts(self.guest, self.source.ref, self.destination.ref)
+        self._tidy(self.source)
+        code = self.error.get_error_code() if isinstance(self.error, libvirt.libvirtError) else None
         if code == libvirt.VIR_ERR_OPERATION_ABORTED or self.aborted:
             return MigrationAborted(host=self.source.ref.name)
         reason = (
@@ -72,50 +84,66 @@ class Outcome:
         )
         return MigrationFailed(host=self.source.ref.name, reason=reason)
 
-    def _forget(self, connection: libvirt.virConnect) -> None:
-        """Tidy what was written down for a guest that stays; not while a job runs, which would make this wait."""
-        domain = domain_of(connection, self.guest.uuid)
-        if domain is not None and domain.isActive() and not job.statistics(domain):
-            marks.write(domain, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-            self._erase_notes(connection)
-
-    def _erase_notes(self, connection: libvirt.virConnect) -> None:
-        """Take the notes off the guest's disks: where it lives they are no copies."""
-        for disk in self.guest.disks:
-            known = notes.read(connection, disk.pool, volume_name(disk))
-            if known is not None and known.guest == str(self.guest.uuid) and known.role is not Role.COPIED:
-                notes.erase(connection, disk.pool, volume_name(disk))
-
     def _stopped(self) -> DriverFault:
         return DriverFault(
             message=f"Guest {self.guest.name} stopped at {self.source.ref.name} during its move."
         )
 
-    def _arrived(self, connection: libvirt.virConnect) -> Moved:
+    def _arrived(self) -> Moved:
         """Return what libvirt has counted, and tidy what was written down for the move."""
-        domain = connection.lookupByUUIDString(str(self.guest.uuid))
-        flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-        stats: Stats = {}
-        with forgiven(*JOB_OVER):
-            stats = domain.jobStats(flags)
-        if stats.get("operation") not in {
-            libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN,
-            libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT,
-        }:
-            stats = {}
-        mark = marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        if mark is not None and mark.autostart:  # libvirt leaves it behind
-            domain.setAutostart(1)
-        marks.write(domain, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        self._erase_notes(connection)
+        stats = self.destination.see(VERB, self._counted)
+        self._tidy(self.destination)
         return Moved(
             downtime_ms=stats.get("downtime", 0),
             memory_bytes=stats.get("memory_processed", 0),
             disk_bytes=stats.get("disk_processed", 0),
         )
 
+    def _counted(self, connection: libvirt.virConnect) -> Stats:
+        """Return the last count of a move that is over, empty where it is forgotten."""
+        domain = domain_of(connection, self.guest.uuid)
+        stats: Stats = {}
+        if domain is not None:
+            flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+            with forgiven(*JOB_OVER):
+                stats = domain.jobStats(flags)
+        return stats if stats.get("operation") in MOVES else {}
 
-def unknown(source: Seat) -> HypervisorTimeout:
-    """Return the fault that says that nobody knows yet."""
-    limit = f"{source.settings.timeout_s:g}"
-    return HypervisorTimeout(host=source.ref.name, verb="live_migration", limit_s=limit)
+    # tidying up where the guest lives
+
+    def _tidy(self, home: Seat) -> None:
+        """Take away what was written down for this move where the guest is at home now.
+
+        Raises HypervisorTimeout where that is not done: who comes next finds the guest as it is, and goes on.
+        """
+        try:
+            if home.see(VERB, lambda connection: self._is_untidy(connection, home)):
+                home.ask(VERB, lambda connection: self._forget(connection, home), changes=True)
+        except DriverFault as fault:
+            raise home.unknown(VERB) from fault
+
+    def _is_untidy(self, connection: libvirt.virConnect, home: Seat) -> bool:
+        """Return whether something of this move is left; not while a job runs, which would make writing wait."""
+        domain = domain_of(connection, self.guest.uuid)
+        if domain is None or not domain.isActive() or job.statistics(domain):
+            return False
+        return self._mark(domain, home) is not None or bool(self._notes(connection, home))
+
+    def _mark(self, domain: libvirt.virDomain, home: Seat) -> Mark | None:
+        mark = own_move.announced(domain)
+        return mark if mark is not None and mark.owner in {"", home.owner} else None
+
+    def _notes(self, connection: libvirt.virConnect, home: Seat) -> list[Disk]:
+        """Return the disks beside which this move has left a note: where the guest lives they are no copies."""
+        found = notes.beside(connection, self.guest, Role.PREPARED, Role.MOVED)
+        return [disk for disk, note in found.items() if note.owner in {"", home.owner}]
+
+    def _forget(self, connection: libvirt.virConnect, home: Seat) -> None:
+        domain = connection.lookupByUUIDString(str(self.guest.uuid))
+        mark = self._mark(domain, home)
+        if mark is not None:
+            if mark.autostart and home is self.destination:  # libvirt leaves it behind
+                domain.setAutostart(1)
+            marks.write(domain, None, own_move.LIVE)
+        for disk in self._notes(connection, home):
+            notes.erase(connection, disk.pool, volume_name(disk))

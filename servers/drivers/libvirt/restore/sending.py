@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import libvirt
 
 from servers.drivers.base import Disk, Guest, Progress, Saved
-from servers.drivers.libvirt import streams
+from servers.drivers.libvirt import notes, streams
 from servers.drivers.libvirt.backup.fetching import Stopped
-from servers.drivers.libvirt.connections import connect
+from servers.drivers.libvirt.notes import Note
 from servers.drivers.libvirt.seat import Seat
 from servers.errors import ImageStoreFault, RestoreFailed
 
@@ -19,8 +19,8 @@ from servers.errors import ImageStoreFault, RestoreFailed
 class Sending:
     """A backup on its way into the volume of `disk`, which is there already. `done` counts bytes, both ways."""
 
-    def __init__(self, seat: Seat, guest: Guest, saved: Saved, disk: Disk) -> None:
-        self.seat, self.guest, self.saved, self.disk = seat, guest, saved, disk
+    def __init__(self, seat: Seat, guest: Guest, saved: Saved, disk: Disk, note: Note) -> None:
+        self.seat, self.guest, self.saved, self.disk, self.note = seat, guest, saved, disk, note
         self.done = 0
         self.stop = threading.Event()
 
@@ -33,20 +33,17 @@ class Sending:
             disk_remaining_bytes=max(total - self.done, 0),
         )
 
-    def run(self) -> None:
-        """Send and verify. Raises RestoreFailed, libvirtError, Stopped."""
-        connection = connect(self.seat.ref.uri)
-        try:
-            volume = connection.storageVolLookupByPath(self.disk.path)
-            if self._send(connection, volume) != self.saved.sha256:
-                raise RestoreFailed(reason="the backup is not what was saved: its SHA-256 is another one")
-            received = hashlib.sha256()
-            streams.receive(connection, volume, lambda piece: self._count(piece, received))
-            if received.hexdigest() != self.saved.sha256:
-                raise RestoreFailed(reason=f"what lies on host {self.seat.ref.name} is not what was sent")
-            volume.storagePoolLookupByVolume().refresh()  # so that its true format is known
-        finally:
-            connection.close()
+    def run(self, connection: libvirt.virConnect) -> None:
+        """Send and verify. Raises RestoreFailed, DriverFault, libvirtError, Stopped."""
+        notes.require(connection, self.disk, self.note)
+        volume = connection.storageVolLookupByPath(self.disk.path)
+        if self._send(connection, volume) != self.saved.sha256:
+            raise RestoreFailed(reason="the backup is not what was saved: its SHA-256 is another one")
+        received = hashlib.sha256()
+        streams.receive(connection, volume, lambda piece: self._count(piece, received))
+        if received.hexdigest() != self.saved.sha256:
+            raise RestoreFailed(reason=f"what lies on host {self.seat.ref.name} is not what was sent")
+        volume.storagePoolLookupByVolume().refresh()  # so that its true format is known
 
     def _send(self, connection: libvirt.virConnect, volume: libvirt.virStorageVol) -> str:
         """Stream the backup into the volume; return its hash."""
