@@ -29,6 +29,7 @@ COMMANDS = {
     "image": ["restore", "nightly", "--name", "again"],
     "discover": ["--dry-run"],
     "reconcile": [],
+    "judge": [],
     "policy": ["check", "--user", "anna"],
     "migrate": [],
 }
@@ -94,11 +95,12 @@ def test_a_worker_waits_for_its_database_and_ends_when_it_is_told_to(
     words: list[str], tmp_path: Path
 ) -> None:
     worker = start(tmp_path, *words, DATABASE_URL=NOWHERE)
-    time.sleep(5)
+    assert worker.stderr is not None
+    assert any("unable to open database file" in line for line in worker.stderr)
+    time.sleep(3)
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     _, err = worker.communicate(timeout=40)
-    assert "unable to open database file" in err
     assert "Traceback" not in err, err
 
 
