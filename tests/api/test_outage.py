@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from django.db import Error, connection, transaction
+from django.db import DataError, Error, IntegrityError, ProgrammingError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
@@ -90,6 +90,16 @@ def test_every_address_that_asks_the_database_answers_503_in_the_form_of_its_ser
 def test_whatever_keeps_the_database_away_is_503(error: Error, path: str, admin: Caller) -> None:
     with blocked(error):
         assert_unavailable(admin.get(path), path)
+
+
+@pytest.mark.parametrize("path", ONE_OF_EACH)
+@pytest.mark.parametrize(
+    "error", [IntegrityError("twice"), DataError("too long"), ProgrammingError("no table")]
+)
+def test_a_mistake_of_ours_is_no_outage(error: Error, path: str, admin: Caller) -> None:
+    with blocked(error):
+        response = admin.get(path)
+    assert response.status_code == 500 and "Retry-After" not in response
 
 
 def break_off(caller: Caller, method: str, path: str, body: Any, version: Microversion = NEWEST) -> int:
