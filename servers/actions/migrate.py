@@ -134,7 +134,7 @@ class Migrate(Action):
             left = fault
         power_on = task.former_vm_state == VmState.ACTIVE
         power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
-        task.record(Change(power_state=power))
+        task.record(Change(host=task.source, power_state=power))
         if left is not None:
             raise left
 
