@@ -27,7 +27,7 @@ def broken(life: Life) -> list[str]:
         *lost_guests(life),
         *misplaced(life),
         *wrong_room(),
-        *left_over(),
+        *left_over(life),
         *missing_backups(life),
         *(crowded() if GROUPS else ()),
     ]
@@ -120,13 +120,13 @@ def wrong_room() -> Iterator[str]:
             yield f"a move that is {room.migration.status} holds room on {room.host.name}"
 
 
-def left_over() -> Iterator[str]:
-    """Yield images that nobody finishes, and what has been left on hosts."""
+def left_over(life: Life) -> Iterator[str]:
+    """Yield images that nobody finishes, and what has been left on hosts; of a server in error a person decides."""
     for image in Image.objects.filter(status__in=["queued", "saving"]):
         if not image.actions.filter(status__in=OPEN_ACTION_STATUSES).exists():
             yield f"an image is {image.status}, and nobody makes it"
     alive = {str(s.pk): s for s in Server.objects.filter(deleted_at=None)}
-    busy = {uuid for uuid, server in alive.items() if stalled(server)}
+    busy = {uuid for uuid, s in alive.items() if stalled(s) or s.pk in life.excused}
     with fleet_store(settings.SIMULATED_FLEET) as db:
         guests = db.execute("SELECT host, uuid, prepared_only FROM guest").fetchall()
         disks = db.execute("SELECT host, guest FROM disk").fetchall()
