@@ -58,4 +58,4 @@ def test_list_costs_the_same_with_any_number_of_hosts(number: int, operator: Vis
         make_host()
     with CaptureQueriesContext(connection) as queries:
         operator.get(LIST)
-    assert len(queries) == 9, [query["sql"][:90] for query in queries.captured_queries]
+    assert len(queries) == 10, [query["sql"][:90] for query in queries.captured_queries]

@@ -91,4 +91,4 @@ def test_list_costs_the_same_with_fifty_and_with_five_hundred(
         make_interface(make_server(project, host=host), "10.0.0.1/24")
     with CaptureQueriesContext(connection) as queries:
         assert operator.get(LIST).status_code == 200
-    assert len(queries) == 10, [query["sql"][:90] for query in queries.captured_queries]
+    assert len(queries) == 11, [query["sql"][:90] for query in queries.captured_queries]
