@@ -24,6 +24,7 @@ from servers.drivers.base import (
     HostRef,
     LiveMigration,
     Looking,
+    Progress,
     Restore,
 )
 from servers.errors import BelongsToAnother, DriverFault, GuestOnTwoHosts, LeaseLost, NotSupported
@@ -54,6 +55,9 @@ LOOKS = {
     "list_guests",
 }
 """Verbs that change nothing."""
+
+ON_ITS_WAY_S = 4
+"""In so long a move has copied its disks, and one that was aborted or forced is over."""
 
 ABILITIES: dict[str, type[Any]] = {
     "live_migration": LiveMigration,
@@ -89,12 +93,16 @@ class Stage:
         self.target = str(folder / "image")
         self.backup: Any = None
 
+    def make_ready_to_move(self) -> None:
+        """Let the destination be ready, and the guest such that a move of it does not end by itself."""
+        prepare(self.lab)
+        self.lab.make_busy()
+
     def begin_to_move(self) -> None:
         """Leave a live move running, of which nobody takes notice: its disks are copied, its memory never will be."""
         self.lab.make_busy()
         with suppress(Interrupted):
-            move(self.lab, let_go)
-        self.lab.wait(4)
+            move(self.lab, let_go_in_memory)
 
     def begin_to_copy(self) -> None:
         """Leave a backup running."""
@@ -126,6 +134,12 @@ class Stage:
             found += [lab.driver(host).find_guest(uuid) for uuid in (self.guest.uuid, RESTORED)]
             found += [lab.disk_md5(host, uuid) for uuid in (self.guest.uuid, RESTORED)]
         return found
+
+
+def let_go_in_memory(progress: Progress) -> None:
+    """Stop watching a move when its disks are copied."""
+    if progress.memory_processed_bytes:
+        raise Interrupted
 
 
 Call = Callable[[Stage, Fence], object]
@@ -186,7 +200,7 @@ VERBS = [
         nothing,
         lambda s, f: moving(s, f, s.lab.destination).prepare(s.guest, s.lab.source, block_migration=True),
     ),
-    Verb("live_migration.move", lambda s: prepare(s.lab), start_move),
+    Verb("live_migration.move", Stage.make_ready_to_move, start_move),
     Verb(
         "live_migration.discard",
         lambda s: prepare(s.lab),
@@ -327,6 +341,7 @@ class FenceContract:
         stage = Stage(lab, tmp_path)
         verb.set_up(stage)
         verb.call(stage, Trusting())
+        lab.wait(ON_ITS_WAY_S)
         before = stage.seen()
         verb.call(stage, Trusting())
         assert stage.seen() == before
