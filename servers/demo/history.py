@@ -50,8 +50,8 @@ LIVE = {"host": None, "block_migration": "auto"}
 
 def disk_breaks(fleet: Fleet) -> None:
     """Let the next cold move away from rack1-b fail."""
-    facts = {"message": "The disk image could not be read: Input/output error"}
-    fleet.set_fault("migrate_disk_and_power_off", "rack1-b", args=facts, times=1)
+    facts = {"reason": "the disk image could not be read: Input/output error"}
+    fleet.set_fault("migrate_disk_and_power_off", "rack1-b", error="ResizeError", args=facts, times=1)
 
 
 DEEDS = (
