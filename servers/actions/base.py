@@ -128,6 +128,8 @@ class Step:
     """Whether nothing is undone any more once it has an effect, and nobody can cancel."""
     switch: bool = False
     """Whether no fault ends the action any more once it has an effect: it is brought to its end. Implies forward_only."""
+    may_refuse: bool = False
+    """Whether it may be refused before it has an effect, as a step that touches the guest may be anyway."""
     arrives: bool = False
     """Whether the guest may be defined, or run, at the migration's destination once it has an effect."""
     undo_with: StepFunction | None = None
@@ -139,9 +141,14 @@ class Step:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    @property
+    def has_a_way_back(self) -> bool:
+        """Whether it matters if the step had an effect: it can be undone, or it touches the guest, or is a switch."""
+        return self.undo_with is not None or self.touches_guest or self.forward_only
+
     def is_behind(self, begun: Collection[str], effective: Collection[str]) -> bool:
-        """Return whether the switch has happened, by the journal: a step that asks no host has no time to be refused."""
-        return self.switch and self.name in (effective if self.touches_guest else begun)
+        """Return whether the switch has happened, by the journal: for a step that cannot be refused when it begins."""
+        return self.switch and self.name in (effective if self.touches_guest or self.may_refuse else begun)
 
     def waits(self, version: Microversion) -> bool:
         """Return whether the caller of a request in `version` waits for the step."""
@@ -162,6 +169,7 @@ def step(
     touches_guest: bool = False,
     forward_only: bool = False,
     switch: bool = False,
+    may_refuse: bool = False,
     arrives: bool = False,
 ) -> Callable[[StepFunction], Step]: ...
 def step(
@@ -171,12 +179,13 @@ def step(
     touches_guest: bool = False,
     forward_only: bool = False,
     switch: bool = False,
+    may_refuse: bool = False,
     arrives: bool = False,
 ) -> Step | Callable[[StepFunction], Step]:
     """Make a method a step of its action; steps run in the order in which they stand."""
     if function is not None:
         return Step(function)
-    return lambda f: Step(f, in_request, touches_guest, forward_only, switch, arrives)
+    return lambda f: Step(f, in_request, touches_guest, forward_only, switch, may_refuse, arrives)
 
 
 @dataclass(frozen=True)

@@ -96,11 +96,7 @@ class CreateBackup(Action):
         if backup is not None:
             backup.discard(task.guest)
 
-    @step
-    def look_at_images(self, task: Task) -> None:
-        task.look_at_images(task.params["backup_type"], task.params["rotation"])
-
-    @step(switch=True)
+    @step(switch=True, may_refuse=True)
     def rotate(self, task: Task) -> None:
         """The switch: once an old backup is deleted, the new one stays, whatever happens."""
         task.rotate_images(task.params["backup_type"], task.params["rotation"])

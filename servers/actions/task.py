@@ -325,10 +325,9 @@ class Task(Protocol):
         """Return the backup of which this action makes a server. Raises ImageStoreFault."""
         ...
 
-    def look_at_images(self, backup_type: str, keep: int) -> None:
-        """Ask the store for the backups that a rotation would count. Raises ImageStoreFault."""
-        ...
-
     def rotate_images(self, backup_type: str, keep: int) -> None:
-        """Delete the oldest finished backups of this server and type beyond the newest `keep`."""
+        """Delete the oldest finished backups of this server and type beyond the newest `keep`.
+
+        The store is asked for each before one is deleted. Raises ImageStoreFault, and then none was.
+        """
         ...

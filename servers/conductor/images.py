@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -121,15 +121,6 @@ class Survey:
 
     lost: frozenset[UUID] = frozenset()
     protected: frozenset[UUID] = frozenset()
-
-    def as_data(self) -> dict[str, list[str]]:
-        """Return it in the form of JSON."""
-        return {name: sorted(map(str, getattr(self, name))) for name in ("lost", "protected")}
-
-    @classmethod
-    def of_data(cls, data: Mapping[str, Iterable[str]]) -> Survey:
-        """Return what `as_data` has given."""
-        return cls(**{name: frozenset(map(UUID, ids)) for name, ids in data.items()})
 
 
 def survey(server_id: UUID, backup_type: str, keep: int, *, newest: UUID) -> Survey:

@@ -132,10 +132,10 @@ def fenced(lease: Lease) -> Iterator[ActionRecord]:
         yield row
 
 
-def renew(lease: Lease) -> bool:
-    """Hold the lease for another while; return False when it was lost."""
-    rows = _held(lease).update(lease_until=clock.now() + timedelta(seconds=settings.LEASE_TTL_S))
-    return rows == 1
+def renew(lease: Lease, **journal: object) -> bool:
+    """Hold the lease for another while, and write `journal` with it; return False when it was lost."""
+    until = clock.now() + timedelta(seconds=settings.LEASE_TTL_S)
+    return _held(lease).update(lease_until=until, **journal) == 1
 
 
 def lose_sight(lease: Lease, reason: str) -> bool:

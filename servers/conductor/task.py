@@ -76,6 +76,7 @@ class WorkingTask:
         self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
         self.force_sent = False
         self.fault: ActionFault | None = None
+        self.owners: dict[int | None, UUID] = {}
         self.row = ActionRecord.objects.get(pk=lease.action)
         self.definition: Action = definitions[self.row.slug]()
         self.params: Mapping[str, Any] = self.row.params
@@ -155,11 +156,12 @@ class WorkingTask:
 
     def fence(self) -> ActionFence:
         """Return the proof that this attempt may still change something, in the name of what it belongs to."""
-        return ActionFence(
-            ownership.owner_of(self.row, makes_server=self.definition.makes_server),
-            self.prove,
-            self.prove_alone,
-        )
+        of_migration = self.row.migration_id
+        if of_migration not in self.owners:
+            self.owners[of_migration] = ownership.owner_of(
+                self.row, makes_server=self.definition.makes_server
+            )
+        return ActionFence(self.owners[of_migration], self.prove, self.prove_alone)
 
     def secret(self, name: str) -> str:
         return sealing.unseal(self.row.sealed)[name]
@@ -195,16 +197,20 @@ class WorkingTask:
         """
         if self.heartbeat is not None and self.heartbeat.is_lost:
             raise LeaseLost
-        if self.row.verdict or self.row.step in self.row.effective:
-            if not renew(self.lease):
-                raise LeaseLost
-            return
-        with fenced(self.lease):
-            self._take_effect()
+        journal = {}
+        if self._is_first_effect():
+            self.row.mark(self.row.step, "effect")
+            journal = {"steps": self.row.steps}
+        if not renew(self.lease, **journal):
+            raise LeaseLost
+
+    def _is_first_effect(self) -> bool:
+        return bool(self.row.step) and not self.row.verdict and self.row.step not in self.row.effective
 
     def _take_effect(self) -> None:
-        """Write down, in the caller's transaction, that the step which runs has an effect."""
-        if self.row.step and not self.row.verdict and self.row.step not in self.row.effective:
+        """Write down, in the caller's transaction, that the step which runs has an effect that somebody goes by."""
+        step = next((step for step in self.definition.steps if step.name == self.row.step), None)
+        if step is not None and step.has_a_way_back and self._is_first_effect():
             self.row.mark(self.row.step, "effect")
             self._save(steps=self.row.steps)
 
@@ -453,18 +459,16 @@ class WorkingTask:
     def saved(self) -> Saved:
         return images.saved(self._image_id())
 
-    def look_at_images(self, backup_type: str, keep: int) -> None:
-        seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
-        self.remember(images=seen.as_data())
-
     def rotate_images(self, backup_type: str, keep: int) -> None:
         if "rotated_out" not in self.row.result:
-            seen = images.Survey.of_data(self.row.memo["images"])
+            seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
             with fenced(self.lease):
                 gone = images.rotate(self.row.server_id, backup_type, keep, seen, newest=self._image_id())
                 self._take_effect()
-                self._save(result={**self.row.result, "rotated_out": [str(image) for image in gone]})
-        for image in {*self.row.result["rotated_out"], *self.row.memo["images"]["lost"]}:
+                out = {"rotated_out": [str(image) for image in gone]}
+                lost = {"lost": sorted(str(image) for image in seen.lost)}
+                self._save(result={**self.row.result, **out}, memo={**self.row.memo, **lost})
+        for image in {*self.row.result["rotated_out"], *self.row.memo.get("lost", [])}:
             images.discard(UUID(image))
 
     # -------------------------------------------------------------------------------------------- ends

@@ -28,7 +28,7 @@ BACKUP: dict[str, Where] = {
     "as old images are marked": (images, "rotate", lambda *_: True),
     "as old images are removed": (images, "discard", lambda *_: True),
     "as the rotation begins": (WorkingTask, "begin_step", lambda task, name: name == "rotate"),
-    "as it looks at the store": (WorkingTask, "finish_step", lambda task, name: name == "look_at_images"),
+    "as it looks at the store": (images, "survey", lambda *_: True),
 }
 MOVE: dict[str, Where] = {
     "as it ends": (WorkingTask, "end", lambda task, edge, *_: edge == "succeed"),
