@@ -119,7 +119,7 @@ class World:
             self.working.clear()
             return False
         except DatabaseFault:  # the one who asks what is due met it, or somebody at a door
-            self.now.sleep(1)
+            self.survive(lambda: self.now.sleep(1))  # the others work on, and may die of it
             return False
         except Exception as error:  # noqa: BLE001 (it is what is looked for)
             if not self.scene.in_request or isinstance(error, Endless):
