@@ -307,6 +307,13 @@ class Action:
     def accept(self, desk: Desk) -> None:
         """Write what accepting means besides the record and the edge; inside its transaction."""
 
+    def has_happened(self, task: Task) -> bool:
+        """Return whether the hypervisors say that the switch has happened, though the journal does not yet.
+
+        Asked before an action fails or is cancelled: it goes forward then. Raises DriverFault where they do not say it.
+        """
+        return False
+
     def finished(self, task: Task) -> Change:
         """Return what is written together with the action's success."""
         return Change()

@@ -312,6 +312,12 @@ class LiveMigrate(Action):
         except DriverFault as fault:
             task.leave_behind(task.source, str(fault))
 
+    def has_happened(self, task: Task) -> bool:
+        if "move_guest" not in task.effective:
+            return False
+        destination = task.migration.destination
+        return task.guest_host(task.source, destination) == destination
+
     def finished(self, task: Task) -> Change:
         return Change(server=("end_task",), migration=("complete",), charge=Charge.MOVE, progress=0)
 

@@ -144,6 +144,8 @@ def settle(task: WorkingTask, error: Exception) -> None:
     if isinstance(error, DatabaseFault):
         raise error  # the record cannot be asked, and the guest was not: the next attempt looks
     verdict = verdict_of(error, moment_of(task))
+    if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
+        verdict = Verdict.LOOK_AGAIN
     if verdict is Verdict.WAIT:
         task.put_back(error.facts["delay_s"] if isinstance(error, Fault) else 0)
     elif verdict is Verdict.LOOK_AGAIN:
@@ -156,6 +158,16 @@ def settle(task: WorkingTask, error: Exception) -> None:
     else:
         task.decide("fail", as_fault(error))
         conclude(task)
+
+
+def may_have_happened(task: WorkingTask) -> bool:
+    """Return whether the switch has happened all the same, or nobody can say that it has not: then there is only forward."""
+    try:
+        return task.definition.has_happened(task)
+    except (HypervisorUnavailable, HypervisorTimeout):
+        return True
+    except DriverFault:  # the guest is on two hosts, say: that is no success
+        return False
 
 
 def lose_sight(task: WorkingTask, error: Exception) -> None:
