@@ -1,4 +1,4 @@
-"""Starting and stopping a domain."""
+"""Starting, stopping and removing a domain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from servers.drivers.libvirt import definitions, describing
 from servers.drivers.libvirt.errors import AGENT_SILENT, COMMAND_FAILED, forgiven
 from servers.states import PowerState
 
+UNDEFINE = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
 DEAF = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     *AGENT_SILENT,
@@ -35,6 +41,11 @@ def cut(domain: libvirt.virDomain) -> None:
     """Cut the domain's power, unless it has just gone by itself."""
     with forgiven(libvirt.VIR_ERR_OPERATION_INVALID):
         domain.destroy()
+
+
+def undefine(domain: libvirt.virDomain) -> None:
+    """Remove a definition with all that libvirt keeps for it."""
+    domain.undefineFlags(UNDEFINE)
 
 
 def ask_to_stop(domain: libvirt.virDomain) -> bool:

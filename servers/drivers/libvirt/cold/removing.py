@@ -17,13 +17,6 @@ from servers.drivers.libvirt.pools import volume_at
 from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.libvirt.whereabouts import on_two_hosts
 
-UNDEFINE = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-)
-
 
 class Confirming:
     """The guest stays where it was moved to: what is `here`, at the source, goes.
@@ -49,7 +42,7 @@ class Confirming:
             self._remove(peer, lambda domain: delete(domain.connect(), copies))
         if peer.ask(self.verb, self._is_unsettled):
             peer.ask(self.verb, self._settle, changes=True)
-        self._remove(peer, undefine)
+        self._remove(peer, power.undefine)
 
     def _copies(self, peer: Seat) -> list[Disk]:
         """Return which of this host's disks have a verified copy at `peer`, where the guest must be defined."""
@@ -116,7 +109,7 @@ class Discarding:
         if now is not None and now.alive:
             standing.act(self.here, self.verb, self.guest, power.cut, Way.FROM)
         if now is not None:
-            standing.act(self.here, self.verb, self.guest, undefine, Way.FROM)
+            standing.act(self.here, self.verb, self.guest, power.undefine, Way.FROM)
         if left:
             self.here.ask(self.verb, self._remove_disks, changes=True)
 
@@ -146,8 +139,3 @@ def delete(connection: libvirt.virConnect, disks: list[Disk]) -> None:
         if volume is not None:
             volume.delete()
         notes.erase(connection, disk.pool, volume_name(disk))
-
-
-def undefine(domain: libvirt.virDomain) -> None:
-    """Remove a definition with all that libvirt keeps for it."""
-    domain.undefineFlags(UNDEFINE)

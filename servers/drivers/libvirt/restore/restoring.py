@@ -94,8 +94,7 @@ class LibvirtRestore(Restore):
 
         def undefine(connection: libvirt.virConnect) -> None:
             if left(connection) is not None:
-                domain = connection.lookupByUUIDString(str(guest.uuid))
-                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+                power.undefine(connection.lookupByUUIDString(str(guest.uuid)))
 
         known = seat.ask(verb, left)
         if known is None:
