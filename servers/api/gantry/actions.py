@@ -8,7 +8,8 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers.api.compute.door import NovaView
+from servers.api.answers import plain_refusal
+from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.validation import Query, Term, check_body
@@ -61,6 +62,16 @@ def action_body(record: ActionRecord) -> dict[str, Any]:
 
 class GantryView(NovaView):
     """An address of Gantry's own: tokens and refusals are those of the compute service, and there is one version."""
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
+        """Answer 405 to a method that a resource lacks (RFC 9110), where Nova has 404."""
+        if not isinstance(exc, Unrouted) or "\0" in self.request.path:
+            return super().handle_exception(exc)
+        text = "The method is not allowed for this address."
+        response = plain_refusal(self.request._request, 405, "Method Not Allowed", text)
+        known = [name.upper() for name in self.http_method_names if hasattr(self, name)]
+        response["Allow"] = ", ".join(known)
+        return response
 
 
 class ActionList(GantryView):

@@ -147,3 +147,8 @@ def test_there_are_no_microversions(admin: Caller, db: None) -> None:
     response = admin.get(LIST, version="9.99")
     assert response.status_code == 200 and "OpenStack-API-Version" not in response
     assert response["x-openstack-request-id"].startswith("req-")
+
+
+def test_a_method_that_there_is_not_is_said_to_be_none(admin: Caller) -> None:
+    answer = admin.put("/gantry/v1/actions", {})
+    assert (answer.status_code, answer["Allow"]) == (405, "GET")
