@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import connection
 
-from servers.actions.base import Step, StepFunction
+from servers.actions.base import Exclusivity, Step, StepFunction
 from servers.actions.task import Change, Charge
 from servers.conductor import lease as leases
 from servers.conductor.heartbeat import Heartbeat
@@ -213,8 +213,10 @@ def conclude(task: WorkingTask) -> None:
 def fallback(task: WorkingTask, fault: ActionFault) -> Change:
     """Return how an action ends whose definition cannot say it: in error, with its room where its record is.
 
-    A server that it was to make is none.
+    A server that it was to make is none. What shares its server with another action leaves that to it.
     """
+    if task.definition.exclusivity is not Exclusivity.EXCLUSIVE:
+        return Change()
     if task.definition.makes_server:
         task.release()
         return Change(server=("vanish", "end_task"), progress=0, fault=fault)
