@@ -141,9 +141,9 @@ def shaking(points: Points, database: Database, store: Store) -> Iterator[pytest
             yield row
         points.reach()
 
-    def shaken_renewal(held: lease.Lease) -> bool:
+    def shaken_renewal(held: lease.Lease, **journal: object) -> bool:
         points.reach()
-        return renew(held)
+        return renew(held, **journal)
 
     def around(proof: Callable[..., None]) -> Callable[..., None]:
         def shaken_proof(*args: Any) -> None:
