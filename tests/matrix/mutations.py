@@ -43,22 +43,22 @@ MUTATIONS = [
     Mutation(
         "the fence is skipped",
         CORE + "task.py",
-        "        if self.heartbeat is not None and self.heartbeat.is_lost:\n            raise LeaseLost\n        if",
-        "        return\n        if",
+        "        if self.heartbeat is not None and self.heartbeat.is_lost:\n            raise LeaseLost\n        journal",
+        "        return\n        journal",
         FENCES + "test_effect_is_refused_to_a_worker_whose_lease_somebody_else_has",
     ),
     Mutation(
         "the second proof is a memory of the first one",
         CORE + "task.py",
-        "self.row.step in self.row.effective:\n            if not renew(self.lease):\n                raise LeaseLost\n",
-        "self.row.step in self.row.effective:\n",
+        "        if not renew(self.lease, **journal):",
+        "        if journal and not renew(self.lease, **journal):",
         FENCES + "test_second_effect_of_a_step_is_proven_at_the_database_as_the_first_was",
     ),
     Mutation(
         "an effect is not in the journal",
         CORE + "task.py",
-        '            self.row.mark(self.row.step, "effect")\n',
-        "            pass\n",
+        'journal = {"steps": self.row.steps}',
+        "journal = {}",
         FENCES + "test_effect_is_in_the_journal_before_it_happens",
     ),
     Mutation(
@@ -169,7 +169,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a guest elsewhere is certain although a host is silent",
-        CORE + "comparison.py",
+        CORE + "at_rest.py",
         "certain = moved and self.sight.everybody and",
         "certain = moved and",
         CAUTION + "test_record_does_not_follow_a_guest_while_a_host_that_may_run_it_too_is_silent",
