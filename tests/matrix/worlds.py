@@ -34,6 +34,8 @@ from tests.small_fleet import SmallFleet
 
 MOST_ROUNDS = 300
 MOST_AT_ONCE = 3
+ASKED_AGAIN_S = 30.0
+"""After how long somebody who got no answer asks again."""
 MOST_DEATHS = 40
 LONGEST_NAP_S = 2.0
 
@@ -100,12 +102,18 @@ class World:
         """Ask for what the scene is about."""
         self.record = self.scene.submit(self.fleet, self.server)
 
+    def ask_again(self) -> None:
+        """Ask for it once more when nothing was accepted, as whoever got no answer does: what goes on may wait for it."""
+        if not ActionRecord.objects.filter(slug=self.scene.slug).exists():
+            self.submit()
+
     def play(self) -> None:
         """Let the scene happen under the eyes of the switch, whatever strikes, until nobody has anything to do."""
         if not self.scene.in_request:
             self.submit()
         with self.switch.loud():
             if self.scene.in_request:
+                self.plan(ASKED_AGAIN_S, self.ask_again)
                 self.survive(self.submit)
             for _ in range(MOST_DEATHS):
                 if self.survive(self.work) or self.leaked:
