@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 import pytest
 
 from tests.clients.cloud import Cloud, at_newest
@@ -10,6 +14,17 @@ from tests.clients.cloud import Cloud, at_newest
 @at_newest
 def test_the_catalog_leads_to_every_service(cloud: Cloud) -> None:
     assert {row["Type"] for row in cloud.openstack("catalog", "list")} == {"identity", "compute", "image"}
+
+
+@at_newest
+def test_a_connection_outlives_the_pause_of_a_client_that_polls(cloud: Cloud) -> None:
+    connection = HTTPConnection(urlsplit(cloud.running.address).netloc, timeout=10)
+    for _ in range(2):
+        connection.request("GET", "/identity")  # on the same connection: the library makes a new one only when told
+        assert connection.getresponse().read()
+        socket = connection.sock
+        time.sleep(4)  # twice the pause of openstacksdk
+    assert connection.sock is socket is not None
 
 
 def test_servers_are_listed_with_their_image_and_flavor(cloud: Cloud) -> None:

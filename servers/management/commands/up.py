@@ -32,6 +32,9 @@ TEND_S = 0.5
 WORKER_GRACE_S = 5.0
 GRACE_S = 8.0
 LOG_LIMIT_BYTES = 5_000_000
+KEEP_ALIVE_S = 75
+"""How long a quiet connection is kept: longer than clients wait between two questions. They ask each 2 s, gunicorn's
+own keep-alive is 2 s as well, and a question that meets the end of its connection is an error at the client."""
 
 
 class Command(BaseCommand):
@@ -146,6 +149,7 @@ def web_server(address: str, logs: Path) -> Child:
         "--workers": "1",
         "--threads": "16",
         "--graceful-timeout": "3",
+        "--keep-alive": str(KEEP_ALIVE_S),
         "--log-level": "warning",
     }
     flat = [word for pair in options.items() for word in pair]
