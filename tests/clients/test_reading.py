@@ -20,7 +20,9 @@ def test_the_catalog_leads_to_every_service(cloud: Cloud) -> None:
 def test_a_connection_outlives_the_pause_of_a_client_that_polls(cloud: Cloud) -> None:
     connection = HTTPConnection(urlsplit(cloud.running.address).netloc, timeout=10)
     for _ in range(2):
-        connection.request("GET", "/identity")  # on the same connection: the library makes a new one only when told
+        connection.request(
+            "GET", "/identity"
+        )  # on the same connection: the library makes a new one only when told
         assert connection.getresponse().read()
         socket = connection.sock
         time.sleep(4)  # twice the pause of openstacksdk

@@ -15,6 +15,7 @@ from servers.conductor.fleet import refresh_host
 from servers.models import Host, Project, Server, ServerDisk, StoragePool
 from tests.factories import make_host, make_interface, make_server
 from tests.lab.conditions import THERE, missing
+from tests.shares import ALL, is_wanted
 
 if THERE:
     from tests.lab import looking
@@ -22,9 +23,18 @@ if THERE:
 
 collect_ignore_glob = [] if THERE else ["test_*.py"]
 
+CORE = {"test_actions.py", "test_failed_actions.py", "test_tls.py", "test_up.py"}
+"""Played whatever the share: each action on a real guest, what a refused one leaves, and the lab of `make up`."""
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    rest = [item for item in ours if item.path.name not in CORE]
+    share = os.environ.get("LAB") or ALL
+    if later := {item for number, item in enumerate(rest) if not is_wanted(share, number)}:
+        config.hook.pytest_deselected(items=list(later))
+        items[:] = [item for item in items if item not in later]
+        ours = [item for item in ours if item not in later]
     reason = missing() if ours else ""
     for item in ours:
         if reason:

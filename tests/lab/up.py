@@ -14,6 +14,7 @@ from tests.lab.conditions import missing
 from tests.lab.hosts import run, wait_for
 from tests.lab.stage import DOMAIN, GUEST, IMAGES, READY_S, LibvirtLab, build_boot_files, staged
 from tests.running import ROOT
+from tests.shares import ALL
 
 BOOT = ROOT / ".data/lab/guest"
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -41,7 +42,7 @@ def add_guest(lab: LibvirtLab, name: str, number: int) -> None:
 
 def main() -> int:
     """Start the hosts, read them in, and run Gantry until Ctrl-C; return its exit code."""
-    os.environ["LAB"] = "1"
+    os.environ["LAB"] = ALL
     if reason := missing():
         sys.exit(f"The lab cannot be started here: {reason}.")
     build_boot_files(BOOT)

@@ -16,6 +16,7 @@ from tests.matrix.blows import BLOWS, Blow, Cell
 from tests.matrix.invariants import conduct, problems, stalled, state
 from tests.matrix.scenes import SCENES
 from tests.matrix.worlds import World
+from tests.shares import is_wanted
 
 pytestmark = pytest.mark.django_db
 
@@ -40,16 +41,8 @@ def chosen(cells: Iterator[Cell], place: int) -> Iterator[Cell]:
     for number, cell in enumerate(cells):
         if ONLY and ONLY not in cell.name:
             continue
-        if is_wanted(number + place):
+        if is_wanted(WANTED, number + place):
             yield cell
-
-
-def is_wanted(number: int) -> bool:
-    """Return whether a cell is of the share that is played."""
-    if WANTED == "all":
-        return True
-    share, _, of = WANTED.partition("/")
-    return number % int(of or 3) == int(share)
 
 
 @pytest.mark.parametrize("scene", list(SCENES))
