@@ -14,6 +14,7 @@ from servers.errors import (
     HypervisorUnavailable,
     Later,
     MigrationAborted,
+    MigrationFailed,
 )
 
 MAX_TRIES = 5
@@ -59,8 +60,10 @@ def verdict_of(error: Exception, moment: Moment) -> Verdict:
         return Verdict.LOOK_AGAIN  # it says nothing of the guest
     if moment.behind_switch:
         return Verdict.LOOK_AGAIN  # there is only forward
-    if isinstance(error, Cancelled) or (isinstance(error, MigrationAborted) and moment.cancelled):
+    if isinstance(error, Cancelled):
         return Verdict.CANCEL
+    if moment.cancelled and isinstance(error, MigrationAborted | MigrationFailed):
+        return Verdict.CANCEL  # who joins a move that another worker aborted sees only that it ended
     if isinstance(error, HypervisorTimeout):
         return Verdict.LOOK_AGAIN  # whatever was asked may happen yet
     if moment.touched and (isinstance(error, HypervisorUnavailable) or not isinstance(error, Fault)):

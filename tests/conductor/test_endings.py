@@ -16,7 +16,7 @@ from servers.conductor import images
 from servers.conductor.restoring import restore
 from servers.conductor.verdicts import Moment, Verdict, verdict_of
 from servers.conductor.work import run_until_idle
-from servers.errors import DriverFault, HypervisorUnavailable
+from servers.errors import DriverFault, HypervisorUnavailable, MigrationAborted, MigrationFailed
 from servers.models import Image
 from servers.states import ActionStatus, ImageStatus
 from tests.small_fleet import SmallFleet
@@ -35,6 +35,14 @@ def test_database_that_is_away_is_no_verdict_on_an_action() -> None:
 def test_behind_the_switch_no_fault_ends_an_action() -> None:
     for error in (DriverFault(message="no"), HypervisorUnavailable(), ValueError("a bug")):
         assert verdict_of(error, Moment(behind_switch=True)) is Verdict.LOOK_AGAIN
+
+
+@pytest.mark.parametrize(
+    "error", [MigrationAborted(host="node1"), MigrationFailed(host="node1", reason="it ended")]
+)
+def test_a_move_that_ends_after_an_abort_was_asked_for_is_cancelled(error: DriverFault) -> None:
+    assert verdict_of(error, Moment(touched=True, cancelled=True)) is Verdict.CANCEL
+    assert verdict_of(error, Moment(touched=True)) is Verdict.FAIL
 
 
 def test_what_was_refused_is_not_taken_back(fleet: SmallFleet) -> None:

@@ -243,6 +243,12 @@ class LiveMigrationContract:
         assert power(lab, lab.destination) is PowerState.RUNNING
         assert power(lab, lab.source) is None
 
+    def test_a_moved_guest_belongs_to_no_move_any_more(self, lab: Lab) -> None:
+        move(lab)
+        found = lab.driver(lab.destination).find_guest(lab.guest.uuid)
+        assert found is not None
+        assert found.owner == ""
+
     def test_a_moved_guest_keeps_its_memory(self, lab: Lab) -> None:
         lab.wait(2)
         before = lab.heartbeat()

@@ -186,5 +186,5 @@ def describe(db: sqlite3.Connection, found: sqlite3.Row, now: float) -> FoundGue
         disks=disks.disks(db, found["host"], found["uuid"]),
         nics=nics(db, found["uuid"]),
         prepared_only=bool(found["prepared_only"]),
-        owner="" if found["owner"] == owners.ANYBODY else found["owner"],
+        owner="" if found["owner"] == owners.ANYBODY else owners.of_guest(found),
     )
