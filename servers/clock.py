@@ -43,10 +43,17 @@ class Clock:
         time.sleep(seconds)
 
     def measure(self, ask: Callable[[], datetime]) -> None:
-        """Go by the clock that `ask` reads: the middle of the time that the question took is taken for its moment."""
+        """Go by the clock that `ask` reads, which it read at some moment between the question and its answer.
+
+        What agrees with that already stays as it is: other threads compare what they read before with what they read
+        now, so the time must not jump to and fro by as much as questions take.
+        """
         before = self.monotonic()
         answer = ask().timestamp()
-        self._offset_s = answer - (before + self.monotonic()) / 2
+        least, most = answer - self.monotonic(), answer - before
+        self._offset_s = min(
+            max((least + most) / 2 if self._offset_s is None else self._offset_s, least), most
+        )
 
     def stepped_within(self, seconds: float) -> bool:
         """Return whether the time of day was set, by more than drift, in the last so many seconds.

@@ -28,6 +28,13 @@ class Database:
     def now(self) -> datetime:
         return self.time
 
+    def answer_after(self, going_s: float, coming_s: float) -> datetime:
+        """Return what it says to a question that takes so long on its way, and so long on its way back."""
+        self.time += timedelta(seconds=going_s)
+        answer = self.time
+        self.time += timedelta(seconds=coming_s)
+        return answer
+
 
 class Machine(Clock):
     """A machine that has been up for so long, and whose wall clock says what nobody asks for."""
@@ -91,14 +98,25 @@ def test_the_middle_of_the_question_is_taken_for_the_moment_of_its_answer() -> N
     database = Database()
     machine = Machine(database, 100.0)
 
-    def slow() -> datetime:
-        database.time += timedelta(seconds=2)
-        answer = database.now()
-        database.time += timedelta(seconds=2)
-        return answer
-
-    machine.measure(slow)
+    machine.measure(lambda: database.answer_after(2, 2))
     assert machine.now() == database.now()
+
+
+@pytest.mark.parametrize(("going_s", "coming_s"), [(3, 0), (0, 3), (1, 2)])
+def test_a_slow_question_that_contradicts_nothing_moves_no_time(going_s: float, coming_s: float) -> None:
+    database = Database()
+    machine = Machine(database, 100.0)
+    machine.measure(database.now)
+    machine.measure(lambda: database.answer_after(going_s, coming_s))
+    assert machine.now() == database.now()
+
+
+def test_the_clock_of_another_database_is_followed_as_far_as_the_question_was_quick() -> None:
+    database = Database()
+    machine = Machine(database, 100.0)
+    machine.measure(database.now)
+    machine.measure(lambda: database.answer_after(0.1, 0.1) + timedelta(seconds=60))
+    assert abs((machine.now() - database.now()).total_seconds() - 60) <= 0.11
 
 
 def test_two_machines_that_were_booted_at_different_times_agree() -> None:
