@@ -104,7 +104,7 @@ openstack-services: setup
 postgresql: procrastinate ## Run the tests of the engine on a PostgreSQL of their own (apt-get install postgresql-15)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && \
-		$(BIN)/python -m pytest -n 2 tests/conductor tests/contracts tests/api'
+		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
 
 procrastinate: setup
 	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \

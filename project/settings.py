@@ -255,8 +255,8 @@ if QUEUE == "procrastinate":
         )
     INSTALLED_APPS.insert(INSTALLED_APPS.index("servers"), "procrastinate.contrib.django")
 _BELLS = {
-    "database": "servers.conductor.bells.database.DatabaseBells",
-    "procrastinate": "servers.conductor.bells.procrastinate.ProcrastinateBells",
+    "database": "servers.engine.execution.queues.database.DatabaseBells",
+    "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateBells",
 }
 TASKS = {"default": {"BACKEND": _BELLS[QUEUE], "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}

@@ -9,6 +9,6 @@ class ServersConfig(AppConfig):
     verbose_name = "Servers"
 
     def ready(self) -> None:
-        from servers.conductor import database_time  # noqa: PLC0415 (Django is set up first)
+        from servers import database_time  # noqa: PLC0415 (Django is set up first)
 
         connection_created.connect(database_time.measure)

@@ -291,3 +291,23 @@ def states_for_status(status: str) -> list[tuple[VmState, frozenset[TaskState]]]
         if tasks:
             found.append((vm_state, tasks))
     return found
+
+
+class DifferenceKind(StrEnum):
+    """What records and hypervisors can differ in; repairs are done in this order."""
+
+    GUEST_TWICE = "guest_twice"
+    GUEST_MISSING = "guest_missing"
+    GUEST_ELSEWHERE = "guest_elsewhere"
+    COPY_LEFT = "copy_left"
+    POWER_STATE = "power_state"
+    TASK_WITHOUT_ACTION = "task_without_action"
+    MIGRATION_WITHOUT_ACTION = "migration_without_action"
+    MOVE_WAITS_FOR_NOBODY = "move_waits_for_nobody"
+    ALLOCATION_MISSING = "allocation_missing"
+    ALLOCATION_WRONG = "allocation_wrong"
+    ALLOCATION_LEFT = "allocation_left"
+    DESTINATION_LEFT = "destination_left"
+    UNDO_LEFT = "undo_left"
+    ACTION_WITHOUT_WORKER = "action_without_worker"
+    NOT_COMPARED = "not_compared"

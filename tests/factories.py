@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from servers import clock
-from servers.conductor.context import roles_of
+from servers.engine.accepting.request_context import roles_of
 from servers.models import (
     ActionEvent,
     ActionRecord,

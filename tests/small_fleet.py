@@ -8,12 +8,12 @@ from django.conf import settings
 
 from servers import clock
 from servers.actions import registry
-from servers.conductor import claims
-from servers.conductor.fleet import guest_of
-from servers.conductor.submit import Accepted, submit
-from servers.conductor.work import run_until_idle
 from servers.drivers.base import Pool
 from servers.drivers.simulated import Fleet
+from servers.engine.accepting.submit import Accepted, submit
+from servers.engine.capacity import claims
+from servers.engine.execution.queue import run_until_idle
+from servers.fleet.drivers import guest_of
 from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Allocation, Host, Migration, Server, ServerDisk, StoragePool
 from servers.policy import Context, implied_roles

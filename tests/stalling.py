@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord, Server
 from tests.small_fleet import SmallFleet
 

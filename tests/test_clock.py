@@ -11,9 +11,9 @@ from django.conf import settings
 
 from servers import clock
 from servers.clock import Clock, VirtualClock
-from servers.conductor.lease import claim, renew
-from servers.conductor.periodic import confirm_overdue
+from servers.engine.execution.lease import claim, renew
 from servers.models import ActionRecord, Host, Migration
+from servers.supervisor.overdue import confirm_overdue
 from tests.small_fleet import SmallFleet
 
 LATER = [timedelta(hours=-3), timedelta(minutes=-10), timedelta(minutes=10), timedelta(hours=3)]

@@ -21,8 +21,7 @@ from servers.admin.equivalents import command_line, curl_line
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import GRAVE, action_label
-from servers.conductor.agents import agent_warning
-from servers.conductor.submit import explain, find_server, submit
+from servers.engine.accepting.submit import explain, find_server, submit
 from servers.errors import (
     ActionFault,
     Conflict,
@@ -34,6 +33,7 @@ from servers.errors import (
     Refusal,
     ServiceUnavailable,
 )
+from servers.fleet.guest_agents import agent_warning
 from servers.models import ActionRecord, Server
 
 STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410, ServiceUnavailable: 503}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from servers.conductor.divergences import last_pass, open_divergences
 from servers.models import Divergence, ReconcilePass
 
 ROWS = 10
@@ -21,5 +20,5 @@ class Attention:
 
 def needs_attention() -> Attention:
     """Return what stands on the first page."""
-    rows = list(open_divergences().select_related("server")[: ROWS + 1])
-    return Attention(last_pass(), rows[:ROWS], len(rows) > ROWS)
+    rows = list(Divergence.objects.unrepaired().select_related("server")[: ROWS + 1])
+    return Attention(ReconcilePass.objects.finished().first(), rows[:ROWS], len(rows) > ROWS)

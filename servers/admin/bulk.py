@@ -21,7 +21,7 @@ from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import action_label
-from servers.conductor.submit import explain, submit
+from servers.engine.accepting.submit import explain, submit
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
 from servers.models import ActionRecord, Host, Server
 from servers.policy import Context

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from servers.actions import Action, registry
 from servers.admin.labels import GRAVE, action_label
-from servers.conductor.submit import explain
+from servers.engine.accepting.submit import explain
 from servers.microversions import maximum
 from servers.models import Migration, Server
 from servers.policy import Context

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from django.http import HttpRequest
 
 from servers import policy
-from servers.conductor.context import context_of
+from servers.engine.accepting.request_context import context_of
 from servers.models import Membership, Project, User
 from servers.policy import Context
 

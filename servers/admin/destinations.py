@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from servers.actions import Action
 from servers.admin.forms import ActionForm
-from servers.conductor.opinions import host_opinions
-from servers.conductor.submit import explain
+from servers.engine.accepting.submit import explain
+from servers.engine.capacity.scheduling import explain_hosts
 from servers.models import Server
 from servers.policy import Context
 
@@ -45,7 +45,7 @@ def destinations_of(
     if refusal:
         return Destinations((), refusal)
     chosen = str(field.value() or "")
-    verdicts = sorted(host_opinions(server), key=lambda v: (not v.accepted, -(v.weight or 0), v.host))
+    verdicts = sorted(explain_hosts(server), key=lambda v: (not v.accepted, -(v.weight or 0), v.host))
     hosts = [Destination(v.host, v.accepted, v.reason, v.weight, v.host == chosen) for v in verdicts]
     return Destinations(tuple(hosts))
 

@@ -17,10 +17,10 @@ from django.urls import reverse
 
 from servers.admin.asking import SeeOther, status_of
 from servers.admin.caller import allows, context_for
-from servers.conductor.adoption import DEFAULT_PROJECT, Adopted, adopt, default_owner
-from servers.conductor.discovery import discover
-from servers.conductor.plan import Plan
 from servers.errors import PlanChanged, Refusal
+from servers.inventory.discovery.apply import DEFAULT_PROJECT, Adopted, adopt, default_owner
+from servers.inventory.discovery.discover import discover
+from servers.inventory.discovery.plan import Plan
 from servers.models import Project
 
 RULE = "gantry:discover"

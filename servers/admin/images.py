@@ -21,8 +21,8 @@ from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
-from servers.conductor.images import delete_image, open_image
-from servers.conductor.restoring import refuses
+from servers.engine.accepting.restore import refuses
+from servers.engine.images import delete_image, open_image
 from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus

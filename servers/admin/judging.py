@@ -18,9 +18,9 @@ from servers.actions.base import known_steps
 from servers.admin.asking import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, step_label
-from servers.conductor.cases import Case, evidence_of, still_tried, visible, waiting
-from servers.conductor.endings import Outcome
-from servers.conductor.judging import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
+from servers.engine.judgement.cases import Case, evidence_of, still_tried, visible, waiting
+from servers.engine.judgement.endings import Outcome
+from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.errors import Invalid, Refusal
 from servers.models import ActionRecord
 from servers.states import ActionStatus

@@ -11,7 +11,7 @@ from django.utils import timezone
 from servers.admin.attention import needs_attention
 from servers.admin.caller import allows, caller_of
 from servers.admin.worker_health import worker_health
-from servers.conductor.cases import visible, waiting
+from servers.engine.judgement.cases import visible, waiting
 from servers.models import ActionRecord, Host, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, TaskState, VmState, server_status
 

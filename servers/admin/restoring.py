@@ -15,7 +15,7 @@ from servers.admin.asking import SeeOther, describe, record_url, redeem, redeeme
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm
-from servers.conductor.restoring import refuses, restore
+from servers.engine.accepting.restore import refuses, restore
 from servers.errors import Refusal
 from servers.models import Host, Image
 

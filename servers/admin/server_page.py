@@ -9,8 +9,7 @@ from django.http import HttpRequest
 from servers.admin.buttons import buttons_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
-from servers.conductor.divergences import open_divergences
-from servers.models import ActionRecord, Image, Project, Server, User
+from servers.models import ActionRecord, Divergence, Image, Project, Server, User
 from servers.states import OPEN_ACTION_STATUSES, ImageStatus
 
 TIMELINE = 15
@@ -53,5 +52,7 @@ def whole_page(request: HttpRequest, server: Server) -> dict[str, Any]:
         "backups": backups.order_by("-created_at")[:BACKUPS],
         "sees_events": allows(request, "os_compute_api:os-instance-actions:events"),
         "sees_details": sees_details,
-        "divergences": open_divergences().filter(server=server) if allows(request, SEES_HOSTS) else [],
+        "divergences": Divergence.objects.unrepaired().filter(server=server)
+        if allows(request, SEES_HOSTS)
+        else [],
     }

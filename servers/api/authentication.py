@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
 from servers.api.answers import json_answer
-from servers.conductor.context import new_request_id, roles_of
+from servers.engine.accepting.request_context import new_request_id, roles_of
 from servers.errors import Unauthenticated
 from servers.models import Token
 from servers.policy import Context, implied_roles

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from servers import policy
 from servers.api.answers import try_again
 from servers.api.authentication import authenticate
-from servers.conductor.context import new_request_id
+from servers.engine.accepting.request_context import new_request_id
 from servers.errors import DatabaseUnavailable, Unauthenticated
 from servers.outage import is_outage
 from servers.policy import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from servers.conductor.images import facts_of, store
 from servers.demo.identifiers import uuid_of
+from servers.engine.images import facts_of, store
 from servers.models import Flavor, Image
 from servers.states import ImageStatus
 

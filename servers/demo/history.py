@@ -9,13 +9,13 @@ from typing import Any
 
 from servers.actions import registry
 from servers.clock import VirtualClock
-from servers.conductor.context import context_of
-from servers.conductor.fleet import refresh_host
-from servers.conductor.submit import submit
-from servers.conductor.work import run_until_idle
 from servers.demo.identifiers import uuid_of
 from servers.demo.roster import SERVERS
 from servers.drivers.simulated import Fleet
+from servers.engine.accepting.request_context import context_of
+from servers.engine.accepting.submit import submit
+from servers.engine.execution.queue import run_until_idle
+from servers.fleet.drivers import refresh_host
 from servers.models import Host, Project, User
 
 WEEK = timedelta(days=7)

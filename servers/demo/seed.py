@@ -7,13 +7,13 @@ from django.db import transaction
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.fleet import refresh_host
 from servers.demo import catalogue, history, people
 from servers.demo.hosts import add_hosts
 from servers.demo.identifiers import uuid_of
 from servers.demo.roster import SERVERS, STRANGER
 from servers.demo.servers import add_servers
 from servers.drivers.simulated import Fleet
+from servers.fleet.drivers import refresh_host
 from servers.models import Host, Server, User
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from servers import clock
-from servers.conductor.claims import needs
-from servers.conductor.fleet import guest_of
 from servers.demo.catalogue import BASE_IMAGES, flavors, image_ref
 from servers.demo.hosts import pool_of
 from servers.demo.identifiers import uuid_of
@@ -14,6 +12,8 @@ from servers.demo.people import owner_of, projects
 from servers.demo.roster import BOOTING_AGENT, GIB, LOCAL_POOL, NO_AGENT, SERVERS, STRANGER, DemoServer
 from servers.drivers.base import Disk, Guest, Nic
 from servers.drivers.simulated import Fleet
+from servers.engine.capacity.claims import needs
+from servers.fleet.drivers import guest_of
 from servers.models import (
     Allocation,
     Flavor,

@@ -10,7 +10,7 @@ from typing import Any, cast
 from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 
-from servers.conductor.submit import Accepted
+from servers.engine.accepting.submit import Accepted
 from servers.errors import Fault
 from servers.management import documents, exit_codes, refusals
 from servers.management.age import OnDatabase

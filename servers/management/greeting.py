@@ -11,9 +11,9 @@ from pathlib import Path
 from django.conf import settings
 
 from servers.actions import registry
-from servers.conductor.context import local_operator
-from servers.conductor.submit import explain
 from servers.demo.roster import SHOWPIECES
+from servers.engine.accepting.request_context import local_operator
+from servers.engine.accepting.submit import explain
 from servers.management.accounts import Admin
 from servers.microversions import maximum
 from servers.models import Server

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from servers import policy
 from servers.actions import Action
-from servers.conductor.context import context_of, local_operator
-from servers.conductor.submit import explain, find_server
+from servers.engine.accepting.request_context import context_of, local_operator
+from servers.engine.accepting.submit import explain, find_server
 from servers.errors import InstanceMissing, Invalid, Missing, Refusal
 from servers.models import Project, Server, User
 from servers.policy import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from servers.management.children import end_with_parent
+from servers.supervisor.processes import end_with_parent
 
 _parent = os.getppid()
 

@@ -8,8 +8,8 @@ import pytest
 
 from servers.actions import registry
 from servers.admin.bulk import LIMIT
-from servers.conductor.context import context_of
-from servers.conductor.submit import explain
+from servers.engine.accepting.request_context import context_of
+from servers.engine.accepting.submit import explain
 from servers.models import ActionRecord, Project, Server
 from servers.states import TaskState, VmState
 from tests.admin.visiting import Visitor, words

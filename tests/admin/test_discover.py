@@ -12,13 +12,13 @@ import pytest
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.adoption import Owner, adopt
-from servers.conductor.discovery import discover
-from servers.conductor.reconcile import reconcile
+from servers.inventory.discovery.apply import Owner, adopt
+from servers.inventory.discovery.discover import discover
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Project, Server
 from tests.admin.visiting import Visitor, page_of, refusal_of, words
-from tests.conductor.strangers import place, stranger
 from tests.small_fleet import SmallFleet
+from tests.unknown_guests import place, stranger
 
 PAGE = "/admin/servers/host/discover/"
 HOME = "/admin/"

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from servers import clock
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord, Image, Project, Server
 from tests.admin.visiting import Visitor, page_of, words
 from tests.factories import make_image, make_project

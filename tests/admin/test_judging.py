@@ -9,7 +9,7 @@ import pytest
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.judging import VERDICTS
+from servers.engine.judgement.judge import VERDICTS
 from servers.models import ActionRecord, Project
 from tests.admin.visiting import Visitor, page_of, refusal_of, words
 from tests.small_fleet import SmallFleet

@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.actions import registry
-from servers.conductor.context import context_of
-from servers.conductor.submit import explain
+from servers.engine.accepting.request_context import context_of
+from servers.engine.accepting.submit import explain
 from servers.models import Project, Server
 from servers.states import TaskState, VmState
 from tests.admin.visiting import Visitor, form_of, page_of, reason_on_page

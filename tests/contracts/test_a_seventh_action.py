@@ -15,7 +15,7 @@ from servers.actions import registry
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Count
 from servers.actions.task import Task
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord
 from servers.policy import Role, Rule
 from servers.states import ActionStatus, VmState

@@ -14,7 +14,7 @@ from django.test import Client
 
 from servers import clock
 from servers.actions import registry
-from servers.conductor.judging import RULE
+from servers.engine.judgement.judge import RULE
 from servers.models import ActionRecord, Project, User
 from tests.admin.visiting import Visitor
 from tests.contracts.test_policy_matrix import LADDER, policy_file, rewrite

@@ -15,17 +15,17 @@ from django.db import transaction
 from django.test import override_settings
 
 from servers.actions import registry
-from servers.conductor.choice import opinions
-from servers.conductor.claims import RESOURCES, needs, used
-from servers.conductor.context import local_operator
-from servers.conductor.discovery import discover
-from servers.conductor.images import open_image
-from servers.conductor.reconcile import reconcile
-from servers.conductor.submit import explain
 from servers.demo.identifiers import uuid_of
 from servers.demo.roster import INSTANCES, SERVERS, STRANGER
 from servers.demo.seed import forget_guests
 from servers.drivers.simulated import Fleet
+from servers.engine.accepting.request_context import local_operator
+from servers.engine.accepting.submit import explain
+from servers.engine.capacity.claims import RESOURCES, needs, used
+from servers.engine.capacity.scheduling import explain_hosts
+from servers.engine.images import open_image
+from servers.inventory.discovery.discover import discover
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import (
     ActionRecord,
     Allocation,
@@ -139,12 +139,12 @@ def test_the_list_begins_with_a_server_that_can_go_to_every_host_in_use_and_to_t
 ) -> None:
     first = Server.objects.filter(deleted_at=None).order_by("-created_at").first()
     assert first is not None
-    accepted = [verdict.host for verdict in opinions(first) if verdict.accepted]
+    accepted = [verdict.host for verdict in explain_hosts(first) if verdict.accepted]
     assert (first.name, accepted) == ("web-1", ["rack1-b", "edge-1"])
 
 
 def test_a_server_that_stays_apart_from_another_one_has_nowhere_to_go(fleet: Fleet) -> None:
-    assert not any(verdict.accepted for verdict in opinions(Server.objects.get(name="db-1")))
+    assert not any(verdict.accepted for verdict in explain_hosts(Server.objects.get(name="db-1")))
 
 
 def test_every_guest_is_on_its_servers_host_in_its_power_state(fleet: Fleet) -> None:

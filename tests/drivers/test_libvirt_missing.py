@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from servers.conductor.fleet import driver_of
 from servers.drivers.base import HostRef
 from servers.errors import NotSupported
+from servers.fleet.drivers import driver_of
 
 
 def test_a_libvirt_host_without_the_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

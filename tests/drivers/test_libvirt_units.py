@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
-from servers.conductor.fleet import driver_of  # noqa: E402
 from servers.drivers.base import LOOKING, Guest, HostRef, Nic  # noqa: E402
 from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks, notes  # noqa: E402
 from servers.drivers.libvirt.backup import fetching, freezing  # noqa: E402
@@ -36,6 +35,7 @@ from servers.errors import (  # noqa: E402
     HypervisorUnavailable,
     RestoreFailed,
 )
+from servers.fleet.drivers import driver_of  # noqa: E402
 from servers.states import PowerState  # noqa: E402
 from tests.drivers.fences import OWNER, Trusting  # noqa: E402
 

@@ -39,9 +39,9 @@ def stall_here() -> None:
     from django.conf import settings  # noqa: PLC0415 (Django is set up first)
 
     from servers.actions import registry  # noqa: PLC0415
-    from servers.conductor.context import local_operator  # noqa: PLC0415
-    from servers.conductor.submit import submit  # noqa: PLC0415
     from servers.drivers.simulated import Fleet  # noqa: PLC0415
+    from servers.engine.accepting.request_context import local_operator  # noqa: PLC0415
+    from servers.engine.accepting.submit import submit  # noqa: PLC0415
     from servers.models import Server  # noqa: PLC0415
 
     fleet = Fleet(Path(settings.SIMULATED_FLEET))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.conductor.conftest import fleet, virtual_clock
+from tests.virtual_time import fleet, virtual_clock
 
 __all__ = ["fleet", "virtual_clock"]

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from servers.clock import VirtualClock
-from servers.conductor.images import delete_image, discard_left
+from servers.engine.images import delete_image, discard_left
 from servers.errors import ImageStoreFault, ImageStoreUnavailable
 from servers.images.local import LocalImageStore
 from servers.models import ActionRecord, Image, Server

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from servers.conductor import claims
-from servers.conductor.fleet import refresh_host
+from servers.engine.capacity import claims
+from servers.fleet.drivers import refresh_host
 from servers.models import Host, Project, Server, ServerDisk, StoragePool
 from tests.factories import make_host, make_interface, make_server
 from tests.lab.conditions import THERE, missing

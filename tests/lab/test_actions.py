@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from servers.actions.task import Task
-from servers.conductor.task import WorkingTask
-from servers.conductor.work import run_until_idle
 from servers.drivers.base import Progress
+from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import WorkingTask
 from servers.models import ActionRecord, Migration, Server
 from servers.states import ActionStatus, MigrationStatus, PowerState, VmState
 from tests.conftest import Caller

@@ -23,12 +23,12 @@ import libvirt_qemu
 import pytest
 from django.core.management import call_command
 
-from servers.conductor.images import store
-from servers.conductor.task import WorkingTask
-from servers.conductor.work import run_until_idle
 from servers.drivers.base import JobKind
 from servers.drivers.libvirt.backup import backup_job, freezing, spare
 from servers.drivers.libvirt.backup.fetching import Fetch
+from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import WorkingTask
+from servers.engine.images import store
 from servers.errors import BackupFailed, HypervisorTimeout, HypervisorUnavailable
 from servers.models import ActionRecord, Image, Server
 from servers.states import ActionStatus, ImageStatus, PowerState

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 
-from servers.conductor.reconcile import reconcile
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import Allocation, Host, Server
 from servers.states import VmState
 from tests.conftest import Caller

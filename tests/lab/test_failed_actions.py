@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from servers.actions.task import Task
-from servers.conductor.reconcile import reconcile
-from servers.conductor.task import WorkingTask
-from servers.conductor.work import run_until_idle
 from servers.drivers.base import Progress
+from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import WorkingTask
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Allocation, Migration, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, MigrationStatus
 from tests.conftest import Caller

@@ -12,9 +12,9 @@ import libvirt
 import libvirt_qemu
 import pytest
 
-from servers.conductor.work import run_until_idle
 from servers.drivers.base import MoveOptions
 from servers.drivers.libvirt.agent.agent_channel import AgentChannel
+from servers.engine.execution.queue import run_until_idle
 from servers.errors import AgentNotReady
 from servers.models import ActionRecord, NetworkInterface, Project, Server
 from servers.states import ActionStatus, TaskState

@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.management.commands.server_action import Command
 from servers.microversions import Microversion
 from tests.small_fleet import SmallFleet

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from servers.conductor.adoption import Adopted, Owner
-from servers.conductor.plan import Plan
+from servers.inventory.discovery.apply import Adopted, Owner
+from servers.inventory.discovery.plan import Plan
 from servers.management.commands import discover as discovering
 from servers.management.commands.discover import Command
 from servers.models import Host, Server
-from tests.conductor.strangers import place, stranger
 from tests.factories import make_project
 from tests.management.conftest import Said
 from tests.small_fleet import SmallFleet
+from tests.unknown_guests import place, stranger
 
 
 @pytest.fixture(autouse=True)

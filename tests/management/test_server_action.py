@@ -13,7 +13,7 @@ from servers import clock
 from servers.actions import kinds, registry
 from servers.actions.base import Parameter
 from servers.clock import VirtualClock
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.errors import DatabaseUnavailable
 from servers.management.commands.server_action import Command, known_at, version_asked_for
 from servers.management.exit_codes import MEANING, ExitCode

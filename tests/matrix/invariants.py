@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from servers.conductor.claims import needs
+from servers.engine.capacity.claims import needs
 from servers.models import ActionRecord, Allocation, Image, Migration, Server
 from servers.states import (
     MIGRATION_OVER,

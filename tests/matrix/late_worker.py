@@ -12,9 +12,9 @@ import django
 
 django.setup()
 
-from servers.conductor import run, task  # noqa: E402
-from servers.conductor.fleet import driver_of  # noqa: E402
 from servers.drivers.base import Fence, HostRef  # noqa: E402
+from servers.engine.execution import run, task  # noqa: E402
+from servers.fleet.drivers import driver_of  # noqa: E402
 from tests.matrix.points import ABILITIES  # noqa: E402
 
 

@@ -20,11 +20,10 @@ COPIED = ("servers", "project", "templates", "tests", "docs", "manage.py", "pypr
 AT_ONCE = 2
 LIMIT_S = 300
 
-FENCES = "tests/conductor/test_fences.py::"
-ENDINGS = "tests/conductor/test_endings.py::"
-CAUTION = "tests/conductor/test_reconcile_caution.py::"
+FENCES = "tests/engine/test_fences.py::"
+ENDINGS = "tests/engine/test_endings.py::"
+CAUTION = "tests/inventory/test_reconcile_caution.py::"
 OWNERS = "tests/drivers/test_simulated_owners.py::"
-CORE = "servers/conductor/"
 COLD = "servers/drivers/simulated/cold.py"
 
 
@@ -42,70 +41,70 @@ class Mutation:
 MUTATIONS = [
     Mutation(
         "the fence is skipped",
-        CORE + "task.py",
+        "servers/engine/execution/task.py",
         "        if self.heartbeat is not None and self.heartbeat.is_lost:\n            raise LeaseLost\n        journal",
         "        return\n        journal",
         FENCES + "test_effect_is_refused_to_a_worker_whose_lease_somebody_else_has",
     ),
     Mutation(
         "the second proof is a memory of the first one",
-        CORE + "task.py",
+        "servers/engine/execution/task.py",
         "        if not renew(self.lease, **journal):",
         "        if journal and not renew(self.lease, **journal):",
         FENCES + "test_second_effect_of_a_step_is_proven_at_the_database_as_the_first_was",
     ),
     Mutation(
         "an effect is not in the journal",
-        CORE + "task.py",
+        "servers/engine/execution/task.py",
         'journal = {"steps": self.row.steps}',
         "journal = {}",
         FENCES + "test_effect_is_in_the_journal_before_it_happens",
     ),
     Mutation(
         "nobody is asked where a guest runs before it is started",
-        CORE + "task.py",
-        "        alone.refuse_elsewhere(self._server(), {host}, self._must_answer())",
+        "servers/engine/execution/task.py",
+        "        single_instance.refuse_elsewhere(self._server(), {host}, self._must_answer())",
         "        pass",
         FENCES + "test_guest_that_somebody_runs_elsewhere_is_not_started",
     ),
     Mutation(
         "a lost renewal is ignored",
-        CORE + "heartbeat.py",
+        "servers/engine/execution/lease_renewal.py",
         "self.is_lost = not leases.renew(self.lease)",
         "leases.renew(self.lease)",
         FENCES + "test_worker_that_finds_its_lease_lost_says_so",
     ),
     Mutation(
         "any attempt renews",
-        CORE + "lease.py",
+        "servers/engine/execution/lease.py",
         "pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING",
         "pk=lease.action, status=ActionStatus.RUNNING",
         FENCES + "test_nobody_renews_what_another_attempt_has",
     ),
     Mutation(
         "whoever had the action last may write",
-        CORE + "lease.py",
+        "servers/engine/execution/lease.py",
         "if row.attempt != lease.attempt or row.status != ActionStatus.RUNNING:",
         "if row.attempt != lease.attempt:",
         FENCES + "test_worker_that_has_put_an_action_back_writes_no_more",
     ),
     Mutation(
         "a lease that is held does not keep others away",
-        CORE + "lease.py",
+        "servers/engine/execution/lease.py",
         "(Q(status=ActionStatus.RUNNING) & lease_is_over())",
         "Q(status=ActionStatus.RUNNING)",
         FENCES + "test_action_that_somebody_holds_is_claimed_by_nobody",
     ),
     Mutation(
         "attempts without progress are not counted",
-        CORE + "lease.py",
+        "servers/engine/execution/lease.py",
         "row.futile + 1 if row.progress == row.progress_mark else 1",
         "1",
         FENCES + "test_attempts_without_progress_are_counted_until_a_person_has_to_look",
     ),
     Mutation(
         "a reset reaches a deleted server",
-        CORE + "submit.py",
+        "servers/engine/accepting/submit.py",
         "there.filter(uuid=server_id, deleted_at=None).first()",
         "there.filter(uuid=server_id).first()",
         FENCES + "test_server_that_was_deleted_since_it_was_found_is_not_reset",
@@ -126,28 +125,28 @@ MUTATIONS = [
     ),
     Mutation(
         "a database that is away fails an action",
-        CORE + "verdicts.py",
+        "servers/engine/execution/verdicts.py",
         "return Verdict.LOOK_AGAIN  # it says nothing of the guest",
         "return Verdict.FAIL",
         ENDINGS + "test_database_that_is_away_is_no_verdict_on_an_action",
     ),
     Mutation(
         "the switch is ignored",
-        CORE + "verdicts.py",
+        "servers/engine/execution/verdicts.py",
         "if moment.behind_switch:",
         "if False:",
         ENDINGS + "test_behind_the_switch_no_fault_ends_an_action",
     ),
     Mutation(
         "what was refused is taken back",
-        CORE + "run.py",
+        "servers/engine/execution/run.py",
         "effective = task.row.effective\n    steps =",
         "effective = task.row.begun\n    steps =",
         ENDINGS + "test_what_was_refused_is_not_taken_back",
     ),
     Mutation(
         "steps are taken back in the order in which they were made",
-        CORE + "run.py",
+        "servers/engine/execution/run.py",
         "for step in reversed(steps):",
         "for step in steps:",
         ENDINGS + "test_steps_are_taken_back_in_reverse",
@@ -162,21 +161,21 @@ MUTATIONS = [
     ),
     Mutation(
         "an unfinished image counts as a backup",
-        CORE + "images.py",
+        "servers/engine/images.py",
         "backup_type=backup_type, status=ImageStatus.ACTIVE)",
         "backup_type=backup_type).exclude(status=ImageStatus.DELETED)",
         ENDINGS + "test_backup_that_was_never_completed_counts_as_none",
     ),
     Mutation(
         "a guest elsewhere is certain although a host is silent",
-        CORE + "at_rest.py",
+        "servers/inventory/reconciliation/at_rest.py",
         "certain = moved and self.sight.everybody and",
         "certain = moved and",
         CAUTION + "test_record_does_not_follow_a_guest_while_a_host_that_may_run_it_too_is_silent",
     ),
     Mutation(
         "a row at work is repaired",
-        CORE + "repairs.py",
+        "servers/inventory/reconciliation/repairs.py",
         "return None if at_work or server.revision != revision else server",
         "return None if server.revision != revision else server",
         CAUTION + "test_server_at_which_somebody_works_is_not_repaired",

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from servers.conductor import lease, task
-from servers.conductor.fleet import driver_of
 from servers.drivers.base import Fence, HostRef, Progress
 from servers.drivers.simulated import cold, guests, jobs, restore
+from servers.engine.execution import lease, task
+from servers.fleet.drivers import driver_of
 from servers.models import ActionRecord
 from servers.models.machine import Machine
 from servers.states import PowerState

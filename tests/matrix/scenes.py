@@ -9,8 +9,8 @@ from typing import Any
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.restoring import restore
-from servers.conductor.work import run_until_idle
+from servers.engine.accepting.restore import restore
+from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.states import ImageStatus, PowerState
 from tests.matrix.points import Killed

@@ -23,8 +23,8 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from servers import clock  # noqa: E402
-from servers.conductor.restoring import restore  # noqa: E402
-from servers.conductor.work import run_until_idle  # noqa: E402
+from servers.engine.accepting.restore import restore  # noqa: E402
+from servers.engine.execution.queue import run_until_idle  # noqa: E402
 from servers.models import ActionRecord, Image, Server  # noqa: E402
 from servers.states import OPEN_ACTION_STATUSES  # noqa: E402
 from tests.matrix import scenes  # noqa: E402

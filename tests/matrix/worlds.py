@@ -21,11 +21,12 @@ from django.db import transaction
 from servers import clock
 from servers.actions import definitions
 from servers.clock import VirtualClock
-from servers.conductor import images, run
-from servers.conductor import lease as leases
-from servers.conductor.lease import Lease
-from servers.conductor.reconcile import reconcile
-from servers.conductor.work import due
+from servers.engine import images
+from servers.engine.execution import lease as leases
+from servers.engine.execution import run
+from servers.engine.execution.lease import Lease
+from servers.engine.execution.queue import due
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Host, Image, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, ImageStatus
 from tests.matrix.points import Killed, Switch, install, statements

@@ -11,12 +11,12 @@ import pytest
 
 from servers.api.keystone import middleware
 from servers.images.glance import session_of
-from tests.conductor.conftest import fleet, virtual_clock
 from tests.openstack import glance as glances
 from tests.openstack import keystone as keystones
 from tests.openstack.glance import Glance
 from tests.openstack.installing import FOLDER
 from tests.openstack.keystone import Keystone, password
+from tests.virtual_time import fleet, virtual_clock
 
 __all__ = ["clean_caches", "fleet", "gantry", "glance", "keystone", "virtual_clock"]
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from keystoneauth1.session import Session
 
 from servers.clock import VirtualClock
-from servers.conductor.images import discard_left
+from servers.engine.images import discard_left
 from servers.models import ActionRecord, Image, Project, Server
 from servers.states import ActionStatus
 from tests.admin.visiting import Visitor

@@ -10,7 +10,7 @@ from django.core.management import execute_from_command_line
 from django.utils import timezone
 
 from servers import clock
-from servers.management import children
+from servers.supervisor import processes
 
 SKEW = timedelta(seconds=float(os.environ["SKEW_S"]))
 
@@ -27,5 +27,5 @@ if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     clock.datetime = Skewed  # type: ignore[attr-defined,misc]
     timezone.datetime = Skewed  # type: ignore[attr-defined,misc]
-    children.MANAGE[:] = [sys.executable, "-m", "tests.postgresql.skewed"]
+    processes.MANAGE[:] = [sys.executable, "-m", "tests.postgresql.skewed"]
     execute_from_command_line(sys.argv)

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from servers.conductor import claims
+from servers.engine.capacity import claims
 from servers.errors import GroupPolicyViolated
 from servers.models import Allocation, Host, Server, ServerGroup
-from tests.conductor.group_race import hold_races, rounds
+from tests.engine.group_race import hold_races, rounds
 from tests.postgresql.test_locks import in_a_thread, somebody_waits
 from tests.postgresql.workers import environment_of, until
 from tests.small_fleet import SmallFleet

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection, connections
 
 from servers.actions.task import Change
-from servers.conductor import adopted_hosts, adoption, changes
-from servers.conductor.discovery import discover
-from servers.conductor.lease import claim, fenced
-from servers.conductor.restoring import restore
+from servers.engine.accepting.restore import restore
+from servers.engine.execution.lease import claim, fenced
+from servers.engine.records import changes
+from servers.inventory.discovery import apply, apply_hosts
+from servers.inventory.discovery.discover import discover
 from servers.models import ActionRecord, Host, Image, Migration, Server
 from servers.states import ActionStatus, MigrationStatus, MigrationType
 from tests.conftest import Caller
@@ -96,7 +97,7 @@ def test_a_host_that_is_switched_off_while_discovery_writes_it_stays_off(
 ) -> None:
     host = Host.objects.get(name="node1")
     path = f"/v2.1/os-services/{host.service_uuid}"
-    fill_host = adopted_hosts.fill_host
+    fill_host = apply_hosts.fill_host
     with ThreadPoolExecutor(1) as pool:
         asked: list[Future[Any]] = []
 
@@ -107,8 +108,8 @@ def test_a_host_that_is_switched_off_while_discovery_writes_it_stays_off(
                 until(lambda: asked[0].done() or somebody_waits(), "nobody switches the host off")
             fill_host(row, facts)
 
-        monkeypatch.setattr(adopted_hosts, "fill_host", fill_and_be_interrupted)
-        adoption.adopt(discover(), adoption.Owner(fleet.project.pk, "somebody"))
+        monkeypatch.setattr(apply_hosts, "fill_host", fill_and_be_interrupted)
+        apply.adopt(discover(), apply.Owner(fleet.project.pk, "somebody"))
         assert asked[0].result(timeout=30).status_code == 200
     host.refresh_from_db()
     assert not host.enabled

@@ -21,10 +21,10 @@ import pytest
 from django.db import OperationalError, connection
 
 from servers.errors import DatabaseUnavailable
-from servers.management.children import stop
 from servers.management.commands.up import web_server
 from servers.models import ActionRecord, Host, Migration, Worker
 from servers.states import ActionStatus
+from servers.supervisor.processes import stop
 from tests.conftest import Caller
 from tests.factories import make_host
 from tests.postgresql.cluster import from_environment

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from servers.conductor import claims
+from servers.engine.capacity import claims
 from servers.models import ActionRecord, Allocation, Host, Migration, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus
 from tests.postgresql.crowd import CROWD, LIVE, Crowd

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from servers.conductor.bells.base import bells
+from servers.engine.execution.queues.base import bells
 from servers.models import ActionEvent, ActionRecord, Migration, Server, Worker
 from servers.states import ActionStatus
 from tests.conftest import Caller
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LIVE = {"host": None, "block_migration": "auto"}
 RACERS = 20
-POLL_S = 5.0  # servers.conductor.bells.procrastinate, which cannot be imported without the extra
+POLL_S = 5.0  # servers.engine.execution.queues.procrastinate, which cannot be imported without the extra
 
 Start = Callable[..., Workers]
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from servers import clock
-from servers.conductor.fleet import guest_of
 from servers.drivers.base import Pool
 from servers.drivers.simulated import Fleet
+from servers.fleet.drivers import guest_of
 from servers.models import (
     ActionEvent,
     ActionRecord,

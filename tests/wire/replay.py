@@ -14,7 +14,9 @@ from django.test import Client
 from servers import errors
 from servers.api.compute import actions
 from servers.api.faults import kept_code
-from servers.conductor import claims, submit, task
+from servers.engine.accepting import submit
+from servers.engine.capacity import claims
+from servers.engine.execution import task
 from servers.errors import DiskMoveRolledBack, Unforeseen
 from servers.models import Allocation, Migration, Server
 from servers.states import PowerState

@@ -8,7 +8,7 @@ import pytest
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.work import run_until_idle
+from servers.engine.execution.queue import run_until_idle
 from servers.microversions import maximum
 from servers.models import Migration
 from tests.wire import compare, data, replay

@@ -16,8 +16,8 @@ from servers.api.compute.bodies import action_of, read_json
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import check_body
-from servers.conductor.images import address as image_address
-from servers.conductor.submit import Accepted, submit
+from servers.engine.accepting.submit import Accepted, submit
+from servers.engine.images import address as image_address
 from servers.errors import (
     InstanceLocked,
     Invalid,

@@ -19,7 +19,7 @@ from servers.api.compute.bodies import is_too_large, read_json, require_media_ty
 from servers.api.compute.links import Links
 from servers.api.compute.negotiation import announce, negotiate
 from servers.api.compute.validation import Query
-from servers.conductor.context import new_request_id
+from servers.engine.accepting.request_context import new_request_id
 from servers.errors import Invalid, Missing, Unauthenticated
 from servers.microversions import MINIMUM, Microversion
 from servers.models import Server

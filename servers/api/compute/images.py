@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from servers.api.answers import empty_answer
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import seconds
-from servers.conductor.identifiers import uuid_of
-from servers.conductor.images import delete_image
+from servers.engine.accepting.identifiers import uuid_of
+from servers.engine.images import delete_image
 from servers.errors import Missing
 from servers.models import Image
 from servers.states import ImageStatus

@@ -17,7 +17,7 @@ from servers.api.compute.links import microseconds, next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.periods import changed, period_terms
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
-from servers.conductor.submit import find_server
+from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid, Missing
 from servers.models import Migration
 from servers.states import IN_PROGRESS_LIVE, MigrationType

@@ -16,7 +16,7 @@ from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.server_body import ServerBody
 from servers.api.compute.server_filters import Asking, scope, select
 from servers.api.compute.server_query import LIST_QUERY, SORT_ADMIN_ONLY, SORT_FIELDS
-from servers.conductor.submit import find_server
+from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid
 from servers.models import Server
 

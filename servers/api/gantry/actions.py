@@ -13,8 +13,8 @@ from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.validation import Query, Term, check_body
-from servers.conductor.cases import evidence_of, find_action, still_tried, visible, waiting
-from servers.conductor.judging import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
+from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible, waiting
+from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.models import ActionRecord
 
 LIST_RULE = "os_compute_api:os-instance-actions:list"

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from servers import policy
 from servers.api.image.visibility import ImageView
-from servers.conductor.images import open_image
+from servers.engine.images import open_image
 from servers.models import Image
 from servers.states import ImageStatus
 

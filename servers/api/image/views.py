@@ -11,7 +11,7 @@ from servers.api.image.changes import change, read_patch
 from servers.api.image.door import GlanceView
 from servers.api.image.paging import page
 from servers.api.image.visibility import ImageView
-from servers.conductor.images import delete_image
+from servers.engine.images import delete_image
 from servers.errors import Conflict
 from servers.states import ImageStatus
 

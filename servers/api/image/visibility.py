@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from servers import policy
 from servers.api.image.door import GlanceView
-from servers.conductor.identifiers import uuid_of
+from servers.engine.accepting.identifiers import uuid_of
 from servers.errors import ImageMissing
 from servers.models import Image
 from servers.policy import Context

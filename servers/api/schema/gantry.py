@@ -23,7 +23,7 @@ from servers.api.schema.shapes import (
     list_of,
     one_of,
 )
-from servers.conductor.judging import VERDICTS
+from servers.engine.judgement.judge import VERDICTS
 from servers.states import ActionStatus
 
 MOMENT: Schema = {"type": "string", "format": "date-time"}

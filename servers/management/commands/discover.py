@@ -9,11 +9,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from servers.conductor.adoption import Adopted, Owner, adopt, default_owner
-from servers.conductor.discovery import discover
-from servers.conductor.fleet import new_ref
-from servers.conductor.plan import ChangeKind, Plan, PlannedChange
 from servers.errors import Missing, Refusal
+from servers.fleet.drivers import new_ref
+from servers.inventory.discovery.apply import Adopted, Owner, adopt, default_owner
+from servers.inventory.discovery.discover import discover
+from servers.inventory.discovery.plan import ChangeKind, Plan, PlannedChange
 from servers.management import exit_codes, refusals
 from servers.management.age import OnDatabase
 from servers.management.asking import HelpFormatter

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from servers.actions.restore import Restore
-from servers.conductor.restoring import find_image, restore
+from servers.engine.accepting.restore import find_image, restore
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
 from servers.management.asking import AskingCommand, HelpFormatter

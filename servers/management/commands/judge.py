@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from servers import policy
-from servers.conductor.cases import Case, evidence_of, find_action, still_tried, visible, waiting
-from servers.conductor.endings import Outcome
-from servers.conductor.judging import LOOK_AGAIN, RULE, UNDO, judge, ways_out
+from servers.engine.judgement.cases import Case, evidence_of, find_action, still_tried, visible, waiting
+from servers.engine.judgement.endings import Outcome
+from servers.engine.judgement.judge import LOOK_AGAIN, RULE, UNDO, judge, ways_out
 from servers.errors import Refusal
 from servers.management import documents, exit_codes, targets
 from servers.management.asking import AskingCommand, HelpFormatter

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from servers.conductor.differences import Found, Report
-from servers.conductor.reconcile import reconcile
+from servers.inventory.reconciliation.differences import Found, Report
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.management import exit_codes
 from servers.management.age import OnDatabase
 from servers.management.asking import HelpFormatter

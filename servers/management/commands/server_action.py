@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from servers.actions import Action, kinds, registry
-from servers.conductor.submit import Accepted, submit
+from servers.engine.accepting.submit import Accepted, submit
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
 from servers.management.asking import AskingCommand, HelpFormatter

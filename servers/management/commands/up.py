@@ -22,8 +22,8 @@ from django.db.migrations.executor import MigrationExecutor
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
 from servers.management.age import refuse_strange_database
-from servers.management.children import MANAGE, Child, Stopping, stop
 from servers.management.greeting import IDENTITY, greeting
+from servers.supervisor.processes import MANAGE, Child, Stopping, stop
 
 log = logging.getLogger(__name__)
 

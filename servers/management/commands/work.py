@@ -12,11 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servers.conductor.bells.base import bells
-from servers.conductor.work import name_of, unique_name, work_as
+from servers.engine.execution.queue import name_of, unique_name, work_as
+from servers.engine.execution.queues.base import bells
 from servers.management.age import refuse_strange_database
-from servers.management.children import MANAGE, Child, Stopping, end_with_parent, stop
-from servers.management.rounds import Rounds
+from servers.supervisor.periodic_tasks import Rounds
+from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from django.conf import settings as deployment
 
 from servers import errors
 from servers.api.compute import actions
-from servers.conductor.reconcile import reconcile
+from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Image, Project
-from tests.conductor.strangers import run_twice
 from tests.conftest import Caller
 from tests.factories import make_migration, make_server
 from tests.small_fleet import SmallFleet
+from tests.unknown_guests import run_twice
 
 IMAGE = UUID("00000000-0000-4000-8000-000000000001")
 BACKUP = {"name": "b", "backup_type": "daily", "rotation": 1}

@@ -10,7 +10,7 @@ import pytest
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.conductor.judging import VERDICTS
+from servers.engine.judgement.judge import VERDICTS
 from servers.models import ActionRecord, Project
 from tests.conftest import Caller
 from tests.small_fleet import SmallFleet

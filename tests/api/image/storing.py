@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from servers.conductor.images import facts_of
+from servers.engine.images import facts_of
 from servers.images.local import LocalImageStore
 from servers.models import Image, Project
 from tests.factories import make_image

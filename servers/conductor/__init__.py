@@ -1,1 +1,0 @@
-"""The way in (submit) and the way through (lease, run): how accepted work is carried out."""

@@ -1,1 +1,0 @@
-"""What rings: queues that carry the number of an action to a worker, all behind Django's Tasks API."""

@@ -1,0 +1,1 @@
+"""Accepted work: how an action is accepted, carried out and written down, and what it holds on hosts."""

@@ -1,0 +1,202 @@
+"""The way in: every door hands its requests to `submit`, and every door gets the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django_fsm import TransitionNotAllowed
+
+from servers import clock, policy
+from servers.actions.base import Action, Exclusivity, Request
+from servers.actions.kinds import Secret
+from servers.engine import images
+from servers.engine.accepting.accept_context import AcceptingDesk
+from servers.engine.accepting.identifiers import uuid_of
+from servers.engine.execution.queue import ring
+from servers.engine.execution.run import carry_out_in_request
+from servers.engine.records import sealed_parameters
+from servers.engine.records.changes import take_server_edges
+from servers.engine.records.facts import server_facts
+from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
+from servers.fleet.drivers import KnownFleet
+from servers.fleet.guest_sightings import Evidence, gather
+from servers.microversions import NEWEST, Microversion
+from servers.models import ActionRecord, Server
+from servers.policy import Context
+from servers.states import ActionStatus
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted action: its record, and the image that it will make."""
+
+    record: ActionRecord
+    image_id: UUID | None
+
+
+def find_server(server_id: str, context: Context, *, deleted: bool = False) -> Server:
+    """Return the server. Raises InstanceMissing; a foreign one is as missing for everybody but an admin."""
+    servers = Server.objects.select_related("host")
+    if not deleted:
+        servers = servers.filter(deleted_at=None)
+    if not policy.in_force().is_admin(context):
+        servers = servers.filter(project_id=context.project_id)
+    try:
+        return servers.get(uuid=uuid_of(server_id))
+    except (Server.DoesNotExist, ValueError) as error:
+        raise InstanceMissing(server=server_id) from error
+
+
+def lock_server(server_id: UUID) -> Server:
+    """Return the server's row, read afresh and locked until the end of the transaction.
+
+    Raises InstanceMissing for one that was deleted since it was found.
+    """
+    there = Server.objects.select_for_update(of=("self",)).select_related("host")
+    server = there.filter(uuid=server_id, deleted_at=None).first()
+    if server is None:
+        raise InstanceMissing(server=server_id)
+    return server
+
+
+def submit(
+    action: type[Action],
+    server_id: str,
+    params: Mapping[str, Any],
+    context: Context,
+    version: Microversion = NEWEST,
+) -> Accepted:
+    """Accept an action and return its record; the order of checks is Nova's (CONTRACT A.0, 11-17).
+
+    Raises Refusal, and then nothing was written. Below the microversion that made its checks asynchronous a
+    live migration is checked before this returns, and its ActionFault is raised.
+    """
+    definition = action()
+    definition.check_route(KnownFleet())
+    server = find_server(server_id, context)
+    cleaned = action.clean(params, version)
+    require(action, cleaned, context, server.project_id)
+    request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
+    definition.check_request(request)
+    evidence = gather(server) if action.looks_first else None
+    record = accept(definition, server.uuid, request, context, evidence)
+    if record.image is not None:
+        images.announce(record.image)
+    if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
+        carry_out_in_request(record.pk)
+        record.refresh_from_db()
+        if record.status == ActionStatus.QUEUED:
+            ring(record)
+    return Accepted(record, record.image_id)
+
+
+def require(action: type[Action], params: Mapping[str, Any], context: Context, project_id: str) -> None:
+    """Do nothing when every rule of the action allows it. Raises NotPermitted."""
+    for rule in action.rules_for(params):
+        policy.in_force().require(context, rule.name, project_id)
+
+
+@transaction.atomic
+def accept(
+    definition: Action, server_id: UUID, request: Request, context: Context, evidence: Evidence | None
+) -> ActionRecord:
+    """Write edge, record and doorbell in one transaction, after reading the server again under lock."""
+    server = lock_server(server_id)
+    refusal = refuses(definition, server, request, context)
+    if refusal is None and evidence is not None:
+        refusal = evidence.refusal
+    if refusal is not None:
+        raise refusal
+    record = new_record(definition, server, request, context)
+    record.result = {"evidence": evidence.as_data()} if evidence else {}
+    desk = AcceptingDesk(server, record, context, request.params, request.microversion)
+    if definition.exclusivity is Exclusivity.IMMEDIATE:
+        record.take("succeed")
+        record.started_at = record.finished_at = clock.now()
+        record.save(force_insert=True)
+        definition.accept(desk)
+        return record
+    definition.accept(desk)
+    record.save(force_insert=True)
+    if definition.transition.edge:
+        take_edge(server, definition)
+    if not any(step.waits(request.microversion) for step in definition.steps):
+        ring(record)
+    return record
+
+
+def refuses(definition: Action, server: Server, request: Request, context: Context) -> Refusal | None:
+    """Return why the server's lock or state refuses the action, or None (CONTRACT A.0, 14-16)."""
+    admin = policy.in_force().is_admin(context)
+    if definition.respects_lock and server.locked_by and not admin:
+        return InstanceLocked(server=server.uuid)
+    refusal = definition.transition.refuses(server, definition.verb)
+    if refusal is not None:
+        return refusal
+    try:
+        definition.check_server(request, server_facts(server), KnownFleet())
+    except Refusal as refused:
+        return refused
+    return unresolved(definition, server)
+
+
+def unresolved(definition: Action, server: Server) -> Refusal | None:
+    """Return the refusal for a server of whose last action it is not known what became; nothing starts from there."""
+    if definition.exclusivity is not Exclusivity.EXCLUSIVE:
+        return None
+    action = ActionRecord.objects.filter(server=server, exclusive=True, status=ActionStatus.UNKNOWN).first()
+    if action is None:
+        return None
+    return ActionUnresolved(server=server.uuid, action=action.name, request_id=action.request_id)
+
+
+def take_edge(server: Server, definition: Action) -> None:
+    """Take the definition's edge on the locked row and write it. Raises InvalidState where it does not start."""
+    try:
+        fields = take_server_edges(server, (definition.transition.edge or "",))
+    except TransitionNotAllowed as error:
+        raise InvalidState(server=server.uuid, verb=definition.verb) from error
+    server.progress = 0
+    server.store(*fields, "progress")
+
+
+def new_record(definition: Action, server: Server, request: Request, context: Context) -> ActionRecord:
+    """Return the record of the action, not yet saved; secret parameters are sealed."""
+    secret = {p.name for p in definition.parameters if isinstance(p.kind, Secret)}
+    return ActionRecord(
+        request_id=context.request_id,
+        server=server,
+        slug=definition.slug,
+        name=definition.record_name,
+        definition=definition.version,
+        user_id=context.user_id,
+        user_name=context.user_name,
+        project_id=context.project_id,
+        door=context.door,
+        microversion=str(request.microversion),
+        params={key: value for key, value in request.params.items() if key not in secret},
+        sealed=sealed_parameters.seal({key: request.params[key] for key in secret}),
+        exclusive=definition.exclusivity in {Exclusivity.EXCLUSIVE, Exclusivity.QUEUED},
+        former_vm_state=server.vm_state,
+        former_power_state=server.power_state,
+        source_host=server.host.name if server.host else "",
+    )
+
+
+def explain(
+    action: type[Action], server: Server, context: Context, params: Mapping[str, Any] | None = None
+) -> Refusal | None:
+    """Return why the action is not possible on the server now, in the words of `submit`, or None."""
+    definition = action()
+    cleaned = action.clean(params or {}, NEWEST)
+    try:
+        definition.check_route(KnownFleet())
+        require(action, cleaned, context, server.project_id)
+    except Refusal as refused:
+        return refused
+    return refuses(definition, server, Request(cleaned, NEWEST, settings.IMAGE_METADATA_LIMIT), context)

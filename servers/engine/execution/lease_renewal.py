@@ -1,0 +1,137 @@
+"""Keeping a lease while its worker works. A lease that cannot be renewed ends its worker, before another begins.
+
+Two threads: one renews, and may hang together with the database; the other one looks at the counter alone, so
+nothing can keep it from ending the process in time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseFault
+from django.db import connection
+
+from servers import clock
+from servers.engine.execution import lease as leases
+from servers.engine.execution.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+MARGIN = 0.2
+"""The part of the TTL that is left over when a worker that cannot renew ends itself."""
+
+LAST_WORD_S = 2.0
+"""How long the database has, to take note that a worker gives an action up."""
+
+
+def end_process() -> None:
+    """End this worker process: a call in it hangs, or it may no longer act, and it cannot be stopped otherwise."""
+    os._exit(75)
+
+
+class Heartbeat:
+    """Renews a lease while its worker works; ends the worker when that fails, or when the work makes no progress.
+
+    A renewal that fails is tried again at once after the interval. When the last that succeeded is older than the
+    TTL less a margin, the worker fences itself: `is_lost` says so to whoever asks before an effect, and `on_end`
+    ends the process. A call that hangs must not be healthy for ever: without a `beat` for NO_PROGRESS_LIMIT the
+    outcome is unknown, and `on_end` is called as well.
+    """
+
+    def __init__(self, lease: Lease, on_end: Callable[[], None] = end_process) -> None:
+        self.lease = lease
+        self.on_end = on_end
+        self.interval_s = min(1.0, settings.LEASE_TTL_S / 5)
+        self.limit_s = settings.LEASE_TTL_S * (1 - MARGIN)
+        self.renewed_at = self.progress_at = clock.monotonic()
+        self.is_lost = False
+        self.stopped = threading.Event()
+        name = f"lease of {lease.action}"
+        self.threads = (
+            threading.Thread(target=self.renew, name=f"{name}: renew", daemon=True),
+            threading.Thread(target=self.watch, name=f"{name}: watch", daemon=True),
+        )
+
+    def beat(self) -> None:
+        """Take note that the work goes on."""
+        self.progress_at = clock.monotonic()
+
+    def __enter__(self) -> Heartbeat:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(timeout=5)
+
+    def is_alive(self) -> bool:
+        """Return whether both threads are at work."""
+        return all(thread.is_alive() for thread in self.threads)
+
+    def renew(self) -> None:
+        """Renew until the work is over, or the lease is somebody else's."""
+        try:
+            while not self.stopped.wait(self.interval_s) and not self.is_lost:
+                self.renew_once()
+        finally:
+            connection.close()
+
+    def renew_once(self) -> None:
+        """Renew the lease; a database that does not do it is asked again."""
+        asked_at = clock.monotonic()
+        try:
+            self.is_lost = not leases.renew(self.lease)
+        except DatabaseFault as error:
+            log.warning("lease.not_renewed", action=str(self.lease.action), reason=str(error))
+            connection.close()
+            return
+        if self.is_lost:
+            log.warning("lease.lost", action=str(self.lease.action), attempt=self.lease.attempt)
+            return
+        self.renewed_at = asked_at
+
+    def watch(self) -> None:
+        """End the worker when its lease is about to run out unrenewed, or its work hangs."""
+        while not self.stopped.wait(self.interval_s / 2):
+            now = clock.monotonic()
+            if now - self.renewed_at > self.limit_s and not self.is_lost:
+                self.fence()
+            elif now - self.progress_at > settings.NO_PROGRESS_LIMIT_S:
+                self.give_up()
+            else:
+                continue
+            return
+
+    def fence(self) -> None:
+        """Let this worker do nothing more: the lease may be somebody else's at any moment."""
+        self.is_lost = True
+        log.error("lease.not_renewed_in_time", action=str(self.lease.action), limit_s=self.limit_s)
+        self.on_end()
+
+    def give_up(self) -> None:
+        """Mark the outcome unknown, if the database takes it in time, and end the process."""
+        limit = settings.NO_PROGRESS_LIMIT_S
+        self.say(f"No progress in {limit:g} s; the hypervisor will be asked again.")
+        log.error("action.hangs", action=str(self.lease.action), limit_s=limit)
+        self.is_lost = True
+        self.on_end()
+
+    def say(self, reason: str) -> None:
+        """Write that the outcome is unknown; a database that hangs is not waited for."""
+        last_word = threading.Thread(target=self._say, args=(reason,), daemon=True)
+        last_word.start()
+        last_word.join(LAST_WORD_S)
+
+    def _say(self, reason: str) -> None:
+        try:
+            leases.lose_sight(self.lease, reason)
+        except DatabaseFault as error:
+            log.warning("action.not_given_up", action=str(self.lease.action), reason=str(error))
+        finally:
+            connection.close()

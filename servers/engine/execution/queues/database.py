@@ -1,0 +1,39 @@
+"""Bells in a table that workers ask again and again: for every database, and with no server of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+from django_tasks_db import DatabaseBackend
+from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
+
+from servers.engine.execution.queues.base import persevere
+from servers.engine.records.batches import forget
+
+INTERVAL_S = 0.2
+KEEP_DAYS = 1
+
+
+class DatabaseBells(DatabaseBackend):
+    """django-tasks-db."""
+
+    def serve(self, worker: str) -> None:
+        process = Worker(
+            queue_names=sorted(self.queues),
+            interval=INTERVAL_S,
+            batch=False,
+            backend_name=self.alias,
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=worker,
+            excluded_queue_names=[],
+        )
+        process.configure_signals()
+        persevere(process.run, lambda: not process.running)
+
+    def tidy_up(self) -> None:
+        """Forget bells that were answered; as `prune_db_task_results`, but a few at a time."""
+        answered = DBTaskResult.objects.finished().filter(backend_name=self.alias)
+        forget(answered.filter(finished_at__lte=timezone.now() - timedelta(days=KEEP_DAYS)))

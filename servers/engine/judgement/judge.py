@@ -1,0 +1,327 @@
+"""What a person decides of an action that came to no end by itself: look again, close, or undo; with who and why.
+
+Nothing here has an effect at a hypervisor. Looking again and undoing are done by a worker, under its fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from servers import clock, policy
+from servers.engine import images
+from servers.engine.execution.lease import Lease, fenced
+from servers.engine.execution.queue import ring
+from servers.engine.execution.task import WorkingTask
+from servers.engine.judgement import endings
+from servers.engine.judgement.cases import Case, evidence_of, hosts_that_matter, waiting
+from servers.engine.judgement.endings import (
+    Ending,
+    Outcome,
+    ending_of,
+    refuse_living,
+    refuse_strange,
+    refuse_undo,
+)
+from servers.errors import Conflict, InvalidParameters, Judged, LeaseLost, NotWaiting
+from servers.models import ActionRecord, Host, Server
+from servers.policy import Context
+from servers.states import ActionStatus
+
+log = structlog.get_logger(__name__)
+
+RULE = "gantry:actions:judge"
+LOOK_AGAIN, UNDO = "look_again", "undo"
+VERDICTS = (LOOK_AGAIN, *(outcome.value for outcome in Outcome), UNDO)
+
+LONGEST_REASON = 1000
+NO_REASON = f"A judgement needs a reason of 1 to {LONGEST_REASON} printable characters."
+
+LIMIT_S = 5.0
+"""How long a host has to answer before somebody goes by its silence."""
+
+HOLDER = "judgement"
+RETURNED = "{hosts} answers again."
+RETURNS = "waits_for_hosts"
+LOOKED_AT_ONCE = 200
+
+
+def judge(
+    action: UUID, verdict: str, context: Context, reason: str, dead_hosts: Collection[str] = ()
+) -> ActionRecord:
+    """Judge an action by the name of the verdict; see `look_again`, `close` and `undo`. Raises Refusal."""
+    if verdict == LOOK_AGAIN:
+        return look_again(action, context, reason, dead_hosts)
+    if verdict == UNDO:
+        return undo(action, context, reason, dead_hosts)
+    if verdict not in VERDICTS:
+        raise InvalidParameters(detail=f"A verdict is one of {', '.join(VERDICTS)}.")
+    return close(action, context, reason, Outcome(verdict), dead_hosts)
+
+
+def look_again(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
+    """Let a worker look at the action again, as often as before it came to wait; return its record.
+
+    `dead_hosts` are hosts that do not answer just now, and for which the caller answers: nothing waits for them.
+    Raises Conflict where the action does not wait, or such a host answers; NotPermitted, Invalid.
+    """
+    return _hand_over(action, context, reason, dead_hosts, LOOK_AGAIN)
+
+
+def undo(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
+    """Let a worker take back what the action has made, and end it as failed; return its record.
+
+    Raises CannotUndo behind the switch, and whatever `look_again` does.
+    """
+    return _hand_over(action, context, reason, dead_hosts, UNDO)
+
+
+def close(
+    action: UUID, context: Context, reason: str, outcome: Outcome, dead_hosts: Collection[str] = ()
+) -> ActionRecord:
+    """End the action as the caller says, after hypervisors were asked; what is written is what they say.
+
+    Raises GuestSeenTwice, HostsSilent, CannotClose where that is no safe word, and whatever `look_again` does.
+    """
+    reason = readable(reason)
+    with held(action, context) as lease:
+        case = evidence_of(ActionRecord.objects.get(pk=action), LIMIT_S)
+        refuse_living(case, dead_hosts)
+        fault = Judged(by=who(context), reason=reason)
+        ending = ending_of(case, outcome, fault, dead_hosts)
+        said = judgement(context, outcome.value, reason, dead_hosts, case)
+        write_end(lease, case, outcome, ending, fault, said)
+    tell(case.action, said)
+    return ActionRecord.objects.select_related("server").get(pk=action)
+
+
+def ways_out(case: Case) -> dict[str, str]:
+    """Return each verdict with what refuses it as things stand, empty where nothing does."""
+    fault = Judged(by="", reason="")
+    questions: dict[str, Callable[[], object]] = {
+        LOOK_AGAIN: lambda: refuse_strange(case.action),
+        Outcome.SUCCEEDED.value: lambda: ending_of(case, Outcome.SUCCEEDED, fault),
+        Outcome.FAILED.value: lambda: ending_of(case, Outcome.FAILED, fault),
+        UNDO: lambda: refuse_undo(case.action),
+    }
+    return {verdict: refusal_of(question) for verdict, question in questions.items()}
+
+
+def refusal_of(question: Callable[[], object]) -> str:
+    """Return the Conflict that a question raises, in words, or nothing."""
+    try:
+        question()
+    except Conflict as refused:
+        return str(refused)
+    return ""
+
+
+# ---------------------------------------------------------------------------------- who, and why
+
+
+def readable(reason: str) -> str:
+    """Return a reason on one line. Raises InvalidParameters for none, a long one, and what nobody could read."""
+    text = " ".join(reason.split())
+    if not 1 <= len(text) <= LONGEST_REASON or not text.isprintable():
+        raise InvalidParameters(detail=NO_REASON)
+    return text
+
+
+def who(context: Context) -> str:
+    """Return what the judge is called."""
+    return context.user_name or context.user_id
+
+
+def judgement(
+    context: Context, verdict: str, reason: str, dead: Collection[str], case: Case | None = None
+) -> dict[str, Any]:
+    """Return a judgement in the form in which it is kept with the action."""
+    kept = {
+        "at": clock.now().isoformat(),
+        "by": {"id": context.user_id, "name": who(context)},
+        "door": context.door,
+        "verdict": verdict,
+        "reason": reason,
+        "dead_hosts": sorted(set(dead)),
+    }
+    return {**kept, "seen": case.said} if case is not None else kept
+
+
+def tell(action: ActionRecord, said: dict[str, Any]) -> None:
+    """Write a judgement in the log."""
+    facts = {key: said[key] for key in ("verdict", "reason", "door", "dead_hosts")}
+    log.warning("action.judged", action=str(action.pk), request=action.request_id, by=said["by"], **facts)
+
+
+# ------------------------------------------------------------------------------------- under lock
+
+
+@contextmanager
+def locked(action: UUID, context: Context) -> Iterator[ActionRecord]:
+    """Open a transaction with the row of an action that waits for a judgement. Raises NotWaiting, NotPermitted.
+
+    The server's row is locked first, as everywhere.
+    """
+    with transaction.atomic():
+        row = lock(action)
+        require(row, context)
+        yield row
+
+
+def lock(action: UUID) -> ActionRecord:
+    """Return the action's row, locked after its server's; in the caller's transaction."""
+    of_action = ActionRecord.objects.filter(pk=action).values("server")
+    Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
+    return ActionRecord.objects.select_for_update().get(pk=action)
+
+
+def require(row: ActionRecord, context: Context) -> None:
+    """Do nothing when the caller may judge the action, and it waits for that. Raises NotPermitted, NotWaiting."""
+    policy.in_force().require(context, RULE, row.server.project_id)
+    if row.status != ActionStatus.UNKNOWN or row.stalled_at is None:
+        tried = row.status == ActionStatus.UNKNOWN
+        raise NotWaiting(
+            action=row.request_id, state="it is looked at again" if tried else f"it is {row.status}"
+        )
+
+
+def _hand_over(
+    action: UUID, context: Context, reason: str, dead: Collection[str], verdict: str
+) -> ActionRecord:
+    reason = readable(reason)
+    row = ActionRecord.objects.select_related("server", "server__host", "migration").get(pk=action)
+    require(row, context)
+    if dead:
+        refuse_living(evidence_of(row, LIMIT_S), dead)
+    said = judgement(context, verdict, reason, dead)
+    refuse_strange(row)
+    with locked(action, context) as row:
+        if verdict == UNDO:
+            refuse_undo(row)
+            row.verdict = row.verdict or undoing(context, reason)
+        _look(row, said)
+    tell(row, said)
+    return row
+
+
+def undoing(context: Context, reason: str) -> dict[str, str]:
+    """Return how an action ends that somebody has had undone."""
+    fault = Judged(f"{who(context)} has had it undone: {reason}")
+    return {"edge": "fail", "code": fault.code, "text": str(fault)}
+
+
+def _look(row: ActionRecord, said: dict[str, Any], **memo: Any) -> None:
+    """Let a worker look at a locked row that waits, at once, as often as at first."""
+    row.judgements = [*row.judgements, said]
+    row.memo = {**row.memo, **memo}
+    row.stalled_at, row.futile, row.progress_mark = None, 0, ""
+    row.due_at = row.updated_at = clock.now()
+    fields = ["stalled_at", "futile", "progress_mark", "due_at", "updated_at"]
+    row.save(update_fields=["judgements", "memo", "verdict", *fields])
+    ring(row)
+
+
+# -------------------------------------------------------------------------------------- closing
+
+
+@contextmanager
+def held(action: UUID, context: Context) -> Iterator[Lease]:
+    """Hold the action meanwhile, so that no worker has it; it waits again unless it has ended.
+
+    Raises NotWaiting, NotPermitted.
+    """
+    with locked(action, context) as row:
+        row.take("claim")
+        row.attempt += 1
+        row.worker = HOLDER
+        row.lease_until = clock.now() + timedelta(seconds=settings.LEASE_TTL_S)
+        row.save(update_fields=["status", "attempt", "worker", "lease_until"])
+    lease = Lease(action, row.attempt, HOLDER)
+    try:
+        yield lease
+    except LeaseLost as lost:
+        raise NotWaiting(action=row.request_id, state="somebody else has it by now") from lost
+    finally:
+        with suppress(LeaseLost):
+            let_wait(lease)
+
+
+def let_wait(lease: Lease) -> None:
+    """Give an action back that has not ended. Raises LeaseLost for one that has."""
+    with fenced(lease) as row:
+        row.take("lose_sight")
+        row.lease_until = None
+        row.save(update_fields=["status", "lease_until"])
+
+
+def write_end(
+    lease: Lease, case: Case, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]
+) -> None:
+    """Write the action's end, and all that goes with it, in one transaction. Raises LeaseLost."""
+    with fenced(lease) as row:
+        row.judgements = [*row.judgements, said]
+        row.left_on = endings.end_migration(case, ending.migration) if ending.charges else ""
+        if row.left_on:
+            row.result = {**row.result, "left_behind": f"{row.left_on}: {fault}"}
+        row.save(update_fields=["judgements", "left_on", "result"])
+        WorkingTask(lease).end(outcome.edge, ending.change, fault)
+        if ending.charges:
+            endings.charge(row.server_id, row.migration_id)
+        if ending.drops_image and row.image_id is not None:
+            images.mark_deleted(row.image_id)
+    if ending.drops_image and row.image_id is not None:
+        images.discard(row.image_id)
+
+
+# ----------------------------------------------------------------------- by itself, when a host returns
+
+
+def look_again_when_hosts_return() -> int:
+    """Look once more at what came to wait while one of its hosts was down that is heard of again; return how many.
+
+    Each return of a host gives one look: what waits then again, waits for a person or for another return.
+    """
+    up = {host.name for host in Host.objects.all() if host.is_up}
+    known = set(Host.objects.values_list("name", flat=True))
+    looked = 0
+    for action in waiting().select_related("migration")[:LOOKED_AT_ONCE]:
+        waited = set(action.memo.get(RETURNS, ())) & known
+        down = (hosts_that_matter(action) & known) - up
+        if waited & up:
+            looked += _look_after_return(action.pk, sorted(waited & up), sorted(waited - up))
+        elif down - waited:
+            _remember(action.pk, sorted(down | waited))
+    return looked
+
+
+def _look_after_return(action: UUID, returned: Sequence[str], left: list[str]) -> int:
+    context = Context("gantry", "", frozenset(), user_name="gantry", door="periodic")
+    said = judgement(context, LOOK_AGAIN, RETURNED.format(hosts=" and ".join(returned)), ())
+    with transaction.atomic():
+        row = _still_waiting(action)
+        if row is None:
+            return 0
+        _look(row, said, **{RETURNS: left})
+    tell(row, said)
+    return 1
+
+
+def _remember(action: UUID, hosts: list[str]) -> None:
+    with transaction.atomic():
+        row = _still_waiting(action)
+        if row is not None:
+            row.memo = {**row.memo, RETURNS: hosts}
+            row.save(update_fields=["memo"])
+
+
+def _still_waiting(action: UUID) -> ActionRecord | None:
+    """Return the locked row while it waits, or None."""
+    row = lock(action)
+    return row if row.status == ActionStatus.UNKNOWN and row.stalled_at is not None else None

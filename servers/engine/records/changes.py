@@ -1,0 +1,151 @@
+"""Writing a Change: the rows are locked and read again, edges are taken, all in the caller's transaction."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from servers import clock
+from servers.actions.task import Change
+from servers.drivers.base import Disk
+from servers.engine.capacity import claims
+from servers.engine.records import progress
+from servers.models import ActionRecord, Host, Image, Migration, Server, ServerDisk, StoragePool
+from servers.models.machine import Machine
+from servers.states import (
+    IMAGE_EDGES,
+    MIGRATION_EDGES,
+    MIGRATION_OVER,
+    TASK_EDGES,
+    VM_EDGES,
+    Edge,
+    ImageStatus,
+    MigrationStatus,
+    VmState,
+)
+
+_VM = {edge.name: edge for edge in VM_EDGES}
+_TASK = {edge.name: edge for edge in TASK_EDGES}
+_MIGRATION = {edge.name: edge for edge in MIGRATION_EDGES}
+_IMAGE = {edge.name: edge for edge in IMAGE_EDGES}
+
+
+def _take(row: Machine, field: str, edge: Edge) -> bool:
+    """Take the edge unless its target is reached already; return whether the row has changed."""
+    if getattr(row, field) == edge.target:
+        return False
+    row.take(edge.name)
+    return True
+
+
+def take_server_edges(server: Server, names: tuple[str, ...]) -> list[str]:
+    """Take the edges in memory; return the fields that have changed. Raises TransitionNotAllowed."""
+    fields = []
+    for name in names:
+        field, edge = ("vm_state", _VM[name]) if name in _VM else ("task_state", _TASK[name])
+        if _take(server, field, edge):
+            fields.append(field)
+    return fields
+
+
+def apply(action: ActionRecord, change: Change) -> None:
+    """Write `change` to the server, migration and image of `action`."""
+    _apply_to_migration(action, change)
+    _apply_to_server(action, change)
+    if change.image and action.image_id:
+        image = Image.objects.select_for_update().get(pk=action.image_id)
+        if _take(image, "status", _IMAGE[change.image]):
+            fields = ["status"]
+            if image.status == ImageStatus.DELETED:
+                image.deleted_at = clock.now()
+                fields.append("deleted_at")
+            image.store(*fields)
+    if change.charge and action.migration_id:
+        claims.settle(action.server_id, action.migration_id, change.charge)
+
+
+def _apply_to_server(action: ActionRecord, change: Change) -> None:
+    server = Server.objects.select_for_update().get(pk=action.server_id)
+    fields = [] if action.overtaken_by_id else take_server_edges(server, change.server)
+    if "vm_state" in fields and server.vm_state == VmState.DELETED:
+        server.deleted_at = server.terminated_at = clock.now()
+        fields += ["deleted_at", "terminated_at"]
+    if change.host is not None:
+        server.host = Host.objects.get(name=change.host)
+        fields.append("host")
+        move_disks(server, server.host)
+    if change.power_state is not None:
+        server.power_state = change.power_state
+        server.seen_at = clock.now()
+        fields += ["power_state", "seen_at"]
+    if change.launched:
+        server.launched_at = clock.now()
+        fields.append("launched_at")
+    if change.progress is not None:
+        server.progress = change.progress
+        fields.append("progress")
+    if change.fault is not None and not action.overtaken_by_id:
+        server.fault_code, server.fault_message = change.fault.code, str(change.fault)
+        server.fault_at = clock.now()
+        fields += ["fault_code", "fault_message", "fault_at"]
+    if fields:
+        server.store(*fields)
+
+
+def move_disks(server: Server, host: Host) -> None:
+    """Let disks in pools that the new host lacks lie in its pool of the same name, or in its first local one."""
+    for disk in server.disks.exclude(pool__hosts=host):
+        pools = StoragePool.objects.filter(hosts=host).order_by("shared", "pk")
+        pool = pools.filter(name=disk.pool.name).first() or pools.first()
+        if pool is not None:
+            disk.pool = pool
+            disk.save(update_fields=["pool"])
+
+
+def place_disk(server_id: UUID, host_name: str, disk: Disk) -> None:
+    """Write down where a disk of a server lies; twice is as good as once."""
+    pools = StoragePool.objects.filter(hosts__name=host_name).order_by("shared", "pk")
+    facts = {
+        "pool": pools.filter(name=disk.pool).first() or pools.first(),
+        "path": disk.path,
+        "format": disk.format,
+        "size_bytes": disk.size_bytes,
+        "used_bytes": disk.used_bytes,
+    }
+    if facts["pool"] is not None:
+        ServerDisk.objects.update_or_create(server_id=server_id, device=disk.device, defaults=facts)
+
+
+def _apply_to_migration(action: ActionRecord, change: Change) -> None:
+    if action.migration_id is None or not (
+        change.migration or change.destination or change.downtime_ms is not None
+    ):
+        return
+    migration = Migration.objects.select_for_update().get(pk=action.migration_id)
+    fields = set_migration_status(migration, change.migration)
+    if change.destination is not None:
+        host = Host.objects.get(name=change.destination)
+        migration.dest_compute, migration.dest_node = host.name, host.hypervisor_hostname
+        migration.dest_host = host.address
+        fields += ["dest_compute", "dest_node", "dest_host"]
+    if change.downtime_ms is not None:
+        migration.downtime_ms = change.downtime_ms
+        fields.append("downtime_ms")
+    if fields:
+        migration.store(*fields)
+
+
+def set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[str]:
+    """Take the first edge that starts at the migration's status; return the fields that have changed."""
+    edges = [_MIGRATION[name] for name in names]
+    if not edges or migration.status in {edge.target for edge in edges}:
+        return []
+    edge = next((e for e in edges if migration.status in e.sources), edges[0])
+    migration.take(edge.name)
+    migration.statuses = [*migration.statuses, edge.target]
+    fields = ["status", "statuses"]
+    if edge.target == MigrationStatus.COMPLETED:
+        fields += progress.complete(migration)
+    if edge.target in MIGRATION_OVER:
+        migration.finished_at = clock.now()
+        fields.append("finished_at")
+    return fields

@@ -1,0 +1,1 @@
+"""Comparing records with hypervisors again and again, and repairing what is safe."""

@@ -1,0 +1,226 @@
+"""Putting records right: each repair reads its server again under lock, and leaves it alone where it has changed.
+
+No repair starts, stops or moves a guest. Those that speak to a hypervisor (`leftovers`) hold the server's place for an
+exclusive action meanwhile, so that no move begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from servers import clock
+from servers.actions.task import Charge
+from servers.drivers.base import Guest
+from servers.engine.accepting.request_context import new_request_id
+from servers.engine.capacity import claims
+from servers.engine.execution.lease import Lease, fenced
+from servers.engine.records.changes import move_disks, set_migration_status, take_server_edges
+from servers.errors import ActionFault, LeaseLost, NotSupported
+from servers.inventory.reconciliation.differences import Finding, vm_edge
+from servers.inventory.reconciliation.divergences import FAILED
+from servers.microversions import NEWEST
+from servers.models import ActionRecord, Allocation, Host, Migration, Server
+from servers.models.reconcile import CHANGED, REPAIRED
+from servers.states import OPEN_ACTION_STATUSES, DifferenceKind, PowerState
+
+RECONCILE = "reconcile"
+"""What a repair is called in a server's records: slug, name, user and door. It is no action that one can ask for."""
+
+_K = DifferenceKind
+
+
+def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
+    """Do the safe repairs of one server in one transaction; return what became of them.
+
+    `revision` is that of the row with which the guest was compared.
+    """
+    with transaction.atomic():
+        server = lock_unchanged(server_id, revision)
+        if server is None:
+            return CHANGED
+        record = new_record(server, findings)
+        for finding in findings:
+            REPAIRS[finding.kind](server, finding)
+        record.take("succeed")
+        record.finished_at = record.updated_at
+        record.save(force_insert=True)
+    return REPAIRED
+
+
+def lock_unchanged(server_id: UUID, revision: int) -> Server | None:
+    """Return the locked row, or None where somebody has changed it, or works on it."""
+    server = Server.objects.select_for_update(of=("self",)).select_related("host").get(pk=server_id)
+    at_work = ActionRecord.objects.filter(server=server, status__in=OPEN_ACTION_STATUSES).exists()
+    return None if at_work or server.revision != revision else server
+
+
+def new_record(server: Server, findings: Sequence[Finding]) -> ActionRecord:
+    """Return the record of a repair, not yet saved: what was found is its result."""
+    now = clock.now()
+    return ActionRecord(
+        request_id=new_request_id(),
+        server=server,
+        slug=RECONCILE,
+        name=RECONCILE,
+        user_id=RECONCILE,
+        user_name=RECONCILE,
+        project_id=server.project_id,
+        door=RECONCILE,
+        microversion=str(NEWEST),
+        exclusive=False,
+        former_vm_state=server.vm_state,
+        former_power_state=server.power_state,
+        source_host=server.host.name if server.host else "",
+        result={"repairs": [{"kind": f.kind, "found": f.what, "done": f.proposal} for f in findings]},
+        started_at=now,
+        updated_at=now,
+    )
+
+
+# ------------------------------------------------------------------------------------- in one transaction
+
+
+def follow_host(server: Server, finding: Finding) -> None:
+    """Let the server be where its guest runs, with its disks and its room."""
+    (name,) = finding.hosts
+    server.host = Host.objects.get(name=name)
+    server.store("host")
+    move_disks(server, server.host)
+    claims.charge(server)
+    follow_power(server, finding)
+
+
+def follow_power(server: Server, finding: Finding) -> None:
+    """Let the server be what its guest is."""
+    power = finding.power if finding.power is not None else PowerState(server.power_state)
+    edge = vm_edge(server.vm_state, power)
+    fields = take_server_edges(server, (edge,) if edge else ())
+    server.power_state, server.seen_at = power, clock.now()
+    if power is PowerState.RUNNING and server.launched_at is None:
+        server.launched_at = clock.now()
+    server.store(*fields, "power_state", "seen_at", "launched_at")
+
+
+def end_task(server: Server, finding: Finding) -> None:
+    """Let the server have no task."""
+    fields = take_server_edges(server, ("end_task",))
+    server.progress = 0
+    server.store(*fields, "progress")
+
+
+def end_migration(server: Server, finding: Finding) -> None:
+    """End a migration on which nobody works, and charge the host on which the guest is."""
+    migration = Migration.objects.select_for_update().get(pk=finding.row)
+    arrived = server.host is not None and server.host.name == migration.dest_compute
+    migration.store(*set_migration_status(migration, ("fail", "set_error")))
+    claims.settle(server.pk, migration.pk, Charge.MOVE if arrived else Charge.RETURN)
+    claims.charge(server)
+
+
+def charge(server: Server, finding: Finding) -> None:
+    """Charge the server's host for it."""
+    claims.charge(server)
+
+
+def give_back(server: Server, finding: Finding) -> None:
+    """Give room back that nobody uses."""
+    Allocation.objects.filter(pk=finding.row).delete()
+
+
+REPAIRS: dict[DifferenceKind, Callable[[Server, Finding], None]] = {
+    _K.GUEST_ELSEWHERE: follow_host,
+    _K.POWER_STATE: follow_power,
+    _K.TASK_WITHOUT_ACTION: end_task,
+    _K.MIGRATION_WITHOUT_ACTION: end_migration,
+    _K.ALLOCATION_MISSING: charge,
+    _K.ALLOCATION_WRONG: charge,
+    _K.ALLOCATION_LEFT: give_back,
+}
+"""What puts a difference right inside a transaction. A kind that is neither here nor in `leftovers` is never safe."""
+
+
+# -------------------------------------------------------------------- the place of whoever removes something
+
+
+class RepairFence:
+    """In whose name a repair removes something: that of whom its host says that it is. It starts nothing."""
+
+    def __init__(self, lease: Lease, owner: UUID) -> None:
+        self.lease = lease
+        self.owner = owner
+
+    def prove(self) -> None:
+        """Do nothing while the repair has the server's place, and hold it for another while. Raises LeaseLost."""
+        with fenced(self.lease) as record:
+            record.mark(record.begun[0], "effect")
+            record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
+            record.save(update_fields=["steps", "lease_until"])
+
+    def prove_alone(self, guest: Guest, host: str) -> None:
+        raise NotSupported(host=host, verb="start a guest by a repair")
+
+
+def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
+    """Take the server's place for an exclusive action, or return None where it is not to be had."""
+    try:
+        with transaction.atomic():
+            server = lock_unchanged(server_id, revision)
+            if server is None:
+                return None
+            record = new_record(server, [finding])
+            record.take("claim")
+            record.exclusive, record.attempt = True, 1
+            record.begin(finding.kind.value)
+            record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
+            record.save(force_insert=True)
+    except IntegrityError:  # one_exclusive_action_per_server
+        return None
+    return Lease(record.pk, 1, RECONCILE)
+
+
+def let_go(lease: Lease, fault: ActionFault | None) -> str:
+    """Give the place back, and write down what became of the repair."""
+    try:
+        with fenced(lease) as record:
+            record.take("fail" if fault else "succeed")
+            if fault is None:
+                record.finish(record.begun[0])
+            record.message = "Error" if fault else ""
+            record.error_code, record.error_text = (fault.code, str(fault)) if fault else ("", "")
+            end(record)
+    except LeaseLost:  # os-resetState has put the record back, and no worker would take it
+        drop_abandoned()
+        return CHANGED
+    return FAILED.format(reason=fault) if fault else REPAIRED
+
+
+def end(record: ActionRecord) -> None:
+    """Save a record that is over."""
+    record.lease_until = None
+    record.finished_at = record.updated_at = clock.now()
+    fields = ["status", "steps", "message", "error_code", "error_text"]
+    record.save(update_fields=[*fields, "lease_until", "finished_at", "updated_at"])
+
+
+def drop_abandoned() -> int:
+    """Give back the places of repairs whose process has died; return how many that were. No worker would."""
+    abandoned = ActionRecord.objects.filter(slug=RECONCILE, status__in=OPEN_ACTION_STATUSES).exclude(
+        lease_until__gte=clock.now()
+    )
+    count = 0
+    for number in list(abandoned.values_list("pk", flat=True)):
+        with transaction.atomic():
+            record = abandoned.select_for_update().filter(pk=number).first()
+            if record is not None:
+                record.take("fail")
+                record.attempt += 1
+                record.message, record.error_text = "Error", "The process that did the repair has ended."
+                record.save(update_fields=["attempt"])
+                end(record)
+                count += 1
+    return count

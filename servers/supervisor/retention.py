@@ -1,0 +1,93 @@
+"""What is forgotten when it has been kept for long enough; nothing that is still owed to anybody is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from axes.models import AccessFailureLog, AccessLog
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from servers import clock
+from servers.engine.records.batches import forget
+from servers.models import ActionEvent, ActionRecord, Allocation, Divergence, Host, Migration, Token
+from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES, ImageStatus
+
+AT_MOST = 20_000
+"""How many rows of a kind are forgotten at a time: the next time is soon."""
+
+
+def ago(days: int) -> datetime:
+    """Return the time so many days ago."""
+    return clock.now() - timedelta(days=days)
+
+
+def old_actions() -> QuerySet[ActionRecord]:
+    """Return actions that are over, and of which nothing is left to do.
+
+    No move waits to be confirmed, no image to be finished, and nothing is to be removed from a host that there is.
+    """
+    overtaken = ActionRecord.objects.filter(overtaken_by=OuterRef("pk"), status__in=OPEN_ACTION_STATUSES)
+    moves = Q(migration=None) | Q(migration__status__in=MIGRATION_OVER)
+    unfinished = Q(image__status__in=[ImageStatus.QUEUED, ImageStatus.SAVING])
+    old = ActionRecord.objects.filter(moves, finished_at__lt=ago(settings.KEEP_ACTIONS_DAYS))
+    left = Host.objects.filter(name=OuterRef("left_on"))
+    over = old.exclude(status__in=OPEN_ACTION_STATUSES).exclude(unfinished)
+    return over.exclude(Exists(overtaken) | Exists(left))
+
+
+def forget_actions(keys: list[UUID]) -> None:
+    """Delete actions with their events; those that they have overtaken stay."""
+    forget(ActionEvent.objects.filter(action__in=keys))
+    with transaction.atomic():
+        ActionRecord.objects.filter(overtaken_by__in=keys).update(overtaken_by=None)
+        gone = ActionRecord.objects.filter(pk__in=keys)
+        gone._raw_delete(gone.db)
+
+
+def old_migrations() -> QuerySet[Migration]:
+    """Return moves that are over, and of which nothing speaks any more: no action, no room, no difference."""
+    mine = {"migration": OuterRef("pk")}
+    differs = Divergence.objects.filter(server=OuterRef("server"))
+    ended = Coalesce("finished_at", "updated_at", "created_at")
+    old = Migration.objects.filter(status__in=MIGRATION_OVER).alias(ended=ended)
+    old = old.filter(ended__lt=ago(settings.KEEP_ACTIONS_DAYS))
+    return old.exclude(
+        Exists(ActionRecord.objects.filter(**mine))
+        | Exists(Allocation.objects.filter(**mine))
+        | Exists(differs)
+    )
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Rows of one kind that are not kept for ever."""
+
+    name: str
+    rows: Callable[[], QuerySet[Any]]
+    delete: Callable[[list[Any]], object] | None = None
+
+
+FORGOTTEN = (
+    Forgotten("actions", old_actions, forget_actions),
+    Forgotten("migrations", old_migrations),
+    Forgotten("tokens", lambda: Token.objects.filter(expires_at__lt=ago(settings.KEEP_TOKENS_DAYS))),
+    Forgotten("sessions", lambda: Session.objects.filter(expire_date__lt=clock.now())),
+    Forgotten("logins", lambda: AccessLog.objects.filter(attempt_time__lt=ago(settings.KEEP_ACTIONS_DAYS))),
+    Forgotten(
+        "failed logins",
+        lambda: AccessFailureLog.objects.filter(attempt_time__lt=ago(settings.KEEP_ACTIONS_DAYS)),
+    ),
+)
+
+
+def prune() -> dict[str, int]:
+    """Delete what is past its retention, in bounded transactions; return how much of each kind that was."""
+    return {kind.name: forget(kind.rows(), kind.delete, at_most=AT_MOST) for kind in FORGOTTEN}
