@@ -23,7 +23,7 @@ from servers.admin.labels import label_of_slug, parameter_label, step_label
 from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import took
-from servers.admin.worker_health import worker_health
+from servers.engine.execution.workers import worker_health
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType
 

@@ -9,7 +9,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
-from servers.admin.caller import OPERATORS, allows, caller_of
+from servers.admin.caller import OPERATORS, allows, context_for
+from servers.engine.visibility import visible
 
 
 class RecordAdmin(admin.ModelAdmin[Any]):
@@ -40,10 +41,7 @@ class RecordAdmin(admin.ModelAdmin[Any]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
-        caller = caller_of(request)
-        if self.owner_field and not caller.is_operator:
-            rows = rows.filter(**{self.owner_field: caller.context.project_id})
-        return rows
+        return visible(rows, context_for(request), self.owner_field) if self.owner_field else rows
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -13,15 +13,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
-from servers import policy
 from servers.actions import Action
 from servers.admin.asking import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
-from servers.admin.buttons import running_migration
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import action_label
 from servers.engine.accepting.submit import explain, submit
+from servers.engine.visibility import visible_servers
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
 from servers.models import ActionRecord, Host, Server
 from servers.policy import Context
@@ -69,11 +68,8 @@ def selected(request: HttpRequest) -> list[Server]:
         ids = [UUID(text) for text in request.GET.get("servers", "").split(",") if text]
     except ValueError as error:
         raise Http404("The address does not name servers.") from error
-    servers = Server.objects.filter(pk__in=ids[: LIMIT + 1], deleted_at=None).select_related("host")
-    context = context_for(request)
-    if not policy.in_force().is_admin(context):
-        servers = servers.filter(project_id=context.project_id)
-    return list(servers.order_by("name"))
+    servers = visible_servers(context_for(request)).filter(pk__in=ids[: LIMIT + 1], deleted_at=None)
+    return list(servers.select_related("host").order_by("name"))
 
 
 def split(action: type[Action], servers: list[Server], context: Context) -> Split:
@@ -81,7 +77,7 @@ def split(action: type[Action], servers: list[Server], context: Context) -> Spli
     found: list[Candidate] = []
     for server in servers:
         refusal: Refusal | None = explain(action, server, context)
-        if refusal is None and action.on_migration and running_migration(server) is None:
+        if refusal is None and action.on_migration and server.migrations.newest_live_in_progress() is None:
             refusal = no_migration(server)
         found.append(Candidate(server, str(refusal or ""), not isinstance(refusal, NotPermitted)))
     return Split(
@@ -152,7 +148,7 @@ def hand_in_one(
     row = {"server": str(server.pk), "name": server.name}
     params = dict(form.params)
     if action.on_migration:
-        migration = running_migration(server)
+        migration = server.migrations.newest_live_in_progress()
         params["migration"] = migration.pk if migration else 0
     try:
         accepted = submit(action, str(server.pk), params, context_for(request), form.version)

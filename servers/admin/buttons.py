@@ -15,7 +15,6 @@ from servers.engine.accepting.submit import explain
 from servers.microversions import maximum
 from servers.models import Migration, Server
 from servers.policy import Context
-from servers.states import IN_PROGRESS_LIVE, MigrationType
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,6 @@ def offered() -> list[type[Action]]:
     return [registry[slug] for slug in sorted(registry) if newest.between(registry[slug].since, None)]
 
 
-def running_migration(server: Server) -> Migration | None:
-    """Return the server's live migration that is going on, or None."""
-    going_on = server.migrations.filter(migration_type=MigrationType.LIVE, status__in=IN_PROGRESS_LIVE)
-    return going_on.order_by("-pk").first()
-
-
 def form_url(action: type[Action], server: Server, params: Mapping[str, Any] | None = None) -> str:
     """Return the address of the action's form, with values filled in."""
     address = reverse("admin:servers_server_do", args=[server.pk, action.slug])
@@ -54,7 +47,7 @@ def form_url(action: type[Action], server: Server, params: Mapping[str, Any] | N
 
 def buttons_of(server: Server, context: Context) -> list[Button]:
     """Return a button for every action."""
-    migration = running_migration(server)
+    migration = server.migrations.newest_live_in_progress()
     return [button_of(action, server, context, migration) for action in offered()]
 
 

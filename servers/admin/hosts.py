@@ -15,16 +15,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from servers import clock
 from servers.admin import badges
 from servers.admin.amounts import moment
 from servers.admin.asking import SeeOther
-from servers.admin.caller import allows
+from servers.admin.caller import allows, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
+from servers.engine.capacity.usage import usage_by_host
+from servers.engine.hosts import set_service
 from servers.models import Host, Migration
 from servers.states import MIGRATION_OVER
 
@@ -32,11 +33,11 @@ UPDATE = "os_compute_api:os-services:update"
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What is taken of one resource of a host. `room` is what may be allocated; the rest are parts of it."""
+class HostResource:
+    """What is taken of one resource of a host. `capacity` is what may be allocated; the rest are parts of it."""
 
     unit: str
-    room: int
+    capacity: int
     allocated: int
     used: int
     reserved: int
@@ -44,17 +45,17 @@ class Usage:
 
     @property
     def percent(self) -> int:
-        """Return how much of the room is allocated, in percent."""
-        return round(100 * self.allocated / self.room) if self.room > 0 else 0
+        """Return how much of the capacity is allocated, in percent."""
+        return round(100 * self.allocated / self.capacity) if self.capacity > 0 else 0
 
     @property
     def used_percent(self) -> int:
-        """Return how much of the room the servers that are here use, in percent."""
-        return round(100 * self.used / self.room) if self.room > 0 else 0
+        """Return how much of the capacity the servers that are here use, in percent."""
+        return round(100 * self.used / self.capacity) if self.capacity > 0 else 0
 
     @property
     def text(self) -> str:
-        return f"{self.allocated} of {self.room} {self.unit} allocated ({self.percent} %)"
+        return f"{self.allocated} of {self.capacity} {self.unit} allocated ({self.percent} %)"
 
     @property
     def words(self) -> str:
@@ -62,15 +63,19 @@ class Usage:
         return f"{self.used} used by servers here, {self.reserved} of {self.total} reserved for the host"
 
 
-def usages_of(host: Any) -> dict[str, Usage]:
+def usages_of(host: Any) -> dict[str, HostResource]:
     """Return the usage of each resource of a host that carries its sums."""
-    cpu, memory, disk = host.room()
+    cpu, memory, disk = host.capacity()
     return {
-        "CPU": Usage("vCPU", cpu, host.allocated_vcpus, host.used_vcpus, host.reserved_vcpus, host.vcpus),
-        "Memory": Usage(
+        "CPU": HostResource(
+            "vCPU", cpu, host.allocated_vcpus, host.used_vcpus, host.reserved_vcpus, host.vcpus
+        ),
+        "Memory": HostResource(
             "MiB", memory, host.allocated_memory, host.used_memory, host.reserved_memory_mb, host.memory_mb
         ),
-        "Disk": Usage("GiB", disk, host.allocated_disk, host.used_disk, host.reserved_disk_gb, host.disk_gb),
+        "Disk": HostResource(
+            "GiB", disk, host.allocated_disk, host.used_disk, host.reserved_disk_gb, host.disk_gb
+        ),
     }
 
 
@@ -144,9 +149,8 @@ class HostAdmin(PageAdmin, RememberedAdmin):
         if not form.is_valid():
             return self.show(request, host, 400, form=form)
         row = Host.objects.get(pk=host.pk)
-        row.enabled, row.updated_at = form.cleaned_data["enabled"], clock.now()
-        row.disabled_reason = "" if row.enabled else form.cleaned_data["reason"]
-        row.save(update_fields=["enabled", "disabled_reason", "updated_at"])
+        wanted = form.cleaned_data
+        set_service(row, context_for(request), enabled=wanted["enabled"], reason=wanted["reason"])
         said = "Enabled." if row.enabled else f"Disabled: {row.disabled_reason}"
         self.log_change(request, row, said)
         messages.success(request, f"{row.name}: {said}")
@@ -204,27 +208,14 @@ class HostAdmin(PageAdmin, RememberedAdmin):
 
 
 def add_allocations(hosts: Any) -> None:
-    """Give each host the sums of its allocations: a second query, because two joins would multiply each other."""
-    sums = {
-        row["pk"]: row
-        for row in Host.objects.filter(pk__in=[host.pk for host in hosts])
-        .values("pk")
-        .annotate(
-            cpu=Sum("allocations__vcpus", default=0),
-            memory=Sum("allocations__memory_mb", default=0),
-            disk=Sum("allocations__disk_gb", default=0),
-        )
-    }
+    """Give each host the sums of its allocations: a query of its own, because two joins would multiply each other."""
+    usages = usage_by_host(hosts)
     for host in hosts:
-        row = sums[host.pk]
-        host.allocated_vcpus, host.allocated_memory, host.allocated_disk = (
-            row["cpu"],
-            row["memory"],
-            row["disk"],
-        )
+        allocated = usages[host.pk].resources
+        host.allocated_vcpus, host.allocated_memory, host.allocated_disk = allocated
 
 
-def small_bar(name: str, usage: Usage) -> SafeString:
+def small_bar(name: str, usage: HostResource) -> SafeString:
     """Return a bar for a table's cell."""
     return format_html(
         '<span class="small-bar"><span class="track" role="meter" aria-label="{}" aria-valuemin="0" '

@@ -18,7 +18,7 @@ from servers.actions.base import known_steps
 from servers.admin.asking import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, step_label
-from servers.engine.judgement.cases import Case, evidence_of, still_tried, visible, waiting
+from servers.engine.judgement.cases import Case, evidence_of, still_tried, visible_actions, waiting
 from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.errors import Invalid, Refusal
@@ -91,7 +91,7 @@ class JudgementForm(forms.Form):
 
 def waiting_for(request: HttpRequest) -> int:
     """Return how many actions wait that the caller may see."""
-    return visible(waiting(), context_for(request)).count() if allows(request, READ) else 0
+    return visible_actions(waiting(), context_for(request)).count() if allows(request, READ) else 0
 
 
 def menu_entry(request: HttpRequest, address: str) -> dict[str, Any]:
@@ -125,13 +125,13 @@ def list_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if not allows(request, READ):
         raise PermissionDenied
     context = context_for(request)
-    rows = list(visible(waiting(), context)[: ROWS + 1])
+    rows = list(visible_actions(waiting(), context)[: ROWS + 1])
     shown = {
         **site.each_context(request),
         "title": TITLE,
         "waiting": [(row, may_judge(request, row)) for row in rows[:ROWS]],
         "more": len(rows) > ROWS,
-        "tried": list(visible(still_tried(), context)[:ROWS]),
+        "tried": list(visible_actions(still_tried(), context)[:ROWS]),
     }
     return render(request, "admin/servers/waiting.html", shown)
 

@@ -19,7 +19,7 @@ from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import milliseconds, took
 from servers.models import Migration
-from servers.states import IN_PROGRESS_LIVE, MIGRATION_OVER, MigrationType
+from servers.states import MIGRATION_OVER, MigrationType
 
 SEES_HOSTS = "os_compute_api:os-migrations:index:host"
 
@@ -50,8 +50,7 @@ class MigrationAdmin(WatchedAdmin):
 
     def page(self, request: HttpRequest, move: Migration) -> dict[str, Any]:
         """Return what stands on the migration's page."""
-        going_on = move.migration_type == MigrationType.LIVE and move.status in IN_PROGRESS_LIVE
-        controls = [a for a in registry.values() if a.on_migration] if going_on else []
+        controls = [a for a in registry.values() if a.on_migration] if move.is_live_in_progress else []
         return {
             "move": move,
             "sees_moves": True,

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from servers.admin.attention import needs_attention
 from servers.admin.caller import allows, caller_of
-from servers.admin.worker_health import worker_health
-from servers.engine.judgement.cases import visible, waiting
+from servers.engine.execution.workers import worker_health
+from servers.engine.judgement.cases import visible_actions, waiting
 from servers.models import ActionRecord, Host, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, TaskState, VmState, server_status
 
@@ -26,7 +26,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     failed = actions.filter(status=ActionStatus.FAILED, finished_at__gte=today)
     open_now = actions.filter(status__in=OPEN_ACTION_STATUSES, stalled_at=None)
     return {
-        "waiting": list(visible(waiting(), caller_of(request).context)[: ROWS + 1]),
+        "waiting": list(visible_actions(waiting(), caller_of(request).context)[: ROWS + 1]),
         "running": list(open_now.order_by("-created_at")[: ROWS + 1]),
         "failed": list(failed.order_by("-finished_at")[: ROWS + 1]),
         "recent": list(actions.order_by("-created_at")[:ROWS]),

@@ -10,7 +10,7 @@ from servers.admin.amounts import moment
 from servers.admin.badges import Tone, badge
 from servers.admin.base import RecordAdmin
 from servers.admin.site import console
-from servers.admin.worker_health import SILENT
+from servers.engine.execution.workers import SILENT
 from servers.models import Worker
 
 

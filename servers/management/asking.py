@@ -11,11 +11,12 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 
 from servers.engine.accepting.submit import Accepted
+from servers.engine.execution.workers import worker_health
 from servers.errors import Fault
 from servers.management import documents, exit_codes, refusals
 from servers.management.age import OnDatabase
 from servers.management.exit_codes import ExitCode
-from servers.management.watching import Watch, worker_is_there
+from servers.management.watching import Watch
 from servers.models import ActionRecord
 
 
@@ -56,7 +57,7 @@ class AskingCommand(OnDatabase):
             self.stdout.write(f"Accepted: {record.slug}, request {record.request_id}")
             if accepted.image_id:
                 self.stdout.write(f"Image: {accepted.image_id}")
-        if not record.is_over and not worker_is_there():
+        if not record.is_over and not worker_health().is_up:
             self.stderr.write("No worker is running, so nothing will happen yet. Start one: manage.py work")
         code = self.wait(record, given) if given["wait"] else exit_codes.of_status(record.status)
         if given["json"]:

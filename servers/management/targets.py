@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from servers import policy
 from servers.actions import Action
 from servers.engine.accepting.request_context import context_of, local_operator
 from servers.engine.accepting.submit import explain, find_server
+from servers.engine.visibility import visible_servers
 from servers.errors import InstanceMissing, Invalid, Missing, Refusal
-from servers.models import Project, Server, User
+from servers.models import Project, User
 from servers.policy import Context
-from servers.states import IN_PROGRESS_LIVE, MigrationType
 
 DOOR = "command"
 
@@ -43,9 +42,7 @@ def server_id(text: str, context: Context) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        named = Server.objects.filter(name=text, deleted_at=None)
-    if not policy.in_force().is_admin(context):
-        named = named.filter(project_id=context.project_id)
+        named = visible_servers(context).filter(name=text, deleted_at=None)
     found = [str(uuid) for uuid in named.values_list("uuid", flat=True)]
     if not found:
         raise InstanceMissing(server=text)
@@ -59,8 +56,7 @@ def server_id(text: str, context: Context) -> str:
 def running_migration(action: type[Action], server: str, context: Context) -> int:
     """Return the number of the server's live migration that is going on. Raises the Refusal that fits."""
     row = find_server(server, context)
-    going_on = row.migrations.filter(migration_type=MigrationType.LIVE, status__in=IN_PROGRESS_LIVE)
-    newest = going_on.order_by("-pk").first()
+    newest = row.migrations.newest_live_in_progress()
     if newest is None:
         refusal: Refusal | None = explain(action, row, context, {})
         raise refusal or Missing(f"Server {row.uuid} has no live migration that is going on.")

@@ -12,18 +12,12 @@ from rich.text import Text
 from servers import clock
 from servers.errors import DatabaseUnavailable
 from servers.management.exit_codes import ExitCode, of_status
-from servers.models import ActionEvent, ActionRecord, Worker
+from servers.models import ActionEvent, ActionRecord
 from servers.outage import drop_connections, is_outage
 from servers.states import ActionStatus
 
 POLL_S = 0.2
-WORKER_SILENT = timedelta(seconds=15)
 SETTLED = {ActionStatus.SUCCEEDED, ActionStatus.FAILED, ActionStatus.CANCELLED, ActionStatus.UNKNOWN}
-
-
-def worker_is_there() -> bool:
-    """Return whether a worker was heard of lately: without one nothing that was accepted begins."""
-    return Worker.objects.filter(seen_at__gt=clock.now() - WORKER_SILENT).exists()
 
 
 class Watch:

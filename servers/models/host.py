@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 
 from servers import clock
+from servers.capacity import allocatable
 
 
 class Aggregate(models.Model):
@@ -90,10 +91,10 @@ class Host(models.Model):
             return False
         return clock.now() - self.heartbeat_at <= timedelta(seconds=settings.HEARTBEAT_LIMIT_S)
 
-    def room(self) -> tuple[int, int, int]:
-        """Return how many vCPUs, MiB and GiB may be allocated in all: (total - reserved) × ratio."""
+    def capacity(self) -> tuple[int, int, int]:
+        """Return how many vCPUs, MiB and GiB may be allocated in all."""
         return (
-            int((self.vcpus - self.reserved_vcpus) * self.cpu_ratio),
-            int((self.memory_mb - self.reserved_memory_mb) * self.memory_ratio),
-            int((self.disk_gb - self.reserved_disk_gb) * self.disk_ratio),
+            allocatable(self.vcpus, self.reserved_vcpus, self.cpu_ratio),
+            allocatable(self.memory_mb, self.reserved_memory_mb, self.memory_ratio),
+            allocatable(self.disk_gb, self.reserved_disk_gb, self.disk_ratio),
         )

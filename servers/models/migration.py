@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Self
 from uuid import uuid4
 
 from django.db import models
@@ -9,11 +10,25 @@ from django.db import models
 from servers import clock
 from servers.models.machine import MigrationMachine
 from servers.models.server import Server
-from servers.states import MigrationType
+from servers.states import IN_PROGRESS_LIVE, MigrationType
+
+
+class MigrationQuerySet(models.QuerySet["Migration"]):
+    """Moves."""
+
+    def live_in_progress(self) -> Self:
+        """Return the live migrations that Nova calls in progress."""
+        return self.filter(migration_type=MigrationType.LIVE, status__in=sorted(IN_PROGRESS_LIVE))
+
+    def newest_live_in_progress(self) -> Migration | None:
+        """Return the newest of these that is such a live migration, or None."""
+        return self.live_in_progress().order_by("-pk").first()
 
 
 class Migration(MigrationMachine):
     """A move. Hosts are kept by name: the record outlives them."""
+
+    objects = MigrationQuerySet.as_manager()
 
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="migrations")
@@ -56,3 +71,8 @@ class Migration(MigrationMachine):
 
     def __str__(self) -> str:
         return f"{self.migration_type} {self.pk} of {self.server_id}: {self.status}"
+
+    @property
+    def is_live_in_progress(self) -> bool:
+        """Return whether this is a live migration that Nova calls in progress."""
+        return self.migration_type == MigrationType.LIVE and self.status in IN_PROGRESS_LIVE

@@ -32,7 +32,7 @@ def lacks_room(host: HostState, wanted: Resources) -> str | None:
     """
     for resource, unit in UNITS.items():
         need, total = getattr(wanted, resource), getattr(host.total, resource)
-        room, used = getattr(host.room, resource), getattr(host.used, resource)
+        room, used = getattr(host.capacity, resource), getattr(host.used, resource)
         if need > total:
             return f"needs {need} {unit}, the machine has {total}"
         if need and used + need > room:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from servers.capacity import allocatable
+
 UNITS = {"vcpus": "vCPU", "memory_mb": "MiB of memory", "disk_gb": "GiB of disk"}
 """The resources that are counted, with the words for them."""
 
@@ -78,13 +80,13 @@ class HostState:
     build_failures: int = 0
 
     @property
-    def room(self) -> Resources:
-        """Return what may be allocated in all: (total - reserved) × ratio."""
+    def capacity(self) -> Resources:
+        """Return what may be allocated in all."""
         cpu, memory, disk = self.ratios
         return Resources(
-            int((self.total.vcpus - self.reserved.vcpus) * cpu),
-            int((self.total.memory_mb - self.reserved.memory_mb) * memory),
-            int((self.total.disk_gb - self.reserved.disk_gb) * disk),
+            allocatable(self.total.vcpus, self.reserved.vcpus, cpu),
+            allocatable(self.total.memory_mb, self.reserved.memory_mb, memory),
+            allocatable(self.total.disk_gb, self.reserved.disk_gb, disk),
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from servers.engine.capacity import claims
+from servers.engine.capacity.usage import allocated
 from servers.models import Allocation, Host
 from servers.states import ActionStatus
 from tests.small_fleet import SmallFleet
@@ -17,7 +18,7 @@ def oversubscribed() -> list[str]:
     return [
         host.name
         for host in Host.objects.all()
-        if any(used > room for used, room in zip(claims.used(host), host.room(), strict=True))
+        if any(used > room for used, room in zip(allocated(host), host.capacity(), strict=True))
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from servers.engine.capacity import claims
+from servers.engine.capacity.usage import allocated
 from servers.models import ActionRecord, Allocation, Host, Migration, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus
 from tests.postgresql.crowd import CROWD, LIVE, Crowd
@@ -41,7 +41,7 @@ def rest(fleet: SmallFleet) -> None:
         charged = Allocation.objects.filter(server=server).values_list("host__name", flat=True)
         assert list(charged) == [server.host.name]
     for host in Host.objects.all():
-        assert all(taken <= room for taken, room in zip(claims.used(host), host.room(), strict=True))
+        assert all(taken <= room for taken, room in zip(allocated(host), host.capacity(), strict=True))
     failed = ActionRecord.objects.filter(status=ActionStatus.FAILED).exclude(
         error_code__in=["no_valid_host", "compute_resources_unavailable", "max_retries_exceeded"]
     )

@@ -40,7 +40,7 @@ def test_a_host_that_is_exactly_filled_has_room(facts: dict[str, Any], wanted: R
 
 def test_what_is_reserved_is_taken_off_before_the_ratio() -> None:
     host = a_host("host2", reserved=Resources(0, 192, 0), ratios=(1.0, 1.5, 1.0))
-    assert host.room.memory_mb == 12000
+    assert host.capacity.memory_mb == 12000
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from django.db.models import Sum
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers.api.compute.capacity import used_by
+from servers.api.compute.capacity import statistics
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import microseconds
 from servers.api.compute.validation import TEXT, Query, Term
+from servers.engine.capacity.usage import usage_by_host
 from servers.errors import Missing
 from servers.models import Aggregate, Host, Server
 
@@ -57,7 +58,7 @@ class HostShow(NovaView):
         host = Host.objects.filter(name=name).first()
         if host is None:
             raise ComputeHostMissing(host=name)
-        now = used_by([host])[host.pk].statistics(host)
+        now = statistics(host, usage_by_host([host])[host.pk])
         projects = self.by_project(host)
         most = [sum(line[i] for line in projects.values()) for i in range(3)]
         lines = [

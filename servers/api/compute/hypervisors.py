@@ -10,12 +10,13 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.api.compute.booleans import is_true
-from servers.api.compute.capacity import Used, used_by
+from servers.api.compute.capacity import statistics
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
 from servers.api.faults import FeatureUnsupported
+from servers.engine.capacity.usage import Usage, usage_by_host
 from servers.errors import Invalid, Missing
 from servers.models import Host, Server
 
@@ -74,7 +75,7 @@ class HypervisorView(NovaView):
             "status": "enabled" if host.enabled else "disabled",
         }
 
-    def full(self, host: Host, used: Used) -> dict[str, Any]:
+    def full(self, host: Host, usage: Usage) -> dict[str, Any]:
         """Return all that is known of a host."""
         body = {
             **self.brief(host),
@@ -89,7 +90,7 @@ class HypervisorView(NovaView):
         }
         if self.at_least("2.88"):
             return {**body, "uptime": None}
-        return {**body, **used.statistics(host), "cpu_info": cpu_info(self, host)}
+        return {**body, **statistics(host, usage), "cpu_info": cpu_info(self, host)}
 
     def find(self, hypervisor_id: str) -> Host:
         """Return the host. Raises HypervisorMissing or HypervisorIdInvalid."""
@@ -164,8 +165,8 @@ class HypervisorDetailList(HypervisorList):
     rule = f"{RULES}:list-detail"
 
     def bodies(self, hosts: list[Host]) -> list[dict[str, Any]]:
-        used = used_by(hosts)
-        return [self.full(host, used[host.pk]) for host in hosts]
+        usages = usage_by_host(hosts)
+        return [self.full(host, usages[host.pk]) for host in hosts]
 
 
 def matching(pattern: str) -> Any:
@@ -184,7 +185,7 @@ class HypervisorShow(HypervisorView):
     def get(self, request: Request, hypervisor_id: str) -> HttpResponse:
         self.require(f"{RULES}:show")
         host = self.find(hypervisor_id)
-        body = self.full(host, used_by([host])[host.pk])
+        body = self.full(host, usage_by_host([host])[host.pk])
         if is_true(self.value("with_servers") or ""):
             self.with_servers([body], [host])
         return self.answer({"hypervisor": body})
@@ -222,9 +223,9 @@ class HypervisorStatistics(HypervisorView):
     def get(self, request: Request) -> HttpResponse:
         self.require(f"{RULES}:list-detail")
         hosts = list(Host.objects.filter(enabled=True))
-        used = used_by(hosts)
-        total: dict[str, int] = {"count": len(hosts), **Used().statistics(Host())}
+        usages = usage_by_host(hosts)
+        total: dict[str, int] = {"count": len(hosts), **statistics(Host(), Usage())}
         for host in hosts:
-            for name, value in used[host.pk].statistics(host).items():
+            for name, value in statistics(host, usages[host.pk]).items():
                 total[name] += value
         return self.answer({"hypervisor_statistics": total})

@@ -20,7 +20,7 @@ from servers.api.compute.validation import NUMBER, TEXT, Query, Term
 from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid, Missing
 from servers.models import Migration
-from servers.states import IN_PROGRESS_LIVE, MigrationType
+from servers.states import MigrationType
 
 RULES = "os_compute_api:os-migrations:index"
 SERVER_RULES = "os_compute_api:servers:migrations"
@@ -45,11 +45,6 @@ class NotLive(Missing):
 
 class NoSuchLiveMigration(Missing):
     """In-progress live migration {migration} is not found for server {server}."""
-
-
-def is_in_progress(migration: Migration) -> bool:
-    """Return whether this is a live migration that is going on."""
-    return migration.migration_type == MigrationType.LIVE and migration.status in IN_PROGRESS_LIVE
 
 
 def host_fields(migration: Migration, *, shown: bool) -> dict[str, str | None]:
@@ -142,7 +137,7 @@ class MigrationList(NovaView):
         }
         if self.at_least("2.23"):
             body["migration_type"] = migration.migration_type
-            if is_in_progress(migration):
+            if migration.is_live_in_progress:
                 body["links"] = self.links.both("servers", migration.server_id, "migrations", migration.pk)
         return body
 
@@ -177,9 +172,7 @@ class ServerMigrationList(NovaView):
         server = find_server(server_id, self.context)
         self.require(f"{SERVER_RULES}:index", server)
         shown = self.allows(f"{SERVER_RULES}:index:host", server.project_id)
-        going_on = server.migrations.filter(
-            migration_type=MigrationType.LIVE, status__in=sorted(IN_PROGRESS_LIVE), hidden=False
-        )
+        going_on = server.migrations.live_in_progress().filter(hidden=False)
         return self.answer({"migrations": [live_body(self, m, shown=shown) for m in going_on]})
 
 
@@ -197,7 +190,7 @@ class ServerMigration(NovaView):
             raise NoSuchLiveMigration(**names)
         if migration.migration_type != MigrationType.LIVE:
             raise NotLive(**names)
-        if not is_in_progress(migration):
+        if not migration.is_live_in_progress:
             raise NotInProgress(**names)
         return self.answer({"migration": live_body(self, migration, shown=True)})
 

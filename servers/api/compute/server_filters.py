@@ -15,9 +15,11 @@ from servers.api.compute.booleans import is_true
 from servers.api.compute.paging import Values
 from servers.api.compute.periods import changed
 from servers.api.compute.validation import moment
+from servers.engine.visibility import visible_servers
 from servers.errors import Invalid, NotPermitted
 from servers.microversions import Microversion
 from servers.models import NetworkInterface, Server
+from servers.policy import Context
 from servers.states import VmState, states_for_status
 
 NOTHING = Q(pk__in=[])
@@ -156,39 +158,37 @@ TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
 
 
 @dataclass(frozen=True)
-class Asking:
+class ListScope:
     """What a list of servers depends on besides the query."""
 
-    project_id: str
+    context: Context
     is_admin: bool
     all_tenants: bool
     version: Microversion
 
 
-def usable(values: Values, asking: Asking) -> Values:
+def usable(values: Values, scope: ListScope) -> Values:
     """Return the filters that count for this caller; others are ignored."""
-    if asking.is_admin:
+    if scope.is_admin:
         return values
-    names = {
-        n for since, words in FOR_EVERYBODY for n in words.split() if asking.version.between(since, None)
-    }
+    names = {n for since, words in FOR_EVERYBODY for n in words.split() if scope.version.between(since, None)}
     return {name: found for name, found in values.items() if name in names}
 
 
-def scope(asking: Asking) -> QuerySet[Server]:
+def listable(scope: ListScope) -> QuerySet[Server]:
     """Return the servers that the caller may see at all, deleted ones too."""
-    servers = Server.objects.annotate(changed_at=Coalesce("updated_at", "created_at"))
-    return servers if asking.all_tenants else servers.filter(project_id=asking.project_id)
+    servers = visible_servers(scope.context, all_projects=scope.all_tenants)
+    return servers.annotate(changed_at=Coalesce("updated_at", "created_at"))
 
 
-def select(values: Values, asking: Asking) -> QuerySet[Server]:
+def select(values: Values, scope: ListScope) -> QuerySet[Server]:
     """Return the servers that the query asks for. Raises InvalidStatus, OnlyAdmins or WrongPeriod."""
-    servers = scope(asking)
-    given = usable(values, asking)
-    if not asking.all_tenants:
+    servers = listable(scope)
+    given = usable(values, scope)
+    if not scope.all_tenants:
         given = {k: v for k, v in given.items() if k not in {"tenant_id", "project_id"}}
     servers = servers.filter(changed(given, "changed_at"), *_field_conditions(given))
-    servers = servers.filter(_status(given, asking) if "status" in given else _deleted(given))
+    servers = servers.filter(_status(given, scope) if "status" in given else _deleted(given))
     return _by_tags(_by_address(servers, given), given)
 
 
@@ -204,17 +204,17 @@ def _deleted(given: Values) -> Q:
     return Q(deleted_at=None)
 
 
-def _status(given: Values, asking: Asking) -> Q:
+def _status(given: Values, scope: ListScope) -> Q:
     states = [pair for status in given["status"] for pair in states_for_status(status.upper())]
     if not states:
-        if asking.version.between("2.38", None):
+        if scope.version.between("2.38", None):
             raise InvalidStatus
         return NOTHING
     found = NOTHING
     for vm_state, task_states in states:
         found |= Q(vm_state=vm_state.value, task_state__in=[t.value for t in task_states])
     if {vm_state for vm_state, _ in states} == {VmState.DELETED}:
-        if not asking.is_admin:
+        if not scope.is_admin:
             raise OnlyAdmins
         return found
     return found & _deleted(given)

@@ -14,7 +14,7 @@ from servers.api.compute.door import NovaView
 from servers.api.compute.links import next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.server_body import ServerBody
-from servers.api.compute.server_filters import Asking, scope, select
+from servers.api.compute.server_filters import ListScope, listable, select
 from servers.api.compute.server_query import LIST_QUERY, SORT_ADMIN_ONLY, SORT_FIELDS
 from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid
@@ -35,34 +35,34 @@ class ServerList(NovaView):
 
     def get(self, request: Request) -> HttpResponse:
         self.require(self.rule)
-        asking = self.asking()
+        scope = self.scope()
         limit = limit_of(self.values)
-        rows = self.related(asking).order_by()
-        found = page(rows, self.sort_keys(), limit, self.marker(asking))
+        rows = self.related(scope).order_by()
+        found = page(rows, self.sort_keys(), limit, self.marker(scope))
         body: dict[str, Any] = {"servers": self.bodies(found)}
         if is_full(found, limit):
             body["servers_links"] = next_link(request.path, request.GET, found[-1].uuid)
         return self.answer(body)
 
-    def asking(self) -> Asking:
+    def scope(self) -> ListScope:
         """Return who asks, and for whose servers. Raises NotPermitted."""
         given = self.value("all_tenants")
         all_tenants = given is not None and boolean(given)
         if all_tenants:
             self.require(f"{self.rule}:get_all_tenants")
-        return Asking(self.context.project_id, self.is_admin, all_tenants, self.version)
+        return ListScope(self.context, self.is_admin, all_tenants, self.version)
 
-    def related(self, asking: Asking) -> Any:
+    def related(self, scope: ListScope) -> Any:
         """Return the servers, with all that their bodies need."""
-        return select(self.values, asking)
+        return select(self.values, scope)
 
-    def marker(self, asking: Asking) -> Server | None:
+    def marker(self, scope: ListScope) -> Server | None:
         """Return the server after which the page begins. Raises ServerMarkerUnknown."""
         text = self.value("marker")
         if text is None:
             return None
         try:
-            return scope(asking).select_related("host").get(pk=text)
+            return listable(scope).select_related("host").get(pk=text)
         except (Server.DoesNotExist, ValidationError) as error:
             raise ServerMarkerUnknown(marker=text) from error
 
@@ -89,10 +89,8 @@ class ServerDetailList(ServerList):
 
     rule = "os_compute_api:servers:detail"
 
-    def related(self, asking: Asking) -> Any:
-        return (
-            super().related(asking).select_related("host", "flavor", "group").prefetch_related("interfaces")
-        )
+    def related(self, scope: ListScope) -> Any:
+        return super().related(scope).select_related("host", "flavor", "group").prefetch_related("interfaces")
 
     def bodies(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
         maker = ServerBody(self)

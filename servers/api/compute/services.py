@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import structlog
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers import clock
 from servers.actions.kinds import Boolean
 from servers.api.compute.door import NovaView
 from servers.api.compute.links import microseconds
 from servers.api.compute.schemas import HOST_PATTERN, schema_of
 from servers.api.compute.validation import TEXT, Query, Term, check_body
+from servers.engine.hosts import set_service
 from servers.errors import Invalid, Missing
 from servers.models import Host
 
@@ -22,8 +21,6 @@ BINARY = "nova-compute"
 REASON = {"type": "string", "minLength": 1, "maxLength": 255}
 HOST = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": HOST_PATTERN}
 FLAG = schema_of(Boolean())
-
-log = structlog.get_logger(__name__)
 
 
 class ServiceMissing(Missing):
@@ -138,10 +135,10 @@ class ServiceUpdate(NovaView):
             raise ReasonWithoutDisable
         fields: dict[str, Any] = {}
         if status is not None:
-            fields.update(enabled=status == "enabled", disabled_reason=reason or "")
+            fields.update(enabled=status == "enabled", reason=reason or "")
         if "forced_down" in self.body:
             fields["forced_down"] = word_is_true(self.body["forced_down"])
-        self.write(host, fields)
+        set_service(host, self.context, **fields)
         return service_body(self, host)
 
     def obey(self, order: str) -> dict[str, Any]:
@@ -152,33 +149,25 @@ class ServiceUpdate(NovaView):
         host = Host.objects.filter(name=name).first()
         if host is None or binary != BINARY:
             raise BinaryMissing(binary=binary, host=name)
-        self.write(host, fields)
+        set_service(host, self.context, **fields)
         return answer
 
     def ordered(self, order: str, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields to write, and say in `answer` what becomes of them."""
+        """Return what to set, and say in `answer` what becomes of them."""
         if order == "enable":
             answer["status"] = "enabled"
-            return {"enabled": True, "disabled_reason": ""}
+            return {"enabled": True}
         if order == "disable":
             answer["status"] = "disabled"
-            return {"enabled": False, "disabled_reason": ""}
+            return {"enabled": False}
         if order == "disable-log-reason":
             if "disabled_reason" not in self.body:
                 raise Invalid("Missing disabled reason field")
             answer.update(status="disabled", disabled_reason=self.body["disabled_reason"])
-            return {"enabled": False, "disabled_reason": self.body["disabled_reason"]}
+            return {"enabled": False, "reason": self.body["disabled_reason"]}
         if order == "force-down" and self.at_least("2.11"):
             if "forced_down" not in self.body:
                 raise Invalid("Missing forced_down field")
             answer["forced_down"] = word_is_true(self.body["forced_down"])
             return {"forced_down": answer["forced_down"]}
         raise UnknownOrder
-
-    def write(self, host: Host, fields: dict[str, Any]) -> None:
-        """Write the fields, and say in the log who did it."""
-        host.updated_at = clock.now()
-        for name, value in fields.items():
-            setattr(host, name, value)
-        host.save(update_fields=[*fields, "updated_at"])
-        log.info("service updated", host=host.name, user=self.context.user_id, **fields)

@@ -13,7 +13,7 @@ from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.validation import Query, Term, check_body
-from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible, waiting
+from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible_actions, waiting
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.models import ActionRecord
 
@@ -83,7 +83,7 @@ class ActionList(GantryView):
         self.require(LIST_RULE)
         wanted = {"true": [waiting()], "false": [still_tried()]}
         parts = wanted.get(self.value("waiting") or "", [waiting(), still_tried()])
-        rows = [row for part in parts for row in visible(part, self.context)[:MAX_LIMIT]]
+        rows = [row for part in parts for row in visible_actions(part, self.context)[:MAX_LIMIT]]
         return self.answer({"actions": [action_body(row) for row in rows[:MAX_LIMIT]]})
 
 

@@ -16,7 +16,7 @@ from servers.api.compute import (
     services,
     zones,
 )
-from servers.api.compute.capacity import Used
+from servers.api.compute.capacity import statistics
 from servers.api.compute.server_body import FAULT_STATUSES, PROGRESS_STATUSES
 from servers.api.schema.operation import Operation, Reply, shows, wrapped
 from servers.api.schema.shapes import (
@@ -38,6 +38,7 @@ from servers.api.schema.shapes import (
     list_of,
     one_of,
 )
+from servers.engine.capacity.usage import Usage
 from servers.models import Host
 from servers.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 
@@ -251,7 +252,7 @@ HYPERVISOR_FIELDS = (
     SERVERS_OF_HYPERVISOR,
 )
 HYPERVISOR_BRIEF = Shape("HypervisorBrief", HYPERVISOR_FIELDS)
-STATISTICS = " ".join(Used().statistics(Host()))
+STATISTICS = " ".join(statistics(Host(), Usage()))
 HYPERVISOR = Shape(
     "Hypervisor",
     (

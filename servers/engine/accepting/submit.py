@@ -22,6 +22,7 @@ from servers.engine.execution.run import carry_out_in_request
 from servers.engine.records import sealed_parameters
 from servers.engine.records.changes import take_server_edges
 from servers.engine.records.facts import server_facts
+from servers.engine.visibility import visible_servers
 from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
 from servers.fleet.drivers import KnownFleet
 from servers.fleet.guest_sightings import Evidence, gather
@@ -41,11 +42,9 @@ class Accepted:
 
 def find_server(server_id: str, context: Context, *, deleted: bool = False) -> Server:
     """Return the server. Raises InstanceMissing; a foreign one is as missing for everybody but an admin."""
-    servers = Server.objects.select_related("host")
+    servers = visible_servers(context).select_related("host")
     if not deleted:
         servers = servers.filter(deleted_at=None)
-    if not policy.in_force().is_admin(context):
-        servers = servers.filter(project_id=context.project_id)
     try:
         return servers.get(uuid=uuid_of(server_id))
     except (Server.DoesNotExist, ValueError) as error:

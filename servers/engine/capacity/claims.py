@@ -12,22 +12,17 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F
 
 from servers.actions.task import Charge
 from servers.engine.capacity import groups
+from servers.engine.capacity.usage import allocated
 from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable, GroupPolicyViolated
 from servers.models import Allocation, Host, Migration, Server
 
 RESOURCES = ("vcpus", "memory_mb", "disk_gb")
 UNITS = {"vcpus": "vCPU", "memory_mb": "MiB of memory", "disk_gb": "GiB of disk"}
 RETRIES = 5
-
-
-def used(host: Host) -> tuple[int, int, int]:
-    """Return the vCPUs, MiB and GiB that are allocated on `host`."""
-    sums = Allocation.objects.filter(host=host).aggregate(**{r: Sum(r, default=0) for r in RESOURCES})
-    return (sums["vcpus"], sums["memory_mb"], sums["disk_gb"])
 
 
 def needs(server: Server) -> tuple[int, int, int]:
@@ -38,7 +33,7 @@ def needs(server: Server) -> tuple[int, int, int]:
 
 def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
     """Return what `host` lacks for `wanted`, or None."""
-    for resource, room, taken, need in zip(RESOURCES, host.room(), used(host), wanted, strict=True):
+    for resource, room, taken, need in zip(RESOURCES, host.capacity(), allocated(host), wanted, strict=True):
         if need > getattr(host, resource):  # placement's max_unit: a ratio makes no machine larger
             return f"{need} {UNITS[resource]} wanted, {host.name} has {getattr(host, resource)}"
         if need and taken + need > room:

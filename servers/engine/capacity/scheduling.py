@@ -6,28 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
 
 from servers import scheduler
 from servers.actions.restore import Restore
 from servers.engine.capacity import groups
-from servers.engine.capacity.claims import RESOURCES, needs
+from servers.engine.capacity.claims import needs
+from servers.engine.capacity.usage import Usage, usage_by_host
 from servers.errors import ComputeHostNotFound, Fault
 from servers.models import Host, Image, Server
 from servers.scheduler import Decision, HostState, MoveRequest, Resources, Verdict
-from servers.states import TaskState
-
-BUSY_TASKS = (
-    TaskState.RESIZE_MIGRATING,
-    TaskState.REBUILDING,
-    TaskState.RESIZE_PREP,
-    TaskState.IMAGE_SNAPSHOT,
-    TaskState.IMAGE_BACKUP,
-    TaskState.RESCUING,
-    TaskState.UNSHELVING,
-    TaskState.SHELVING,
-)
-"""What makes a server io-heavy to Nova's io_ops filter (nova/scheduler/host_manager.py)."""
 
 
 def select_hosts(
@@ -82,20 +69,12 @@ def driver_of_image(server: Server) -> str:
 
 def host_states(server: Server) -> list[HostState]:
     """Return every host as the scheduler sees it."""
-    hosts = Host.objects.prefetch_related("aggregates").annotate(
-        **{f"used_{name}": Sum(f"allocations__{name}", default=0) for name in RESOURCES}
-    )
-    counts: dict[int, dict[str, Any]] = {
-        row["pk"]: dict(row)
-        for row in Host.objects.values("pk").annotate(
-            instances=Count("servers", filter=Q(servers__deleted_at=None)),
-            busy=Count("servers", filter=Q(servers__task_state__in=BUSY_TASKS)),
-        )
-    }
-    return [_state(host, counts[host.pk]) for host in hosts]
+    hosts = list(Host.objects.prefetch_related("aggregates"))
+    usages = usage_by_host(hosts)
+    return [_state(host, usages[host.pk]) for host in hosts]
 
 
-def _state(host: Any, counts: dict[str, Any]) -> HostState:
+def _state(host: Host, usage: Usage) -> HostState:
     return HostState(
         name=host.name,
         hypervisor_hostname=host.hypervisor_hostname,
@@ -114,9 +93,9 @@ def _state(host: Any, counts: dict[str, Any]) -> HostState:
         total=Resources(host.vcpus, host.memory_mb, host.disk_gb),
         reserved=Resources(host.reserved_vcpus, host.reserved_memory_mb, host.reserved_disk_gb),
         ratios=(host.cpu_ratio, host.memory_ratio, host.disk_ratio),
-        used=Resources(host.used_vcpus, host.used_memory_mb, host.used_disk_gb),
-        num_instances=counts["instances"],
-        io_ops=counts["busy"],
+        used=Resources(*usage.resources),
+        num_instances=usage.servers,
+        io_ops=usage.keep_disks_busy,
     )
 
 

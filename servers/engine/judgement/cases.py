@@ -9,9 +9,10 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from servers import clock, policy
+from servers import clock
 from servers.drivers.base import FoundGuest, JobKind
 from servers.engine.accepting.identifiers import uuid_of
+from servers.engine.visibility import visible
 from servers.errors import ActionNotFound, Invalid
 from servers.fleet.drivers import ref
 from servers.fleet.guest_sightings import in_words
@@ -40,16 +41,14 @@ def _unknown() -> QuerySet[ActionRecord]:
     return ActionRecord.objects.filter(status=ActionStatus.UNKNOWN).select_related("server", "server__host")
 
 
-def visible(rows: QuerySet[ActionRecord], context: Context) -> QuerySet[ActionRecord]:
-    """Return those of `rows` whose servers the caller may know of."""
-    if policy.in_force().is_admin(context):
-        return rows
-    return rows.filter(server__project_id=context.project_id)
+def visible_actions(rows: QuerySet[ActionRecord], context: Context) -> QuerySet[ActionRecord]:
+    """Return those of `rows` whose servers the caller may see."""
+    return visible(rows, context, "server__project_id")
 
 
 def find_action(text: str, context: Context) -> ActionRecord:
     """Return the action with this UUID or request id. Raises ActionNotFound; Invalid where several have the id."""
-    rows = visible(ActionRecord.objects.select_related("server", "server__host"), context)
+    rows = visible_actions(ActionRecord.objects.select_related("server", "server__host"), context)
     try:
         wanted = Q(pk=uuid_of(text))
     except ValueError:

@@ -8,7 +8,15 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from servers import policy
-from servers.engine.judgement.cases import Case, evidence_of, find_action, still_tried, visible, waiting
+from servers.engine.execution.workers import worker_health
+from servers.engine.judgement.cases import (
+    Case,
+    evidence_of,
+    find_action,
+    still_tried,
+    visible_actions,
+    waiting,
+)
 from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import LOOK_AGAIN, RULE, UNDO, judge, ways_out
 from servers.errors import Refusal
@@ -16,7 +24,6 @@ from servers.management import documents, exit_codes, targets
 from servers.management.asking import AskingCommand, HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_table
-from servers.management.watching import worker_is_there
 from servers.models import ActionRecord
 from servers.policy import Context
 
@@ -100,7 +107,7 @@ class Command(AskingCommand):
     def list(self, context: Context, as_json: bool) -> None:
         """Show what waits and what is still tried."""
         policy.in_force().require(context, LIST_RULE)
-        rows, tried = list(visible(waiting(), context)), list(visible(still_tried(), context))
+        rows, tried = list(visible_actions(waiting(), context)), list(visible_actions(still_tried(), context))
         if as_json:
             document = {"waiting": list(map(brief, rows)), "still_tried": list(map(brief, tried))}
             self.print_json({**document, "exit_code": ExitCode.DONE.value})
@@ -141,7 +148,7 @@ class Command(AskingCommand):
             self.stdout.write(
                 f"Judged: {verdict}, action {record.pk}" + ("" if later else f" {record.status}")
             )
-        if later and not worker_is_there():
+        if later and not worker_health().is_up:
             self.stderr.write("No worker is running, so nothing will happen yet. Start one: manage.py work")
 
 
