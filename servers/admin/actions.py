@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from servers.actions import definitions, registry
 from servers.actions.base import known_steps
-from servers.admin import badges, filters, judging
+from servers.admin import badges, filters, judgement
 from servers.admin.amounts import moment
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
@@ -68,7 +68,7 @@ def controls_of(record: ActionRecord, request: HttpRequest) -> list[Button]:
     move: Migration | None = record.migration
     if (
         record.is_over
-        or judging.is_waiting(record)
+        or judgement.is_waiting(record)
         or not record.exclusive
         or move is None
         or move.migration_type != MigrationType.LIVE
@@ -102,7 +102,7 @@ class ActionAdmin(WatchedAdmin):
 
     def judge(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """Show the evidence of an action that waits, or judge it."""
-        return judging.judge_page(request, self.admin_site, self.find(request, str(key)))
+        return judgement.judge_page(request, self.admin_site, self.find(request, str(key)))
 
     def title_of(self, record: ActionRecord) -> str:
         return f"{label_of_slug(record.slug, record.name)} of {record.server.name}"
@@ -123,9 +123,9 @@ class ActionAdmin(WatchedAdmin):
             "steps": steps_of(record),
             "events": record.events.all(),
             "controls": controls_of(record, request),
-            "waits": judging.is_waiting(record),
-            "may_judge": judging.may_judge(request, record),
-            "judgements": judging.judgements_of(record),
+            "waits": judgement.is_waiting(record),
+            "may_judge": judgement.may_judge(request, record),
+            "judgements": judgement.judgements_of(record),
             "sees_hosts": sees_hosts,
             "sees_details": allows(request, "os_compute_api:os-instance-actions:events:details"),
             "worker": worker_health() if record.status == ActionStatus.QUEUED else None,

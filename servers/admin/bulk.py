@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from servers.actions import Action
-from servers.admin.asking import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
+from servers.admin.action_form_view import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from servers.admin.asking import SeeOther, status_of
+from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.caller import allows, context_for
 from servers.errors import PlanChanged, Refusal
 from servers.inventory.discovery.apply import DEFAULT_PROJECT, Adopted, adopt, default_owner

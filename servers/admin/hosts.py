@@ -16,8 +16,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from servers.admin import badges
+from servers.admin.action_form_view import SeeOther
 from servers.admin.amounts import moment
-from servers.admin.asking import SeeOther
 from servers.admin.caller import allows, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER

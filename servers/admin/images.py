@@ -14,9 +14,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
-from servers.admin import badges, restoring
+from servers.admin import badges, restore_view
+from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.amounts import moment, size
-from servers.admin.asking import SeeOther, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
 from servers.admin.pages import PageAdmin
@@ -91,7 +91,7 @@ class ImageAdmin(PageAdmin):
 
     def restore(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
         """Make a new server of the image."""
-        return restoring.ask(request, self.admin_site, self.find(request, str(image_id)))
+        return restore_view.ask(request, self.admin_site, self.find(request, str(image_id)))
 
     def remove(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
         """Delete the image."""

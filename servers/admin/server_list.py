@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from servers.actions import Action
-from servers.admin import asking, badges, bulk, filters
+from servers.admin import action_form_view, badges, bulk, filters
 from servers.admin.amounts import moment, size
 from servers.admin.buttons import offered
 from servers.admin.caller import allows
@@ -37,7 +37,7 @@ def bulk_action(action: type[Action]) -> BulkAction:
             text = f"At most {bulk.LIMIT} servers at once; {queryset.count()} are selected."
             messages.error(request, text)
             return None
-        return asking.SeeOther(bulk.bulk_url(action, ids))
+        return action_form_view.SeeOther(bulk.bulk_url(action, ids))
 
     return choose
 
@@ -96,7 +96,7 @@ class ServerAdmin(WatchedAdmin):
     # ---------------------------------------------------------------------------------------- pages
 
     def ask(self, request: HttpRequest, server_id: UUID, slug: str) -> HttpResponse:
-        return asking.ask(request, self.admin_site, str(server_id), slug)
+        return action_form_view.ask(request, self.admin_site, str(server_id), slug)
 
     def ask_many(self, request: HttpRequest, slug: str) -> HttpResponse:
         return bulk.ask_many(request, self.admin_site, slug)
@@ -105,7 +105,7 @@ class ServerAdmin(WatchedAdmin):
         return bulk.show_outcome(request, self.admin_site, key)
 
     def find(self, request: HttpRequest, key: str) -> Server:
-        return asking.server_or_404(request, key)
+        return action_form_view.server_or_404(request, key)
 
     def page(self, request: HttpRequest, server: Server) -> dict[str, Any]:
         return whole_page(request, server)

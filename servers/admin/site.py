@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from servers.admin import judging
+from servers.admin import judgement
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.overview import overview
@@ -60,8 +60,8 @@ class Console(AdminSite):
             m["object_name"]: m for app in super().get_app_list(request, app_label) for m in app["models"]
         }
         groups = [self.group(name, [models[n] for n in names if n in models]) for name, names in GROUPS]
-        if allows(request, judging.READ):
-            groups[1]["models"].insert(1, judging.menu_entry(request, reverse("admin:waiting")))
+        if allows(request, judgement.READ):
+            groups[1]["models"].insert(1, judgement.menu_entry(request, reverse("admin:waiting")))
         if allows(request, OPERATORS):
             address = reverse("admin:policy")
             groups[2]["models"].append(
@@ -86,7 +86,7 @@ class Console(AdminSite):
         }
 
     def waiting(self, request: HttpRequest) -> HttpResponse:
-        return judging.list_page(request, self)
+        return judgement.list_page(request, self)
 
     def policy(self, request: HttpRequest) -> HttpResponse:
         return policy_page(request, self.each_context(request))

@@ -16,7 +16,7 @@ from servers.drivers.libvirt import LibvirtDriver, Settings  # noqa: E402
 from servers.drivers.libvirt.agent import agent_channel, replies  # noqa: E402
 from servers.drivers.libvirt.agent.agent_channel import AgentChannel  # noqa: E402
 from servers.drivers.libvirt.errors import COMMAND_FAILED, COMMAND_TIMEOUT  # noqa: E402
-from servers.drivers.libvirt.seat import Seat  # noqa: E402
+from servers.drivers.libvirt.host_session import HostSession  # noqa: E402
 from servers.errors import (  # noqa: E402
     AgentAnswerInvalid,
     AgentNotReady,
@@ -59,7 +59,7 @@ def guest() -> Guest:
 
 @pytest.fixture
 def channel(guest: Guest) -> AgentChannel:
-    return AgentChannel(Seat(HOST, SETTINGS, Trusting()), guest)
+    return AgentChannel(HostSession(HOST, SETTINGS, Trusting()), guest)
 
 
 def error(code: int, text: str) -> libvirt.libvirtError:
@@ -75,7 +75,7 @@ def answering(patch: pytest.MonkeyPatch, *lines: object) -> Answers:
     return answers
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     ("code", "text", "kind", "says"),
     [
         (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "not available for now", AgentNotReady, "does not answer"),

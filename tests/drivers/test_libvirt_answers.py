@@ -19,8 +19,8 @@ libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed
 from servers.drivers import limits  # noqa: E402
 from servers.drivers.base import FoundGuest, HostRef, JobKind, Progress  # noqa: E402
 from servers.drivers.libvirt import LibvirtDriver, Settings, describing, job, listing, pools  # noqa: E402
-from servers.drivers.libvirt.errors import Unreadable, forgiven  # noqa: E402
-from servers.drivers.libvirt.seat import Seat  # noqa: E402
+from servers.drivers.libvirt.errors import Unreadable, ignore_libvirt_errors  # noqa: E402
+from servers.drivers.libvirt.host_session import HostSession  # noqa: E402
 from servers.errors import DriverFault, Fault, HypervisorTimeout, HypervisorUnavailable  # noqa: E402
 from servers.models import Host, NetworkInterface, Server, ServerDisk, StoragePool  # noqa: E402
 from servers.states import PowerState  # noqa: E402
@@ -217,16 +217,16 @@ def test_one_odd_guest_keeps_none_of_the_others_from_being_told(odd: dict[str, A
 @given(odd=ODD)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 def test_an_odd_guest_is_found_or_its_host_does_not_say(odd: dict[str, Any]) -> None:
-    seat = Seat(HOST, Settings(timeout_s=5))
+    session = HostSession(HOST, Settings(timeout_s=5))
     try:
-        found = seat.ask("find_guest", lambda _: describing.seen_guest(Connection(), Domain(2, **odd)))
+        found = session.ask("find_guest", lambda _: describing.seen_guest(Connection(), Domain(2, **odd)))
     except HypervisorUnavailable as fault:
         assert storable(str(fault))
     else:
         require_kept(found)
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     ("change", "why"),
     [
         (("<memory unit='KiB'>524288</memory>", ""), "memory"),
@@ -432,32 +432,32 @@ def raises(found: Exception) -> Callable[[object], None]:
     return question
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     "found", [BUSY, GONE, error(libvirt.VIR_ERR_INTERNAL_ERROR), Unreadable("odd"), CLOSED]
 )
 def test_what_a_host_does_not_say_is_not_known(found: Exception) -> None:
     with pytest.raises(HypervisorUnavailable, match="node1"):
-        Seat(HOST, Settings(), Trusting()).ask("find_guest", raises(found))
+        HostSession(HOST, Settings(), Trusting()).ask("find_guest", raises(found))
 
 
-@pytest.mark.parametrize("found", [BUSY, Unreadable("odd"), CLOSED])
+@pytest.metadata.parametrize("found", [BUSY, Unreadable("odd"), CLOSED])
 def test_a_change_of_which_nothing_is_said_has_an_unknown_outcome(found: Exception) -> None:
     with pytest.raises(HypervisorTimeout, match="node1"):
-        Seat(HOST, Settings(), Trusting()).ask("confirm", raises(found), changes=True)
+        HostSession(HOST, Settings(), Trusting()).ask("confirm", raises(found), changes=True)
 
 
 def test_a_change_that_is_refused_is_refused() -> None:
     with pytest.raises(DriverFault, match="node1 refused") as raised:
-        Seat(HOST, Settings(), Trusting()).ask(
+        HostSession(HOST, Settings(), Trusting()).ask(
             "confirm", raises(error(libvirt.VIR_ERR_OPERATION_FAILED)), changes=True
         )
     assert type(raised.value) is DriverFault
 
 
 def test_a_closed_socket_is_never_forgiven_whatever_its_code() -> None:
-    with pytest.raises(libvirt.libvirtError), forgiven(libvirt.VIR_ERR_INTERNAL_ERROR):
+    with pytest.raises(libvirt.libvirtError), ignore_libvirt_errors(libvirt.VIR_ERR_INTERNAL_ERROR):
         raise CLOSED
-    with forgiven(libvirt.VIR_ERR_INTERNAL_ERROR):
+    with ignore_libvirt_errors(libvirt.VIR_ERR_INTERNAL_ERROR):
         raise error(libvirt.VIR_ERR_INTERNAL_ERROR)
 
 
@@ -473,5 +473,5 @@ def test_what_cannot_be_read_does_not_repeat_libvirts_last_error() -> None:
 def test_every_fault_of_a_host_can_be_kept(text: str) -> None:
     for raised in (Unreadable(text), error(1, text)):
         with pytest.raises(Fault) as found:
-            Seat(HOST, Settings(), Trusting()).ask("find_guest", raises(raised))
+            HostSession(HOST, Settings(), Trusting()).ask("find_guest", raises(raised))
         assert storable(str(found.value))

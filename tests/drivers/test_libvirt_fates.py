@@ -13,16 +13,29 @@ import pytest
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make libvirt")
 
 from servers.drivers.base import Disk, Guest, HostRef, Saved  # noqa: E402
-from servers.drivers.libvirt import Settings, checks, copied, definitions, job, power, whereabouts  # noqa: E402
-from servers.drivers.libvirt.backup import backup_job, fetching, freezing, spare  # noqa: E402
+from servers.drivers.libvirt import (  # noqa: E402
+    Settings,
+    checks,
+    copied,
+    definitions,
+    guest_presence,
+    job,
+    power,
+)
+from servers.drivers.libvirt.backup import (  # noqa: E402
+    backup_job,
+    fetching,
+    freezing,
+    scratch_volume,
+)
 from servers.drivers.libvirt.backup.backup_job import Ended  # noqa: E402
-from servers.drivers.libvirt.backup.spare import Spare  # noqa: E402
+from servers.drivers.libvirt.backup.scratch_volume import BackupScratch  # noqa: E402
 from servers.drivers.libvirt.errors import COMMAND_FAILED, COMMAND_TIMEOUT, Unreadable  # noqa: E402
-from servers.drivers.libvirt.notes import Note, Role, Stage  # noqa: E402
+from servers.drivers.libvirt.guest_presence import Presence  # noqa: E402
+from servers.drivers.libvirt.host_session import HostSession  # noqa: E402
 from servers.drivers.libvirt.redefining import new_definition  # noqa: E402
 from servers.drivers.libvirt.restore import restoring  # noqa: E402
-from servers.drivers.libvirt.seat import Seat  # noqa: E402
-from servers.drivers.libvirt.whereabouts import Presence  # noqa: E402
+from servers.drivers.libvirt.volume_sidecar import Role, Sidecar, Stage  # noqa: E402
 from servers.errors import (  # noqa: E402
     BackupFailed,
     DriverFault,
@@ -35,7 +48,7 @@ from tests.drivers.test_libvirt_answers import BUSY, CLOSED, GONE, SOUND, Connec
 HOST = HostRef("node1", "libvirt", "test:///default", "test")
 GUEST = Guest(UUID(int=1), "web", 1, 512)
 BACKUP, FULL = libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP, libvirt.VIR_DOMAIN_JOB_UNBOUNDED
-NAME = spare.name_of(GUEST)
+NAME = scratch_volume.name_of(GUEST)
 JOB_XML = f"<domainbackup><disks><disk><target file='/pool/{NAME}'/></disk></disks></domainbackup>"
 
 
@@ -53,21 +66,23 @@ class Script:
 
 def asked_of(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Presence:
     monkeypatch.setattr(
-        "servers.drivers.libvirt.seat.CONNECTIONS.get", lambda uri: Connection(domain), raising=False
+        "servers.drivers.libvirt.host_session.CONNECTIONS.get", lambda uri: Connection(domain), raising=False
     )
-    return whereabouts.ask(Seat(HOST, Settings(timeout_s=5)), GUEST)
+    return guest_presence.ask(HostSession(HOST, Settings(timeout_s=5)), GUEST)
 
 
 # ------------------------------------------------------------------------------------- where a guest is
 
 
-@pytest.mark.parametrize("verb", ["isActive", "state"])
+@pytest.metadata.parametrize("verb", ["isActive", "state"])
 def test_a_guest_that_goes_while_it_is_looked_at_is_absent(verb: str) -> None:
-    assert whereabouts.presence(Connection(Domain(1, **{verb: GONE})), GUEST.uuid) is Presence.ABSENT
+    assert guest_presence.presence(Connection(Domain(1, **{verb: GONE})), GUEST.uuid) is Presence.ABSENT
 
 
-@pytest.mark.parametrize("found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_OPERATION_FAILED)])
-@pytest.mark.parametrize("verb", ["isActive", "state", "jobStats"])
+@pytest.metadata.parametrize(
+    "found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_OPERATION_FAILED)]
+)
+@pytest.metadata.parametrize("verb", ["isActive", "state", "jobStats"])
 def test_a_host_that_never_says_leaves_it_unknown(
     verb: str, found: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,13 +92,15 @@ def test_a_host_that_never_says_leaves_it_unknown(
 
 def test_a_move_never_sees_a_guest_without_the_disks_that_could_not_be_read() -> None:
     domain = Domain(1, XMLDesc=SOUND.format(name="x" * 2000))
-    seat = Seat(HOST, Settings(timeout_s=5))
+    session = HostSession(HOST, Settings(timeout_s=5))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "servers.drivers.libvirt.seat.CONNECTIONS.get", lambda uri: Connection(domain), raising=False
+            "servers.drivers.libvirt.host_session.CONNECTIONS.get",
+            lambda uri: Connection(domain),
+            raising=False,
         )
         with pytest.raises(HypervisorUnavailable, match="path"):
-            copied.found(seat, GUEST)
+            copied.found(session, GUEST)
 
 
 # ------------------------------------------------------------------------------------------ a destination
@@ -144,8 +161,8 @@ def test_a_definition_without_a_kind_of_machine_is_unreadable() -> None:
 # ----------------------------------------------------------------------------------------------- a backup
 
 
-def spare_volume(stage: Stage = Stage.COPYING) -> Spare:
-    return Spare("disks", NAME, Note(str(GUEST.uuid), Role.BACKUP, "node1", "", stage=stage))
+def spare_volume(stage: Stage = Stage.COPYING) -> BackupScratch:
+    return BackupScratch("disks", NAME, Sidecar(str(GUEST.uuid), Role.BACKUP, "node1", "", stage=stage))
 
 
 def copying(**answers: Any) -> Domain:
@@ -166,14 +183,16 @@ def test_a_copy_into_another_volume_is_somebody_elses() -> None:
     assert not backup_job.is_running(Connection(copying()), GUEST, other)
 
 
-@pytest.mark.parametrize("found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_INTERNAL_ERROR)])
-@pytest.mark.parametrize("verb", ["isActive", "jobStats", "backupGetXMLDesc"])
+@pytest.metadata.parametrize(
+    "found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_INTERNAL_ERROR)]
+)
+@pytest.metadata.parametrize("verb", ["isActive", "jobStats", "backupGetXMLDesc"])
 def test_a_copy_of_which_the_host_does_not_say_has_not_ended(verb: str, found: Exception) -> None:
     with pytest.raises(libvirt.libvirtError):
         backup_job.statistics(Connection(copying(**{verb: found})), GUEST, spare_volume())
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     ("last", "reason"),
     [
         ({"operation": BACKUP, "success": 1}, ""),
@@ -205,7 +224,7 @@ def test_a_guest_that_does_not_thaw_keeps_no_copy_running(monkeypatch: pytest.Mo
     assert aborted.asked == 1
 
 
-@pytest.mark.parametrize("code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT])
+@pytest.metadata.parametrize("code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT])
 def test_an_agent_that_answers_too_late_is_not_asked_to_freeze(code: int) -> None:
     assert not freezing.can_freeze(Domain(1, getTime=error(code)))
 
@@ -234,10 +253,10 @@ def test_a_pool_that_cannot_tell_its_size_has_no_room_and_hides_no_other() -> No
             odd = Volumes("odd", error(libvirt.VIR_ERR_SYSTEM_ERROR))
             return [odd, Volumes("sound", [2, 100, 0, 100])]
 
-    assert spare.roomy_pool(Storage(), "odd", 50) == "sound"
+    assert scratch_volume.roomy_pool(Storage(), "odd", 50) == "sound"
 
 
-@pytest.mark.parametrize("out", ["", "5", "[1]", "[" * 100_000, '{"corruptions": 3}'])
+@pytest.metadata.parametrize("out", ["", "5", "[1]", "[" * 100_000, '{"corruptions": 3}'])
 def test_whatever_the_check_of_a_copy_prints_is_told(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,14 +283,14 @@ SAVED = Saved(lambda: iter(()), 10, "qcow2", "", SOUND, Disk("vda", "/old/web.ra
 MADE = Disk("", "/pool/new.qcow2", "disks", 0, 0)
 
 
-@pytest.mark.parametrize("found", [BUSY, Unreadable("odd"), "<domain/>"])
+@pytest.metadata.parametrize("found", [BUSY, Unreadable("odd"), "<domain/>"])
 def test_a_guest_that_was_made_is_made_whatever_its_host_says_of_its_disk(found: Any) -> None:
     domain = Domain(1, XMLDesc=found)
     told = restoring.laid(Connection(domain), domain, MADE) or restoring.made_of(SAVED, MADE)
     assert told == Disk("vda", "/pool/new.qcow2", "disks", 7, 7, "qcow2")
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     "saved", ["<?xml version='1.0' encoding='utf-8'?><domain/>", "\0", "\ud800", "<a>" * 100_000, "{}"]
 )
 def test_a_saved_definition_that_cannot_be_read_is_not_restored(saved: str) -> None:
@@ -287,7 +306,7 @@ def test_a_name_that_cannot_stand_in_a_definition_is_not_restored() -> None:
 # ---------------------------------------------------------------------------------------------- its power
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     "code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT, COMMAND_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR]
 )
 def test_a_guest_whose_agent_answers_oddly_is_deaf(code: int) -> None:

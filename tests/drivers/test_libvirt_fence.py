@@ -14,9 +14,13 @@ import pytest
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
 from servers.drivers.base import LOOKING, Guest, HostRef  # noqa: E402
-from servers.drivers.libvirt import Settings, connections, seat  # noqa: E402
+from servers.drivers.libvirt import (  # noqa: E402
+    Settings,
+    connections,
+    host_session,
+)
 from servers.drivers.libvirt.connections import Connections  # noqa: E402
-from servers.drivers.libvirt.seat import Seat  # noqa: E402
+from servers.drivers.libvirt.host_session import HostSession  # noqa: E402
 from servers.drivers.libvirt.watched import watched  # noqa: E402
 from servers.errors import (  # noqa: E402
     BelongsToAnother,
@@ -49,8 +53,8 @@ class Told:
     def prove_alone(self, guest: Guest, host: str) -> None: ...
 
 
-def a_seat(fence: object, timeout_s: float = 5, host: HostRef = HOST) -> Seat:
-    return Seat(host, Settings(timeout_s=timeout_s), fence)
+def a_seat(fence: object, timeout_s: float = 5, host: HostRef = HOST) -> HostSession:
+    return HostSession(host, Settings(timeout_s=timeout_s), fence)
 
 
 def test_the_fence_is_proven_directly_before_the_question_and_by_who_asks() -> None:
@@ -106,7 +110,7 @@ def slow_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             opened.wait(5)
             return object()
 
-    monkeypatch.setattr(seat, "CONNECTIONS", Slow())
+    monkeypatch.setattr(host_session, "CONNECTIONS", Slow())
     yield opened
     opened.set()
 
@@ -202,14 +206,14 @@ def failing(times: int) -> Callable[[object], str]:
 
 
 def test_a_failed_look_at_what_goes_on_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seat, "LOOK_AGAIN_S", 0)
-    assert a_seat(LOOKING).see("live_migration", failing(seat.LOOKS - 1)) == "answered"
+    monkeypatch.setattr(host_session, "LOOK_AGAIN_S", 0)
+    assert a_seat(LOOKING).see("live_migration", failing(host_session.LOOKS - 1)) == "answered"
 
 
 def test_looks_that_go_on_failing_are_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seat, "LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(host_session, "LOOK_AGAIN_S", 0)
     with pytest.raises(HypervisorTimeout):
-        a_seat(LOOKING).see("live_migration", failing(seat.LOOKS))
+        a_seat(LOOKING).see("live_migration", failing(host_session.LOOKS))
     with pytest.raises(HypervisorTimeout):
         a_seat(LOOKING, host=NOBODY).see("live_migration", failing(0))
     with pytest.raises(HypervisorTimeout):

@@ -1,4 +1,4 @@
-"""What the libvirt driver does without a hypervisor: faults, time limits, definitions, marks, whom it asks first."""
+"""What the libvirt driver does without a hypervisor: faults, time limits, definitions, metadata, whom it asks first."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed: make lab")
 
 from servers.drivers.base import LOOKING, Guest, HostRef, Nic  # noqa: E402
-from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, marks, notes  # noqa: E402
+from servers.drivers.libvirt import LibvirtDriver, Settings, definitions, domain_metadata, volume_sidecar  # noqa: E402  # noqa: E402
 from servers.drivers.libvirt.backup import fetching, freezing  # noqa: E402
 from servers.drivers.libvirt.checks import left_behind, unmovable  # noqa: E402
 from servers.drivers.libvirt.connections import CONNECTIONS  # noqa: E402
+from servers.drivers.libvirt.domain_metadata import Direction  # noqa: E402
+from servers.drivers.libvirt.host_session import HostSession  # noqa: E402
 from servers.drivers.libvirt.job import progress  # noqa: E402
-from servers.drivers.libvirt.marks import Way  # noqa: E402
 from servers.drivers.libvirt.pools import pool  # noqa: E402
 from servers.drivers.libvirt.redefining import new_definition  # noqa: E402
-from servers.drivers.libvirt.seat import Seat  # noqa: E402
 from servers.errors import (  # noqa: E402
     BackupFailed,
     DriverFault,
@@ -88,13 +88,13 @@ def test_a_host_that_refuses_the_connection_is_unavailable_and_named() -> None:
 def test_an_answer_that_does_not_come_in_time_is_a_host_that_is_not_there() -> None:
     asked = threading.Event()
     with pytest.raises(HypervisorUnavailable, match=r"0\.2 s"):
-        Seat(HOST, Settings(timeout_s=0.2)).ask("describe", lambda connection: asked.wait(2))
+        HostSession(HOST, Settings(timeout_s=0.2)).ask("describe", lambda connection: asked.wait(2))
 
 
 def test_a_change_that_does_not_end_in_time_has_an_unknown_outcome() -> None:
     asked = threading.Event()
     with pytest.raises(HypervisorTimeout, match="confirm"):
-        Seat(HOST, Settings(timeout_s=0.2), Trusting()).ask(
+        HostSession(HOST, Settings(timeout_s=0.2), Trusting()).ask(
             "confirm", lambda connection: asked.wait(2), changes=True
         )
 
@@ -104,9 +104,9 @@ def test_a_change_on_a_connection_that_breaks_has_an_unknown_outcome() -> None:
         raise broken("internal error: client socket is closed")
 
     with pytest.raises(HypervisorTimeout):
-        Seat(HOST, Settings(), Trusting()).ask("confirm", breaks, changes=True)
+        HostSession(HOST, Settings(), Trusting()).ask("confirm", breaks, changes=True)
     with pytest.raises(HypervisorUnavailable):
-        Seat(HOST, Settings()).ask("describe", breaks)
+        HostSession(HOST, Settings()).ask("describe", breaks)
 
 
 def broken(message: str) -> object:
@@ -117,11 +117,11 @@ def broken(message: str) -> object:
 
 def test_what_a_host_refuses_is_a_fault_with_its_words(driver: LibvirtDriver) -> None:
     with pytest.raises(DriverFault, match="node1 refused"):
-        driver.seat.ask("anything", lambda connection: connection.lookupByName("nobody"), changes=True)
+        driver.session.ask("anything", lambda connection: connection.lookupByName("nobody"), changes=True)
 
 
 def test_a_slow_host_is_in_nobodys_way(driver: LibvirtDriver) -> None:
-    slow = Seat(HostRef("slow", "libvirt", "test:///default?slow"), Settings(timeout_s=3))
+    slow = HostSession(HostRef("slow", "libvirt", "test:///default?slow"), Settings(timeout_s=3))
     busy = threading.Thread(target=lambda: slow.ask("describe", lambda connection: time.sleep(1)))
     busy.start()
     started = time.monotonic()
@@ -158,7 +158,7 @@ def test_a_definition_is_read(driver: LibvirtDriver) -> None:
     assert not definitions.has_agent(tree, running=True)
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     ("device", "reason"),
     [
         ("<hostdev mode='subsystem' type='pci'/>", "host device"),
@@ -188,7 +188,7 @@ class Domain:
         return self.snapshots
 
 
-@pytest.mark.parametrize(
+@pytest.metadata.parametrize(
     ("domain", "more", "reason"),
     [
         (Domain(persistent=False), "", "virsh define"),
@@ -214,20 +214,20 @@ def test_a_definition_cannot_read_files_of_the_server(tmp_path: Path) -> None:
 
 def test_a_mark_comes_back_as_it_was_written(domain: object) -> None:
     flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    mark = marks.mark(Way.TO, NOBODY, str(OWNER), was_running=True)
-    marks.write(domain, mark, flags)
-    assert marks.read(domain, flags) == mark
-    marks.write(domain, None, flags)
-    marks.write(domain, None, flags)
-    assert marks.read(domain, flags) is None
+    metadata = domain_metadata.of_move(Direction.OUTGOING, NOBODY, str(OWNER), was_running=True)
+    domain_metadata.write(domain, metadata, flags)
+    assert domain_metadata.read(domain, flags) == metadata
+    domain_metadata.write(domain, None, flags)
+    domain_metadata.write(domain, None, flags)
+    assert domain_metadata.read(domain, flags) is None
 
 
 def test_a_mark_is_replaced_in_a_definition() -> None:
     tree = definitions.parse(DOMAIN)
-    for way in (Way.TO, Way.FROM):
-        marks.into(tree, marks.mark(way, NOBODY, str(OWNER)))
-    found = tree.findall(f"metadata/{{{marks.NAMESPACE}}}move")
-    assert [mark.get("way") for mark in found] == ["from"]
+    for way in (Direction.OUTGOING, Direction.INCOMING):
+        domain_metadata.into(tree, domain_metadata.of_move(way, NOBODY, str(OWNER)))
+    found = tree.findall(f"metadata/{{{domain_metadata.NAMESPACE}}}move")
+    assert [metadata.get("way") for metadata in found] == ["from"]
 
 
 OLD_MARKS = {
@@ -238,47 +238,49 @@ OLD_MARKS = {
 """As older versions wrote them: they name no migration."""
 
 
-@pytest.mark.parametrize("way", OLD_MARKS)
+@pytest.metadata.parametrize("way", OLD_MARKS)
 def test_a_mark_of_an_older_version_is_read_and_belongs_to_whoever_asks(domain: object, way: str) -> None:
     flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
     kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-    domain.setMetadata(kind, OLD_MARKS[way], marks.PREFIX, marks.NAMESPACE, flags)
-    mark = marks.read(domain, flags)
-    marks.write(domain, None, flags)
-    assert mark is not None
-    assert (mark.way, mark.host, mark.migration, mark.owner) == (way, "node9", "", "")
-    assert mark.is_ours(Way(way), str(OWNER))
-    assert (mark.post_copy, mark.was_running) == (way == "live", way == "to")
+    domain.setMetadata(kind, OLD_MARKS[way], domain_metadata.PREFIX, domain_metadata.NAMESPACE, flags)
+    metadata = domain_metadata.read(domain, flags)
+    domain_metadata.write(domain, None, flags)
+    assert metadata is not None
+    assert (metadata.way, metadata.host, metadata.migration, metadata.owner) == (way, "node9", "", "")
+    assert metadata.is_ours(Direction(way), str(OWNER))
+    assert (metadata.post_copy, metadata.was_running) == (way == "live", way == "to")
 
 
 def test_a_mark_that_nobody_can_read_is_no_mark_of_ours(domain: object) -> None:
     flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
     strange = OLD_MARKS["to"].replace("'to'", "'sideways'")
-    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, strange, marks.PREFIX, marks.NAMESPACE, flags)
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, strange, domain_metadata.PREFIX, domain_metadata.NAMESPACE, flags
+    )
     with pytest.raises(DriverFault, match="cannot be read"):
-        marks.read(domain, flags)
-    assert marks.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))) is None
-    marks.write(domain, None, flags)
+        domain_metadata.read(domain, flags)
+    assert domain_metadata.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))) is None
+    domain_metadata.write(domain, None, flags)
 
 
 def test_a_move_that_is_over_has_no_owner() -> None:
-    mark = marks.mark(Way.TO, NOBODY, str(OWNER))
-    assert (mark.owner, mark.ended(str(OWNER)).owner) == (str(OWNER), "")
+    metadata = domain_metadata.of_move(Direction.OUTGOING, NOBODY, str(OWNER))
+    assert (metadata.owner, metadata.ended(str(OWNER)).owner) == (str(OWNER), "")
 
 
 def test_a_guest_that_is_found_says_to_which_move_it_belongs(driver: LibvirtDriver) -> None:
     (guest,) = driver.list_guests()
     assert guest.owner == ""
-    mark = marks.mark(Way.FROM, NOBODY, str(OWNER))
+    metadata = domain_metadata.of_move(Direction.INCOMING, NOBODY, str(OWNER))
 
     def write(connection: object, content: object) -> None:
         domain = connection.lookupByUUIDString(str(guest.uuid))
-        marks.write(domain, content, marks.everywhere(domain))
+        domain_metadata.write(domain, content, domain_metadata.everywhere(domain))
 
-    driver.seat.ask("mark", lambda connection: write(connection, mark), changes=True)
+    driver.session.ask("metadata", lambda connection: write(connection, metadata), changes=True)
     found = driver.find_guest(guest.uuid)
     listed = driver.list_guests()
-    driver.seat.ask("mark", lambda connection: write(connection, None), changes=True)
+    driver.session.ask("metadata", lambda connection: write(connection, None), changes=True)
     assert found is not None
     assert [found.owner, *(g.owner for g in listed)] == [str(OWNER)] * 2
 
@@ -298,14 +300,18 @@ OLD_NOTE = {
 
 
 def test_a_note_of_an_older_version_is_read_and_has_no_owner() -> None:
-    note = notes.parse(json.dumps(OLD_NOTE).encode().ljust(notes.SIZE_BYTES))
-    assert note is not None
-    assert (note.role, note.version, note.owner) == (notes.Role.COPIED, "1.2", "")
+    sidecar = volume_sidecar.parse(json.dumps(OLD_NOTE).encode().ljust(volume_sidecar.SIZE_BYTES))
+    assert sidecar is not None
+    assert (sidecar.role, sidecar.version, sidecar.owner) == (volume_sidecar.Role.COPIED, "1.2", "")
 
 
 def test_a_note_comes_back_as_it_was_written() -> None:
-    note = notes.note(NEW, notes.Role.BACKUP, NOBODY, str(OWNER), target="/x", attempt=notes.attempt())
-    assert notes.parse(json.dumps(asdict(note)).encode().ljust(notes.SIZE_BYTES)) == note
+    sidecar = volume_sidecar.of_disk(
+        NEW, volume_sidecar.Role.BACKUP, NOBODY, str(OWNER), target="/x", attempt=volume_sidecar.attempt()
+    )
+    assert (
+        volume_sidecar.parse(json.dumps(asdict(sidecar)).encode().ljust(volume_sidecar.SIZE_BYTES)) == sidecar
+    )
 
 
 JSON = st.recursive(
@@ -320,8 +326,8 @@ ODD_NOTES = st.dictionaries(st.sampled_from([*OLD_NOTE, "owner", "attempt"]), JS
 
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()) | ODD_NOTES)
 def test_whatever_lies_beside_a_disk_is_a_note_or_none(content: bytes) -> None:
-    note = notes.parse(content)
-    assert note is None or isinstance(note.guest + note.owner + note.uri, str)
+    sidecar = volume_sidecar.parse(content)
+    assert sidecar is None or isinstance(sidecar.guest + sidecar.owner + sidecar.uri, str)
 
 
 def test_a_directory_is_shared_only_where_the_deployment_says_so() -> None:
@@ -337,8 +343,8 @@ def test_a_directory_is_shared_only_where_the_deployment_says_so() -> None:
 def test_a_uri_that_a_host_has_noted_is_not_opened_unless_it_is_one_of_ours() -> None:
     noted = HostRef("node2", "libvirt", "qemu+ext:///system?command=/bin/false")
     with pytest.raises(DriverFault, match="node2"):
-        Seat(HOST, Settings()).at_noted(noted)
-    assert Seat(HOST, Settings(knows=lambda uri: uri == noted.uri)).at_noted(noted).ref == noted
+        HostSession(HOST, Settings()).at_sidecar(noted)
+    assert HostSession(HOST, Settings(knows=lambda uri: uri == noted.uri)).at_sidecar(noted).ref == noted
 
 
 def test_progress_is_in_bytes() -> None:
@@ -350,8 +356,8 @@ def test_the_conductor_finds_the_driver_by_its_name() -> None:
     with override_settings(LIBVIRT_TIMEOUT_S=7.0, LIBVIRT_SHARED_POOLS=["nfs"]):
         driver = driver_of(replace(HOST, name="rack 7"))
     assert isinstance(driver, LibvirtDriver)
-    assert driver.seat.settings.timeout_s == 7
-    assert driver.seat.settings.shared_pools == {"nfs"}
+    assert driver.session.settings.timeout_s == 7
+    assert driver.session.settings.shared_pools == {"nfs"}
 
 
 # ------------------------------------------------------------------------- backups, and guests made of them
@@ -410,7 +416,7 @@ def test_a_new_definition_is_what_the_saved_guest_was() -> None:
     assert tree.find("devices/disk[@device='cdrom']") is not None
 
 
-@pytest.mark.parametrize("saved", ["", "<domain/>", SAVED.replace("'vda'", "'sdz'")])
+@pytest.metadata.parametrize("saved", ["", "<domain/>", SAVED.replace("'vda'", "'sdz'")])
 def test_a_definition_that_is_of_no_use_is_refused(saved: str) -> None:
     with pytest.raises(RestoreFailed):
         new_definition(saved, NEW, "qemu", "vda", "/pool/new.qcow2")

@@ -12,8 +12,8 @@ import libvirt
 import pytest
 
 from servers.drivers.base import Fence, Guest, HostRef
-from servers.drivers.libvirt.errand import Errand
-from servers.drivers.libvirt.seat import Seat, Settings
+from servers.drivers.libvirt.host_session import HostSession, Settings
+from servers.drivers.libvirt.own_thread import OwnThread
 
 CHANGING: dict[Any, tuple[str, ...]] = {
     libvirt.virDomain: (
@@ -69,28 +69,28 @@ class Noting:
 def watch(patch: pytest.MonkeyPatch) -> list[str]:
     """Let each changing call be refused that is made by a question for which no fence was proven; return those."""
     refused: list[str] = []
-    take, run, put = Seat.__init__, Errand._run, Errand.put
+    take, run, put = HostSession.__init__, OwnThread._run, OwnThread.put
 
-    def taken(seat: Seat, host: HostRef, settings: Settings, fence: Fence) -> None:
-        take(seat, host, settings, fence if isinstance(fence, Noting) else Noting(fence))
+    def taken(session: HostSession, host: HostRef, settings: Settings, fence: Fence) -> None:
+        take(session, host, settings, fence if isinstance(fence, Noting) else Noting(fence))
 
-    def running(errand: Any) -> None:
-        question = errand._question
+    def running(thread: Any) -> None:
+        question = thread._question
 
         def marked(place: Any) -> Any:
-            THREAD.question = errand.is_proven
+            THREAD.question = thread.is_proven
             return question(place)
 
-        errand._question = marked
-        run(errand)
+        thread._question = marked
+        run(thread)
 
-    def putting(errand: Any) -> None:
-        errand.is_proven, THREAD.fresh = THREAD.fresh, False
-        put(errand)
+    def putting(thread: Any) -> None:
+        thread.is_proven, THREAD.fresh = THREAD.fresh, False
+        put(thread)
 
-    patch.setattr(Seat, "__init__", taken)
-    patch.setattr(Errand, "_run", running)
-    patch.setattr(Errand, "put", putting)
+    patch.setattr(HostSession, "__init__", taken)
+    patch.setattr(OwnThread, "_run", running)
+    patch.setattr(OwnThread, "put", putting)
     for kind, names in CHANGING.items():
         for name in names:
             patch.setattr(kind, name, guarded(name, getattr(kind, name), refused))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from servers.drivers.base import HostRef, MoveOptions, Progress
-from servers.drivers.libvirt import whereabouts
+from servers.drivers.libvirt import guest_presence
 from servers.drivers.libvirt.connections import CONNECTIONS
-from servers.drivers.libvirt.whereabouts import Presence
+from servers.drivers.libvirt.guest_presence import Presence
 from servers.errors import (
     DiskMoveRolledBack,
     DriverFault,
@@ -92,7 +92,7 @@ def test_the_network_is_cut(lab: LibvirtLab) -> None:
 def settled(lab: LibvirtLab, host: HostRef) -> Presence | None:
     """Return how the guest is on a host, None while that cannot be told."""
     try:
-        return whereabouts.ask(lab.driver(host).seat, lab.guest)
+        return guest_presence.ask(lab.driver(host).session, lab.guest)
     except DriverFault:
         return None
 

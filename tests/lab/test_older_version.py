@@ -11,9 +11,9 @@ from typing import Any
 import libvirt
 import pytest
 
-from servers.drivers.libvirt import marks, notes
-from servers.drivers.libvirt.notes import Note
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt import domain_metadata, volume_sidecar
+from servers.drivers.libvirt.host_session import HostSession
+from servers.drivers.libvirt.volume_sidecar import Sidecar
 from servers.states import PowerState
 from tests.drivers.contract import (
     Interrupted,
@@ -40,17 +40,17 @@ Older = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 def older_version(monkeypatch: pytest.MonkeyPatch) -> Older:
-    """Let marks and notes be written as they were when nothing had an owner."""
+    """Let metadata and sidecars be written as they were when nothing had an owner."""
 
-    def without(note: Note) -> dict[str, Any]:
-        return {name: value for name, value in asdict(note).items() if name not in NEW}
+    def without(sidecar: Sidecar) -> dict[str, Any]:
+        return {name: value for name, value in asdict(sidecar).items() if name not in NEW}
 
     @contextmanager
     def older() -> Iterator[None]:
         with monkeypatch.context() as patch:
-            patch.setattr(Seat, "owner", "")
-            patch.setattr(notes, "attempt", str)
-            patch.setattr(notes, "asdict", without)
+            patch.setattr(HostSession, "owner", "")
+            patch.setattr(volume_sidecar, "attempt", str)
+            patch.setattr(volume_sidecar, "asdict", without)
             yield
 
     return older
@@ -59,7 +59,7 @@ def older_version(monkeypatch: pytest.MonkeyPatch) -> Older:
 def mark_of(lab: LibvirtLab, ref: Any, flags: int = CONFIG) -> str:
     with lab.connected(lab.host(ref)) as connection:
         domain = connection.lookupByUUIDString(str(lab.guest.uuid))
-        text: str = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, marks.NAMESPACE, flags)
+        text: str = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domain_metadata.NAMESPACE, flags)
         return text
 
 
@@ -160,7 +160,7 @@ def test_a_live_move_that_an_older_version_has_begun_is_aborted(
     assert lab.beating() == ["node1"]
 
 
-@pytest.mark.parametrize("again", ["snapshot", "discard"])
+@pytest.metadata.parametrize("again", ["snapshot", "discard"])
 def test_a_backup_that_an_older_version_has_begun_is_taken_up(
     lab: LibvirtLab, older_version: Older, tmp_path: Path, again: str
 ) -> None:

@@ -11,9 +11,9 @@ from lxml import etree
 from servers.drivers.base import DestinationCheck, Disk, FoundGuest, Guest, MoveOptions, Pool
 from servers.drivers.libvirt import definitions, describing
 from servers.drivers.libvirt.answers import Node, counter, tree
-from servers.drivers.libvirt.errors import Unreadable, forgiven, is_lost
+from servers.drivers.libvirt.errors import Unreadable, ignore_libvirt_errors, is_lost
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.pools import all_pools, volume_at
-from servers.drivers.libvirt.seat import Seat, domain_of
 from servers.drivers.storage import check_room, check_storage
 from servers.errors import (
     DestinationHypervisorTooOld,
@@ -66,7 +66,7 @@ def origin(connection: libvirt.virConnect, guest: Guest) -> Origin | None:
     )
 
 
-def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationCheck:
+def check_destination(here: HostSession, source: HostSession, guest: Guest) -> DestinationCheck:
     """Return what the host `here` offers to a guest of `source`. Raises PreCheckFault."""
     self_refused = UnableToMigrateToSelf(instance_id=guest.uuid, host=here.ref.name)
     if here.ref.uri == source.ref.uri:
@@ -103,7 +103,9 @@ def check_destination(here: Seat, source: Seat, guest: Guest) -> DestinationChec
     return here.ask("check_can_live_migrate_destination", check)
 
 
-def check_source(here: Seat, guest: Guest, destination: DestinationCheck, options: MoveOptions) -> bool:
+def check_source(
+    here: HostSession, guest: Guest, destination: DestinationCheck, options: MoveOptions
+) -> bool:
     """Return whether the disks have to be copied. Raises InvalidLocalStorage, InvalidSharedStorage, …"""
 
     def facts(connection: libvirt.virConnect) -> tuple[FoundGuest | None, tuple[Pool, ...], str]:
@@ -128,7 +130,7 @@ def check_source(here: Seat, guest: Guest, destination: DestinationCheck, option
     return block
 
 
-def obstacle_while_off(here: Seat, there: Seat, guest: Guest, disks: list[Disk]) -> str:
+def obstacle_while_off(here: HostSession, there: HostSession, guest: Guest, disks: list[Disk]) -> str:
     """Return why the guest could not be at `there` what it is here when it is off, or an empty string.
 
     disks: those that have to be copied. A confirmed move removes the guest here, so nothing may stay behind.
@@ -219,14 +221,14 @@ def unconnected(connection: libvirt.virConnect, definition: Node) -> str:
 
 
 def has_network(connection: libvirt.virConnect, name: str) -> bool:
-    with forgiven(libvirt.VIR_ERR_NO_NETWORK):
+    with ignore_libvirt_errors(libvirt.VIR_ERR_NO_NETWORK):
         return bool(connection.networkLookupByName(name).isActive())
     return False
 
 
 def has_bridge(connection: libvirt.virConnect, name: str) -> bool:
     """Return whether the host has the interface; taken for granted where libvirt cannot list interfaces."""
-    with forgiven(libvirt.VIR_ERR_NO_SUPPORT):
+    with ignore_libvirt_errors(libvirt.VIR_ERR_NO_SUPPORT):
         return any(interface.name() == name for interface in connection.listAllInterfaces())
     return True
 

@@ -1,4 +1,4 @@
-"""Domain XML: what a definition says, and our own mark in it. https://libvirt.org/formatdomain.html"""
+"""Domain XML: what a definition says, and our own metadata in it. https://libvirt.org/formatdomain.html"""
 
 from __future__ import annotations
 

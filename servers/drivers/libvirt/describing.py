@@ -8,14 +8,20 @@ from uuid import UUID
 import libvirt
 
 from servers.drivers.base import Disk, FoundGuest, HostInfo, JobKind
-from servers.drivers.libvirt import definitions, job, marks, notes, pools
+from servers.drivers.libvirt import definitions, domain_metadata, job, pools, volume_sidecar
 from servers.drivers.libvirt.answers import amount, amounts, text, tree
 from servers.drivers.libvirt.definitions import DiskSource
-from servers.drivers.libvirt.errors import MAX_REASON_CHARS, Unreadable, forgiven, is_gone, is_lost
+from servers.drivers.libvirt.domain_metadata import MigrationMetadata
+from servers.drivers.libvirt.errors import (
+    MAX_REASON_CHARS,
+    Unreadable,
+    ignore_libvirt_errors,
+    is_gone,
+    is_lost,
+)
 from servers.drivers.libvirt.job import Stats
-from servers.drivers.libvirt.marks import Mark
-from servers.drivers.libvirt.notes import volume_name
 from servers.drivers.libvirt.pools import GIB
+from servers.drivers.libvirt.volume_sidecar import volume_name
 from servers.drivers.limits import AMOUNT, NAME, PATH, TYPE
 from servers.errors import DriverFault, printable
 from servers.states import PowerState
@@ -77,16 +83,16 @@ def power_state(domain: libvirt.virDomain) -> PowerState:
     return POWER_STATES.get(state, unknown)
 
 
-def at_work(domain: libvirt.virDomain, stats: Stats, mark: Mark | None) -> FoundGuest:
+def at_work(domain: libvirt.virDomain, stats: Stats, metadata: MigrationMetadata | None) -> FoundGuest:
     """Return what can be said of a guest without its definition: how it is, what is done with it, and for whom."""
     kind = job.kind(stats)
-    moves = mark is not None and kind is JobKind.LIVE_MIGRATION
+    moves = metadata is not None and kind is JobKind.LIVE_MIGRATION
     return replace(
         glimpse(domain),
         job=kind,
-        job_destination=printable(mark.host, NAME) if mark is not None and moves else None,
+        job_destination=printable(metadata.host, NAME) if metadata is not None and moves else None,
         prepared_only=job.is_incoming(stats),
-        owner="" if mark is None else mark.owner,
+        owner="" if metadata is None else metadata.owner,
     )
 
 
@@ -96,7 +102,7 @@ def found_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Fo
     definition = definitions.parse(domain.XMLDesc())
     text(domain.name(), "name", NAME)
     return replace(
-        at_work(domain, stats, marks.within(definition)),
+        at_work(domain, stats, domain_metadata.within(definition)),
         agent=definitions.has_agent(definition, running=bool(domain.isActive())),
         memory_mb=definitions.memory_mb(definition),
         vcpus=definitions.vcpus(definition),
@@ -118,14 +124,14 @@ def seen_guest(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Fou
     except (libvirt.libvirtError, UnicodeDecodeError) as error:
         if isinstance(error, libvirt.libvirtError) and (is_lost(error) or is_gone(error)):
             raise
-        seen = at_work(domain, job.statistics(domain), _mark(domain))
+        seen = at_work(domain, job.statistics(domain), _metadata(domain))
         return replace(seen, unread=printable(str(error), MAX_REASON_CHARS))
 
 
-def _mark(domain: libvirt.virDomain) -> Mark | None:
-    """Return the mark of a guest whose definition cannot be read. Raises Unreadable."""
+def _metadata(domain: libvirt.virDomain) -> MigrationMetadata | None:
+    """Return the metadata of a guest whose definition cannot be read. Raises Unreadable."""
     try:
-        return marks.read(domain, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
+        return domain_metadata.read(domain, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
     except DriverFault as fault:
         raise Unreadable(str(fault)) from fault
 
@@ -146,11 +152,11 @@ def found_disk(
         volume = pools.volume_in(of_pool, source.volume)
     if volume is not None:
         path = volume.path()
-        with forgiven(*UNSEEN, *pools.NOT_THERE):
+        with ignore_libvirt_errors(*UNSEEN, *pools.NOT_THERE):
             pool = volume.storagePoolLookupByVolume().name()
             _, size, used = amounts(volume.info(), "size of a disk", 3)
     elif path and not busy:
-        with forgiven(*UNSEEN):
+        with ignore_libvirt_errors(*UNSEEN):
             size, used = amounts(domain.blockInfo(source.device), "size of a disk", 2)
     return Disk(
         source.device,
@@ -162,11 +168,11 @@ def found_disk(
     )
 
 
-def noted_owner(connection: libvirt.virConnect, domain: libvirt.virDomain, disks: tuple[Disk, ...]) -> str:
+def sidecar_owner(connection: libvirt.virConnect, domain: libvirt.virDomain, disks: tuple[Disk, ...]) -> str:
     """Return to what a guest belongs by its definition, while it runs by another one, or by what is beside its disks."""
     if domain.isActive() and domain.isPersistent():
-        kept = marks.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        kept = domain_metadata.within(definitions.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
         if kept is not None and kept.owner:
             return kept.owner
-    found = (notes.read(connection, disk.pool, volume_name(disk)) for disk in disks if disk.pool)
+    found = (volume_sidecar.read(connection, disk.pool, volume_name(disk)) for disk in disks if disk.pool)
     return next((n.owner for n in found if n is not None and n.guest == domain.UUIDString() and n.owner), "")

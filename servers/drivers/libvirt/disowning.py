@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import libvirt
 
 from servers.drivers.base import Disk, Guest
-from servers.drivers.libvirt import marks, notes, whereabouts
-from servers.drivers.libvirt.backup import LibvirtBackup, spare
-from servers.drivers.libvirt.notes import Note, Role, volume_name
+from servers.drivers.libvirt import domain_metadata, guest_presence, volume_sidecar
+from servers.drivers.libvirt.backup import LibvirtBackup, scratch_volume
+from servers.drivers.libvirt.guest_presence import Presence
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.restore import LibvirtRestore, restoring
-from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import Presence
+from servers.drivers.libvirt.volume_sidecar import Role, Sidecar, volume_name
 
 VERB = "disown"
 CONFIG, LIVE = libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -21,83 +21,85 @@ LEFT = (Role.PREPARED, Role.COPIED, Role.MOVED)
 
 @dataclass(frozen=True)
 class Left:
-    """What is the owner's here: a backup's copy, a guest that was being made, notes beside disks, marks."""
+    """What is the owner's here: a backup's copy, a guest that was being made, sidecars of disks, metadata of the domain."""
 
     presence: Presence
     backup: bool = False
     restore: bool = False
-    notes: dict[Disk, Note] = field(default_factory=dict)
+    sidecars: dict[Disk, Sidecar] = field(default_factory=dict)
     marked: bool = False
 
 
-def disown(seat: Seat, guest: Guest) -> None:
+def disown(session: HostSession, guest: Guest) -> None:
     """Remove what was prepared or copied for a guest that is not defined here; of one that is, only the signs."""
-    left = seat.ask(VERB, lambda connection: look(connection, seat, guest))
+    left = session.ask(VERB, lambda connection: look(connection, session, guest))
     if left.backup:
-        LibvirtBackup(seat).discard(guest)
+        LibvirtBackup(session).discard(guest)
     if left.presence in {Presence.ARRIVING, Presence.LEAVING}:
         return  # a move goes on, whoever believes that it is over
     if left.presence is not Presence.ABSENT:
-        if left.marked or left.notes or left.restore:
-            seat.ask(VERB, lambda connection: take_off(connection, seat, guest), changes=True)
+        if left.marked or left.sidecars or left.restore:
+            session.ask(VERB, lambda connection: take_off(connection, session, guest), changes=True)
         return
     if left.restore:
-        LibvirtRestore(seat).discard(guest)
-    roles = [role for role in LEFT if _may_go(seat, guest, role, left)]
+        LibvirtRestore(session).discard(guest)
+    roles = [role for role in LEFT if _may_go(session, guest, role, left)]
     if roles:
-        seat.ask(VERB, lambda connection: remove(connection, seat, guest, *roles), changes=True)
+        session.ask(VERB, lambda connection: remove(connection, session, guest, *roles), changes=True)
 
 
-def look(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> Left:
+def look(connection: libvirt.virConnect, session: HostSession, guest: Guest) -> Left:
     """Return what is the owner's here; what an older version has left is nobody's."""
-    copy, begun = spare.find(connection, guest), restoring.found(connection, guest)
-    found = notes.beside(connection, guest, *LEFT)
+    copy, begun = scratch_volume.find(connection, guest), restoring.found(connection, guest)
+    found = volume_sidecar.beside(connection, guest, *LEFT)
     domain = domain_of(connection, guest.uuid)
     return Left(
-        whereabouts.presence(connection, guest.uuid),
-        copy is not None and copy.note.owner == seat.owner,
-        begun is not None and begun.note is not None and begun.note.owner == seat.owner,
-        {disk: note for disk, note in found.items() if note.owner == seat.owner},
-        domain is not None and bool(marked(domain, seat)),
+        guest_presence.presence(connection, guest.uuid),
+        copy is not None and copy.sidecar.owner == session.owner,
+        begun is not None and begun.sidecar is not None and begun.sidecar.owner == session.owner,
+        {disk: sidecar for disk, sidecar in found.items() if sidecar.owner == session.owner},
+        domain is not None and bool(marked(domain, session)),
     )
 
 
-def marked(domain: libvirt.virDomain, seat: Seat) -> list[int]:
-    """Return where the domain carries the owner's mark: in its definition, in what runs of it, or in both."""
+def marked(domain: libvirt.virDomain, session: HostSession) -> list[int]:
+    """Return where the domain carries the owner's metadata: in its definition, in what runs of it, or in both."""
     places = [LIVE] * bool(domain.isActive()) + [CONFIG] * bool(domain.isPersistent())
-    found = {place: marks.read(domain, place) for place in places}
-    return [place for place, mark in found.items() if mark is not None and mark.owner == seat.owner]
+    found = {place: domain_metadata.read(domain, place) for place in places}
+    return [
+        place for place, metadata in found.items() if metadata is not None and metadata.owner == session.owner
+    ]
 
 
-def take_off(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> None:
-    """Take the owner's mark off a guest that stays as it is, and the notes off its disks."""
+def take_off(connection: libvirt.virConnect, session: HostSession, guest: Guest) -> None:
+    """Take the owner's metadata off a guest that stays as it is, and the sidecars off its disks."""
     domain = connection.lookupByUUIDString(str(guest.uuid))
-    for place in marked(domain, seat):
-        mark = marks.read(domain, place)
-        if mark is not None:
-            marks.write(domain, mark.ended(seat.owner), place)
-    left = look(connection, seat, guest)
-    for disk in left.notes:
-        notes.erase(connection, disk.pool, volume_name(disk))
+    for place in marked(domain, session):
+        metadata = domain_metadata.read(domain, place)
+        if metadata is not None:
+            domain_metadata.write(domain, metadata.ended(session.owner), place)
+    left = look(connection, session, guest)
+    for disk in left.sidecars:
+        volume_sidecar.erase(connection, disk.pool, volume_name(disk))
     begun = restoring.found(connection, guest)
     if left.restore and begun is not None:
-        notes.erase(connection, begun.disk.pool, volume_name(begun.disk))
+        volume_sidecar.erase(connection, begun.disk.pool, volume_name(begun.disk))
 
 
-def remove(connection: libvirt.virConnect, seat: Seat, guest: Guest, *roles: Role) -> None:
+def remove(connection: libvirt.virConnect, session: HostSession, guest: Guest, *roles: Role) -> None:
     """Delete the disks that the owner has left, where the guest is still not defined."""
-    left = look(connection, seat, guest)
+    left = look(connection, session, guest)
     if left.presence is not Presence.ABSENT:
         return
-    disks = tuple(disk for disk, note in left.notes.items() if note.role in roles)
-    notes.remove_disks(connection, replace(guest, disks=disks), *roles, owner=seat.owner)
+    disks = tuple(disk for disk, sidecar in left.sidecars.items() if sidecar.role in roles)
+    volume_sidecar.remove_disks(connection, replace(guest, disks=disks), *roles, owner=session.owner)
 
 
-def _may_go(seat: Seat, guest: Guest, role: Role, left: Left) -> bool:
+def _may_go(session: HostSession, guest: Guest, role: Role, left: Left) -> bool:
     """Return whether the owner has left such disks, and they are not all there is of a guest that moved away."""
-    peers = {note.peer() for note in left.notes.values() if note.role is role}
+    peers = {sidecar.peer() for sidecar in left.sidecars.values() if sidecar.role is role}
     if role is not Role.MOVED:
         return bool(peers)
     return bool(peers) and all(
-        whereabouts.ask(seat.at_noted(peer), guest) is Presence.ALIVE for peer in peers
+        guest_presence.ask(session.at_sidecar(peer), guest) is Presence.ALIVE for peer in peers
     )

@@ -12,10 +12,10 @@ from servers.drivers.libvirt import describing, disowning, listing
 from servers.drivers.libvirt.agent import LibvirtGuestAgent
 from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold import LibvirtColdMigration
-from servers.drivers.libvirt.errors import forgiven, is_lost
+from servers.drivers.libvirt.errors import ignore_libvirt_errors, is_lost
+from servers.drivers.libvirt.host_session import HostSession, Settings, domain_of
 from servers.drivers.libvirt.live import LibvirtLiveMigration
 from servers.drivers.libvirt.restore import LibvirtRestore
-from servers.drivers.libvirt.seat import Seat, Settings, domain_of
 
 
 class LibvirtDriver(Driver):
@@ -29,40 +29,44 @@ class LibvirtDriver(Driver):
 
     def __init__(self, host: HostRef, fence: Fence, settings: Settings) -> None:
         super().__init__(host, fence)
-        self.seat = Seat(host, settings, fence)
-        self.live_migration = LibvirtLiveMigration(self.seat)
-        self.cold_migration = LibvirtColdMigration(self.seat)
-        self.agent = LibvirtGuestAgent(self.seat)
-        self.backup = LibvirtBackup(self.seat)
-        self.restore = LibvirtRestore(self.seat)
+        self.session = HostSession(host, settings, fence)
+        self.live_migration = LibvirtLiveMigration(self.session)
+        self.cold_migration = LibvirtColdMigration(self.session)
+        self.agent = LibvirtGuestAgent(self.session)
+        self.backup = LibvirtBackup(self.session)
+        self.restore = LibvirtRestore(self.session)
 
     def describe(self) -> HostInfo:
-        shared = self.seat.settings.shared_pools
-        return self.seat.ask("describe", lambda connection: describing.host_info(connection, shared))
+        shared = self.session.settings.shared_pools
+        return self.session.ask("describe", lambda connection: describing.host_info(connection, shared))
 
     def find_guest(self, guest: UUID) -> FoundGuest | None:
         def find(connection: libvirt.virConnect) -> FoundGuest | None:
             domain = domain_of(connection, guest)
             if domain is not None:
-                with forgiven(libvirt.VIR_ERR_NO_DOMAIN):  # it was removed while it was looked at
+                with ignore_libvirt_errors(
+                    libvirt.VIR_ERR_NO_DOMAIN
+                ):  # it was removed while it was looked at
                     return _with_owner(connection, domain, describing.seen_guest(connection, domain))
             return None
 
-        return self.seat.ask("find_guest", find)
+        return self.session.ask("find_guest", find)
 
     def list_guests(self) -> list[FoundGuest]:
-        return self.seat.ask("list_guests", lambda connection: listing.all_guests(connection, self.host.name))
+        return self.session.ask(
+            "list_guests", lambda connection: listing.all_guests(connection, self.host.name)
+        )
 
     def disown(self, guest: Guest) -> None:
-        disowning.disown(self.seat, guest)
+        disowning.disown(self.session, guest)
 
 
 def _with_owner(connection: libvirt.virConnect, domain: libvirt.virDomain, found: FoundGuest) -> FoundGuest:
-    """Return the guest with what is noted beside its disks, where its mark says nothing, and that can be read."""
+    """Return the guest with what is noted beside its disks, where its metadata says nothing, and that can be read."""
     if found.owner or found.unread:
         return found
     try:
-        return replace(found, owner=describing.noted_owner(connection, domain, found.disks))
+        return replace(found, owner=describing.sidecar_owner(connection, domain, found.disks))
     except (libvirt.libvirtError, UnicodeDecodeError) as error:
         if isinstance(error, libvirt.libvirtError) and is_lost(error):
             raise

@@ -90,19 +90,19 @@ def fault(host: HostRef, error: libvirt.libvirtError, *, asked: bool = False) ->
 
 
 @contextmanager
-def forgiven(*codes: int) -> Iterator[None]:
+def ignore_libvirt_errors(*codes: int) -> Iterator[None]:
     """Let an error with one of these codes pass: what is already so need not be made so.
 
     Never one of a way that is lost: libvirt gives some of them the codes of what a host answers.
     """
-    with suppress(Forgiven):
+    with suppress(Ignoring):
         try:
             yield
         except libvirt.libvirtError as error:
             if error.get_error_code() in codes and not is_lost(error):
-                raise Forgiven from error
+                raise Ignoring from error
             raise
 
 
-class Forgiven(Exception):
+class Ignoring(Exception):
     """An error that was expected."""

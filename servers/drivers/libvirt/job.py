@@ -8,7 +8,7 @@ import libvirt
 
 from servers.drivers.base import JobKind, Progress
 from servers.drivers.libvirt.answers import counter
-from servers.drivers.libvirt.errors import JOB_OVER, Unreadable, forgiven
+from servers.drivers.libvirt.errors import JOB_OVER, Unreadable, ignore_libvirt_errors
 from servers.drivers.limits import AMOUNT, BYTES
 
 KINDS = {
@@ -25,7 +25,7 @@ def statistics(domain: libvirt.virDomain) -> Stats:
 
     A domain that is still being filled has none either, but its host says so. Raises Unreadable.
     """
-    with forgiven(*JOB_OVER, libvirt.VIR_ERR_NO_SUPPORT):
+    with ignore_libvirt_errors(*JOB_OVER, libvirt.VIR_ERR_NO_SUPPORT):
         try:
             found = domain.jobStats()
         except libvirt.libvirtError as error:
@@ -39,7 +39,7 @@ def statistics(domain: libvirt.virDomain) -> Stats:
 def completed(domain: libvirt.virDomain) -> Stats:
     """Return the statistics of the last job that ended, empty where its host does not know any. Raises Unreadable."""
     flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-    with forgiven(*JOB_OVER):
+    with ignore_libvirt_errors(*JOB_OVER):
         return read(domain.jobStats(flags))
     return {}
 

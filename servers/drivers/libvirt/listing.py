@@ -11,8 +11,8 @@ import structlog
 
 from servers.drivers.base import FoundGuest
 from servers.drivers.libvirt import describing
-from servers.drivers.libvirt.errand import Errand
-from servers.drivers.libvirt.errors import MAX_REASON_CHARS, forgiven, is_gone, is_lost
+from servers.drivers.libvirt.errors import MAX_REASON_CHARS, ignore_libvirt_errors, is_gone, is_lost
+from servers.drivers.libvirt.own_thread import OwnThread
 from servers.errors import printable
 from servers.states import PowerState
 
@@ -31,7 +31,7 @@ def all_guests(connection: libvirt.virConnect, host: str) -> list[FoundGuest]:
     guests: list[FoundGuest] = []
     late = 0
     for domain in connection.listAllDomains():
-        with forgiven(libvirt.VIR_ERR_NO_DOMAIN):  # it was removed while it was looked at
+        with ignore_libvirt_errors(libvirt.VIR_ERR_NO_DOMAIN):  # it was removed while it was looked at
             seen = look(connection, domain) if late < MOST_LATE else least(domain, NOT_ASKED)
             late += seen.unread == LATE
             guests.append(seen)
@@ -43,9 +43,11 @@ def all_guests(connection: libvirt.virConnect, host: str) -> list[FoundGuest]:
 def look(connection: libvirt.virConnect, domain: libvirt.virDomain) -> FoundGuest:
     """Return a guest as far as it can be read, and in time."""
     try:
-        errand = Errand("look at a guest", nullcontext, lambda _: describing.seen_guest(connection, domain))
-        errand.put()
-        return errand.answer(LATE_S)
+        thread = OwnThread(
+            "look at a guest", nullcontext, lambda _: describing.seen_guest(connection, domain)
+        )
+        thread.put()
+        return thread.answer(LATE_S)
     except TimeoutError:
         return least(domain, LATE)
     except libvirt.libvirtError as error:

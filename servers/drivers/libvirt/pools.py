@@ -6,7 +6,7 @@ import libvirt
 
 from servers.drivers.base import Pool
 from servers.drivers.libvirt.answers import Node, text, tree
-from servers.drivers.libvirt.errors import Unreadable, forgiven
+from servers.drivers.libvirt.errors import Unreadable, ignore_libvirt_errors
 from servers.drivers.limits import AMOUNT, NAME, TYPE, shortened
 from servers.errors import DriverFault
 
@@ -65,21 +65,21 @@ def all_pools(connection: libvirt.virConnect, shared_pools: frozenset[str]) -> t
     """Return the active pools of a host, in the order of their names."""
     found: list[Pool] = []
     for each in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        with forgiven(*NOT_THERE):  # it was stopped while it was looked at
+        with ignore_libvirt_errors(*NOT_THERE):  # it was stopped while it was looked at
             found.append(pool(each, shared_pools))
     return tuple(sorted(found, key=lambda p: p.name))
 
 
 def volume_at(connection: libvirt.virConnect, path: str) -> libvirt.virStorageVol | None:
     """Return the volume with this path, None where no active pool has it."""
-    with forgiven(*NOT_THERE):
+    with ignore_libvirt_errors(*NOT_THERE):
         return connection.storageVolLookupByPath(path)
     return None
 
 
 def pool_named(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:
     """Return the active pool with this name, or None."""
-    with forgiven(*NOT_THERE):
+    with ignore_libvirt_errors(*NOT_THERE):
         found = connection.storagePoolLookupByName(name)
         return found if found.isActive() else None
     return None
@@ -95,6 +95,6 @@ def require_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStorag
 
 def volume_in(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol | None:
     """Return the volume with this name in a pool, or None."""
-    with forgiven(*NOT_THERE):
+    with ignore_libvirt_errors(*NOT_THERE):
         return pool.storageVolLookupByName(name)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import libvirt
 
 from servers.drivers.libvirt import definitions, describing
-from servers.drivers.libvirt.errors import AGENT_SILENT, COMMAND_FAILED, forgiven
+from servers.drivers.libvirt.errors import AGENT_SILENT, COMMAND_FAILED, ignore_libvirt_errors
 from servers.states import PowerState
 
 UNDEFINE = (
@@ -39,7 +39,7 @@ def start(domain: libvirt.virDomain) -> PowerState:
 
 def cut(domain: libvirt.virDomain) -> None:
     """Cut the domain's power, unless it has just gone by itself."""
-    with forgiven(libvirt.VIR_ERR_OPERATION_INVALID):
+    with ignore_libvirt_errors(libvirt.VIR_ERR_OPERATION_INVALID):
         domain.destroy()
 
 
@@ -50,9 +50,9 @@ def undefine(domain: libvirt.virDomain) -> None:
 
 def ask_to_stop(domain: libvirt.virDomain) -> bool:
     """Ask the guest's agent, else press the power button; return False where the guest is deaf to both."""
-    with forgiven(*DEAF):
+    with ignore_libvirt_errors(*DEAF):
         if definitions.has_agent(definitions.parse(domain.XMLDesc()), running=True):
-            with forgiven(*DEAF):
+            with ignore_libvirt_errors(*DEAF):
                 domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
                 return True
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)

@@ -7,10 +7,10 @@ from lxml import etree
 from lxml.builder import E
 
 from servers.drivers.base import Guest
-from servers.drivers.libvirt import definitions, marks
+from servers.drivers.libvirt import definitions, domain_metadata
 from servers.drivers.libvirt.definitions import Node
+from servers.drivers.libvirt.domain_metadata import MigrationMetadata
 from servers.drivers.libvirt.errors import Unreadable
-from servers.drivers.libvirt.marks import Mark
 from servers.errors import RestoreFailed
 
 BOUND = ("hostdev", "filesystem", "shmem", "tpm", "redirdev", "lease")
@@ -23,16 +23,21 @@ def saved_definition(domain: libvirt.virDomain) -> str:
 
 
 def new_definition(
-    saved: str, guest: Guest, domain_type: str, device: str, path: str, mark: Mark | None = None
+    saved: str,
+    guest: Guest,
+    domain_type: str,
+    device: str,
+    path: str,
+    metadata: MigrationMetadata | None = None,
 ) -> str:
-    """Return the definition of `guest`: as the saved one, with the qcow2 at `path` as its only disk, and this mark.
+    """Return the definition of `guest`: as the saved one, with the qcow2 at `path` as its only disk, and this metadata.
 
     Raises RestoreFailed where the saved definition cannot be read, or has no such disk.
     """
     try:
         tree = _redefined(definitions.parse(saved), guest, domain_type, device, path)
-        if mark is not None:
-            marks.into(tree, mark)
+        if metadata is not None:
+            domain_metadata.into(tree, metadata)
         return str(etree.tostring(tree, encoding="unicode"))
     except (Unreadable, ValueError) as error:  # the latter: what is to stand in it cannot stand in XML
         raise RestoreFailed(reason=f"the definition of the saved guest cannot be read: {error}") from error
@@ -70,7 +75,7 @@ def _name(tree: Node, guest: Guest) -> None:
     _drop(tree, "seclabel")
     metadata = tree.find("metadata")
     if metadata is not None:
-        _drop(metadata, f"{{{marks.NAMESPACE}}}move")
+        _drop(metadata, f"{{{domain_metadata.NAMESPACE}}}move")
 
 
 def _keep_disk(devices: Node, device: str, path: str) -> None:

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import libvirt
 
-from servers.drivers.libvirt.errand import Errand
 from servers.drivers.libvirt.errors import fault
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.host_session import HostSession
+from servers.drivers.libvirt.own_thread import OwnThread
 
 POLL_S = 1.0
 C = TypeVar("C")
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def watched(
-    seat: Seat,
+    session: HostSession,
     name: str,
     way: Callable[[], AbstractContextManager[C]],
     work: Callable[[C], T],
@@ -31,19 +31,19 @@ def watched(
     Work that has not begun by then never begins. With `changes` the fence is proven directly before it does.
     Raises DriverFault, HypervisorUnavailable for what libvirt says of this host; LeaseLost.
     """
-    errand = Errand(name, way, work)
+    thread = OwnThread(name, way, work)
     try:
-        while not errand.is_reached(POLL_S):
+        while not thread.is_reached(POLL_S):
             report()
-        seat.reach(errand, name)
+        session.reach(thread, name)
         if changes:
-            seat.fence.prove()
-        errand.put()
-        while not errand.is_over(POLL_S):
+            session.fence.prove()
+        thread.put()
+        while not thread.is_over(POLL_S):
             report()
     finally:
-        errand.leave()
+        thread.leave()
     try:
-        return errand.answer()
+        return thread.answer()
     except libvirt.libvirtError as error:
-        raise fault(seat.ref, error) from error
+        raise fault(session.ref, error) from error

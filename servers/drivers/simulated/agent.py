@@ -10,13 +10,13 @@ from typing import Any
 
 from servers.drivers.base import Guest, GuestAgent
 from servers.drivers.simulated import guests
-from servers.drivers.simulated.seat import Seat
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.store import seconds
 from servers.errors import AgentNotReady, AgentUnavailable
 from servers.states import PowerState
 
 
-class SimulatedGuestAgent(Seat, GuestAgent):
+class SimulatedGuestAgent(HostSession, GuestAgent):
     """What it is told is kept with the guest's disks. Of a password only a digest and a count are kept."""
 
     def inject_network_info(self, guest: Guest) -> dict[str, Any]:

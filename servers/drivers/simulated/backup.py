@@ -11,8 +11,8 @@ from pathlib import Path
 from servers.drivers.base import Backup, Guest, JobKind, OnProgress, Snapshot
 from servers.drivers.simulated import disks, guests, jobs, outages
 from servers.drivers.simulated.copying import DiskCopy, Outcome
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.jobs import Job
-from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 from servers.errors import BackupFailed
 
@@ -38,7 +38,7 @@ def write_pattern(target: Path, content: str, size_bytes: int) -> str:
     return digest.hexdigest()
 
 
-class SimulatedBackup(Seat, Backup):
+class SimulatedBackup(HostSession, Backup):
     """The copy holds the disk as it was when the copy began, with at most 1 MiB of real bytes."""
 
     def snapshot(self, guest: Guest, target: str, on_progress: OnProgress) -> Snapshot:

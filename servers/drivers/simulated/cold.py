@@ -7,15 +7,15 @@ import sqlite3
 from servers.drivers.base import ColdMigration, Guest, HostRef, JobKind, OnProgress
 from servers.drivers.simulated import disks, guests, jobs, outages, owners
 from servers.drivers.simulated.copying import DiskCopy, Outcome
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.owners import Role
-from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 from servers.errors import DiskMoveRolledBack, DriverFault
 from servers.states import PowerState
 
 
-class SimulatedColdMigration(Seat, ColdMigration):
+class SimulatedColdMigration(HostSession, ColdMigration):
     """Disks are copied while the guest is off; a copy that fails starts it again where it was."""
 
     def move_disk_and_power_off(self, guest: Guest, destination: HostRef, on_progress: OnProgress) -> None:

@@ -10,9 +10,9 @@ from servers.drivers.simulated import disks, guests, jobs, outages, owners
 from servers.drivers.simulated.agent import SimulatedGuestAgent
 from servers.drivers.simulated.backup import SimulatedBackup
 from servers.drivers.simulated.cold import SimulatedColdMigration
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.live import SimulatedLiveMigration
 from servers.drivers.simulated.restore import SimulatedRestore
-from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 
 
@@ -27,7 +27,7 @@ class SimulatedDriver(Driver):
 
     def __init__(self, host: HostRef, path: Path, fence: Fence = LOOKING) -> None:
         super().__init__(host, fence)
-        self.seat = Seat(path, host, fence)
+        self.session = HostSession(path, host, fence)
         self.live_migration = SimulatedLiveMigration(path, host, fence)
         self.cold_migration = SimulatedColdMigration(path, host, fence)
         self.backup = SimulatedBackup(path, host, fence)
@@ -35,8 +35,8 @@ class SimulatedDriver(Driver):
         self.agent = SimulatedGuestAgent(path, host, fence)
 
     def describe(self) -> HostInfo:
-        with self.seat.asked("describe"), self.seat.truth() as db:
-            host = outages.row(db, self.seat.name)
+        with self.session.asked("describe"), self.session.truth() as db:
+            host = outages.row(db, self.session.name)
             return HostInfo(
                 hypervisor_type=host["hypervisor_type"],
                 hypervisor_version=host["version"],
@@ -45,25 +45,25 @@ class SimulatedDriver(Driver):
                 memory_mb=host["memory_mb"],
                 disk_gb=host["disk_gb"],
                 cpu_model=host["cpu_model"],
-                pools=disks.pools(db, self.seat.name),
+                pools=disks.pools(db, self.session.name),
             )
 
     def find_guest(self, guest: UUID) -> FoundGuest | None:
-        with self.seat.asked("find_guest"), self.seat.truth() as db:
-            found = guests.row(db, self.seat.name, guest)
+        with self.session.asked("find_guest"), self.session.truth() as db:
+            found = guests.row(db, self.session.name, guest)
             return None if found is None else guests.describe(db, found, seconds())
 
     def list_guests(self) -> list[FoundGuest]:
-        with self.seat.asked("list_guests"), self.seat.truth() as db:
-            found = db.execute("SELECT * FROM guest WHERE host = ? ORDER BY name", (self.seat.name,))
+        with self.session.asked("list_guests"), self.session.truth() as db:
+            found = db.execute("SELECT * FROM guest WHERE host = ? ORDER BY name", (self.session.name,))
             return [guests.describe(db, r, seconds()) for r in found.fetchall()]
 
     def disown(self, guest: Guest) -> None:
-        with self.seat.asked("disown"), self.seat.truth() as db:
+        with self.session.asked("disown"), self.session.truth() as db:
             here, owner, name = (
-                guests.row(db, self.seat.name, guest.uuid),
+                guests.row(db, self.session.name, guest.uuid),
                 str(self.fence.owner),
-                self.seat.name,
+                self.session.name,
             )
             job = jobs.running(db, guest.uuid)
             mine = job is not None and job.owner == owner and name in {job.source, job.destination}

@@ -18,10 +18,10 @@ from servers.drivers.base import (
 )
 from servers.drivers.simulated import checks, disks, faults, guests, jobs, outages, owners
 from servers.drivers.simulated.copying import Outcome
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.live_copy import LiveCopy
 from servers.drivers.simulated.owners import Role
-from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import seconds
 from servers.errors import (
     HypervisorUnavailable,
@@ -35,7 +35,7 @@ from servers.states import PowerState
 MIB = 1024 * 1024
 
 
-class SimulatedLiveMigration(Seat, LiveMigration):
+class SimulatedLiveMigration(HostSession, LiveMigration):
     """A copy in rounds that goes on without its watcher."""
 
     def check_destination(self, guest: Guest, source: HostRef, options: MoveOptions) -> DestinationCheck:

@@ -10,15 +10,15 @@ from dataclasses import replace
 from servers.drivers.base import Guest, JobKind, OnProgress, Pool, Restore, Restored, Saved
 from servers.drivers.simulated import disks, guests, jobs, outages
 from servers.drivers.simulated.copying import DiskCopy, Outcome
+from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.owners import Role
-from servers.drivers.simulated.seat import Seat
 from servers.drivers.simulated.store import insert, seconds
 from servers.errors import RestoreFailed
 from servers.states import PowerState
 
 
-class SimulatedRestore(Seat, Restore):
+class SimulatedRestore(HostSession, Restore):
     """The new disk holds what the saved one held; it lies in the pool of the same name, else in the first one."""
 
     def make(self, guest: Guest, saved: Saved, on_progress: OnProgress, *, power_on: bool) -> Restored:

@@ -10,7 +10,7 @@ from servers.actions.restore import Restore
 from servers.engine.accepting.restore import find_image, restore
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
-from servers.management.asking import AskingCommand, HelpFormatter
+from servers.management.engine_command import AskingCommand, HelpFormatter
 from servers.microversions import NEWEST
 
 

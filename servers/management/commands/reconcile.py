@@ -11,7 +11,7 @@ from servers.inventory.reconciliation.differences import Found, Report
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.management import exit_codes
 from servers.management.age import OnDatabase
-from servers.management.asking import HelpFormatter
+from servers.management.engine_command import HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
 

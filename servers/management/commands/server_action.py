@@ -13,7 +13,7 @@ from servers.actions import Action, kinds, registry
 from servers.engine.accepting.submit import Accepted, submit
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
-from servers.management.asking import AskingCommand, HelpFormatter
+from servers.management.engine_command import AskingCommand, HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.microversions import MINIMUM, Microversion, maximum
 from servers.policy import Context

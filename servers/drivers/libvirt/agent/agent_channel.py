@@ -17,7 +17,7 @@ from servers.drivers.libvirt.agent import replies
 from servers.drivers.libvirt.agent.replies import Command, Improper, Status
 from servers.drivers.libvirt.definitions import AGENT_CHANNEL
 from servers.drivers.libvirt.errors import AGENT_SILENT, is_lost, is_lost_with
-from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable, DriverFault, printable
 
 ANSWER_S = 5
@@ -47,14 +47,14 @@ T = TypeVar("T")
 class AgentChannel:
     """The agent of one guest."""
 
-    def __init__(self, seat: Seat, guest: Guest) -> None:
-        self.seat = seat
+    def __init__(self, session: HostSession, guest: Guest) -> None:
+        self.session = session
         self.guest = guest
 
     def find(self) -> None:
         """Return when the agent is connected. Raises AgentUnavailable, GuestNotFound."""
         end = time.monotonic() + CONNECT_S
-        while not self.seat.ask("find_agent", self._is_connected):
+        while not self.session.ask("find_agent", self._is_connected):
             if time.monotonic() > end:
                 raise self.unavailable(f"has a channel for a guest agent, but none is connected. {INSTALL}")
             time.sleep(LOOK_S)
@@ -88,8 +88,8 @@ class AgentChannel:
                     said = said.replace(secret, "…")
                 raise self._fault(command, error, said) from None  # the cause has it all
 
-        limit_s = self.seat.settings.timeout_s + TURN_S + 2 * ANSWER_S
-        answer = self.seat.ask(command.name, send, changes=changes, limit_s=limit_s)
+        limit_s = self.session.settings.timeout_s + TURN_S + 2 * ANSWER_S
+        answer = self.session.ask(command.name, send, changes=changes, limit_s=limit_s)
         try:
             return command.parse(answer)
         except Improper as how:
@@ -140,7 +140,7 @@ class AgentChannel:
     def _domain(self, connection: libvirt.virConnect) -> libvirt.virDomain:
         domain = domain_of(connection, self.guest.uuid)
         if domain is None:
-            raise self.seat.missing(self.guest)
+            raise self.session.missing(self.guest)
         return domain
 
     def _is_connected(self, connection: libvirt.virConnect) -> bool:
@@ -167,7 +167,7 @@ class AgentChannel:
                 "Where this goes on, restart qemu-guest-agent in the guest."
             )
         if code == libvirt.VIR_ERR_NO_DOMAIN:
-            return self.seat.missing(self.guest)
+            return self.session.missing(self.guest)
         if code == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED:
             return self.unavailable(f"has no channel for a guest agent. {INSTALL}")
         if code == libvirt.VIR_ERR_OPERATION_INVALID:

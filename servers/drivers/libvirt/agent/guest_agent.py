@@ -9,7 +9,7 @@ from servers.drivers.guest_network import FORMATS, Format, Survey, Unrenderable,
 from servers.drivers.libvirt.agent import links, replies
 from servers.drivers.libvirt.agent.agent_channel import SAID_CHARS, AgentChannel
 from servers.drivers.libvirt.agent.replies import Status
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.host_session import HostSession
 from servers.errors import AgentUnavailable, DriverFault, printable
 
 ADMINISTRATOR = "root"
@@ -20,11 +20,11 @@ MAX_TOLD = 64
 class LibvirtGuestAgent(GuestAgent):
     """The guests of one host, by their agents. Whoever asks again does it again: each verb ends in the same state."""
 
-    def __init__(self, seat: Seat) -> None:
-        self.seat = seat
+    def __init__(self, session: HostSession) -> None:
+        self.session = session
 
     def inject_network_info(self, guest: Guest) -> dict[str, Any]:
-        channel = AgentChannel(self.seat, guest)
+        channel = AgentChannel(self.session, guest)
         channel.find()
         survey = _survey(channel)
         style = _style(survey)
@@ -47,11 +47,15 @@ class LibvirtGuestAgent(GuestAgent):
         }
 
     def reset_network(self, guest: Guest) -> dict[str, Any]:
-        channel = AgentChannel(self.seat, guest)
+        channel = AgentChannel(self.session, guest)
         try:
             channel.find()
         except AgentUnavailable as fault:
-            return {"way": "link", "reason": str(fault), "interfaces": links.reset(self.seat, guest, fault)}
+            return {
+                "way": "link",
+                "reason": str(fault),
+                "interfaces": links.reset(self.session, guest, fault),
+            }
         survey = _survey(channel)
         style, names = _style(survey), _names(guest, survey)
         if not names:
@@ -66,7 +70,7 @@ class LibvirtGuestAgent(GuestAgent):
         }
 
     def set_admin_password(self, guest: Guest, password: str) -> None:
-        channel = AgentChannel(self.seat, guest)
+        channel = AgentChannel(self.session, guest)
         channel.find()
         sealed = channel.encoded(password)
         arguments = {"username": ADMINISTRATOR, "password": sealed, "crypted": False}

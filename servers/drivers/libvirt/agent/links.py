@@ -12,7 +12,7 @@ from lxml import etree
 from servers.drivers.base import Guest
 from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.definitions import Node
-from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.limits import MAC
 from servers.errors import AgentUnavailable, printable
 
@@ -21,7 +21,7 @@ PULLED_S = 2
 LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 
 
-def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[str, Any]]:
+def reset(session: HostSession, guest: Guest, instead_of: AgentUnavailable) -> list[dict[str, Any]]:
     """Take the links of a running guest down and up; return its interfaces.
 
     An interface whose definition says that its cable is out stays so. What a worker that died has left down comes up
@@ -31,7 +31,7 @@ def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[s
     def look(connection: libvirt.virConnect) -> tuple[libvirt.virDomain, list[Node]]:
         domain = domain_of(connection, guest.uuid)
         if domain is None:
-            raise seat.missing(guest)
+            raise session.missing(guest)
         interfaces = _plugged(domain) if domain.isActive() else []
         if not interfaces:
             raise instead_of
@@ -46,8 +46,8 @@ def reset(seat: Seat, guest: Guest, instead_of: AgentUnavailable) -> list[dict[s
             time.sleep(PULLED_S)
         return [{"mac": _mac(interface)} for interface in interfaces]
 
-    seat.ask("reset_network", look)
-    return seat.ask("reset_network", pull, changes=True, limit_s=seat.settings.timeout_s + PULLED_S)
+    session.ask("reset_network", look)
+    return session.ask("reset_network", pull, changes=True, limit_s=session.settings.timeout_s + PULLED_S)
 
 
 def _plugged(domain: libvirt.virDomain) -> list[Node]:

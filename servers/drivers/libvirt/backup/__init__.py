@@ -1,4 +1,4 @@
-"""Backups: a job on the host into a spare volume, which is fetched and checked."""
+"""Backups: a job on the host into a scratch volume, which is fetched and checked."""
 
 from servers.drivers.libvirt.backup.snapshot import LibvirtBackup
 

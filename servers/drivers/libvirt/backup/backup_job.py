@@ -1,4 +1,4 @@
-"""libvirt's backup job: from a running guest's disk into a spare volume, or a copy of the disk of one that is off."""
+"""libvirt's backup job: from a running guest's disk into a scratch volume, or a copy of the disk of one that is off."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lxml.builder import E
 
 from servers.drivers.base import Disk, Guest
 from servers.drivers.libvirt import definitions, job
-from servers.drivers.libvirt.backup import freezing, spare
-from servers.drivers.libvirt.backup.spare import Spare
-from servers.drivers.libvirt.errors import JOB_OVER, forgiven
+from servers.drivers.libvirt.backup import freezing, scratch_volume
+from servers.drivers.libvirt.backup.scratch_volume import BackupScratch
+from servers.drivers.libvirt.errors import JOB_OVER, ignore_libvirt_errors
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.job import Stats
-from servers.drivers.libvirt.notes import Stage
 from servers.drivers.libvirt.pools import pool_named, volume_at
-from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.libvirt.volume_sidecar import Stage
 from servers.errors import BackupFailed
 
 CRASHED = frozenset(
@@ -38,14 +38,14 @@ class Ended:
     reason: str = ""
 
 
-def begin(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare) -> Spare:
+def begin(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: BackupScratch) -> BackupScratch:
     """Start the job of a guest that has a process, its file systems frozen for that moment where they can be.
 
     Raises DriverFault where they may be frozen still.
     """
     empty.require(connection)
     domain = connection.lookupByUUIDString(str(guest.uuid))
-    path = spare.make(connection, empty, domain.blockInfo(disk.device)[0])
+    path = scratch_volume.make(connection, empty, domain.blockInfo(disk.device)[0])
     freezes = freezing.can_freeze(domain)
     begun = empty.write(connection, stage=Stage.FREEZING) if freezes else empty
     with freezing.frozen(domain) if freezes else nullcontext(enter_result=False) as consistent:
@@ -61,7 +61,7 @@ def _job_xml(domain: libvirt.virDomain, disk: Disk, path: str) -> str:
     return str(etree.tostring(E.domainbackup(disks, mode="push"), encoding="unicode"))
 
 
-def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare) -> bool:
+def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: BackupScratch) -> bool:
     """Copy the disk of a guest that is off; return, when that is done, whether its file systems had been closed.
 
     qemu's lock keeps the guest off meanwhile.
@@ -72,14 +72,14 @@ def clone(connection: libvirt.virConnect, guest: Guest, disk: Disk, empty: Spare
     if pool is None or original is None:
         raise BackupFailed(reason=f"{disk.path} is in no storage pool of host {connection.getHostname()}")
     consistent = not domain.hasManagedSaveImage() and domain.state()[1] not in CRASHED
-    pool.createXMLFrom(spare.xml(empty, disk.size_bytes), original)
+    pool.createXMLFrom(scratch_volume.xml(empty, disk.size_bytes), original)
     if domain.isActive():
         raise BackupFailed(reason="the guest was started while its disk was copied")
     return consistent
 
 
-def statistics(connection: libvirt.virConnect, guest: Guest, of: Spare) -> Stats | Ended:
-    """Return how far the job into this spare volume is, or how it has ended."""
+def statistics(connection: libvirt.virConnect, guest: Guest, of: BackupScratch) -> Stats | Ended:
+    """Return how far the job into this scratch volume is, or how it has ended."""
     domain = domain_of(connection, guest.uuid)
     if domain is None or not domain.isActive():
         return Ended("the guest has stopped")
@@ -89,15 +89,15 @@ def statistics(connection: libvirt.virConnect, guest: Guest, of: Spare) -> Stats
     return _ended(domain)
 
 
-def is_running(connection: libvirt.virConnect, guest: Guest, into: Spare) -> bool:
-    """Return whether a job writes into this spare volume, and not into somebody else's.
+def is_running(connection: libvirt.virConnect, guest: Guest, into: BackupScratch) -> bool:
+    """Return whether a job writes into this scratch volume, and not into somebody else's.
 
     Where its pool does not tell its path the name decides: a pool that is away ends no job.
     """
     domain, volume = domain_of(connection, guest.uuid), into.volume(connection)
     if domain is None:
         return False
-    with forgiven(*JOB_OVER, libvirt.VIR_ERR_NO_DOMAIN_BACKUP):
+    with ignore_libvirt_errors(*JOB_OVER, libvirt.VIR_ERR_NO_DOMAIN_BACKUP):
         tree = definitions.parse(domain.backupGetXMLDesc())
         written = [target.get("file", "") for target in tree.iterfind("disks/disk/target")]
         if volume is None:
@@ -115,7 +115,7 @@ def _ended(domain: libvirt.virDomain) -> Ended:
     return Ended(str(stats.get("errmsg") or "the host gave the job up"))
 
 
-def abort(connection: libvirt.virConnect, guest: Guest, left: Spare) -> None:
+def abort(connection: libvirt.virConnect, guest: Guest, left: BackupScratch) -> None:
     """Thaw the guest if that may have been left out, and ask a job into this volume to stop. Raises DriverFault.
 
     An agent that does not thaw keeps no job running.
@@ -127,21 +127,21 @@ def abort(connection: libvirt.virConnect, guest: Guest, left: Spare) -> None:
         thawed(connection, guest, left)
     finally:
         if is_running(connection, guest, left):
-            with forgiven(*JOB_OVER):
+            with ignore_libvirt_errors(*JOB_OVER):
                 domain.abortJob()
 
 
-def thawed(connection: libvirt.virConnect, guest: Guest, left: Spare) -> Spare:
+def thawed(connection: libvirt.virConnect, guest: Guest, left: BackupScratch) -> BackupScratch:
     """Thaw the guest if that may have been left out; return the copy as it is noted then. Raises DriverFault."""
-    if left.note.stage is not Stage.FREEZING:
+    if left.sidecar.stage is not Stage.FREEZING:
         return left
     freezing.thaw(connection.lookupByUUIDString(str(guest.uuid)))
     return left.write(connection, stage=Stage.COPYING)
 
 
-def is_usable(connection: libvirt.virConnect, guest: Guest, known: Spare) -> bool:
+def is_usable(connection: libvirt.virConnect, guest: Guest, known: BackupScratch) -> bool:
     """Return whether a copy is complete, or a job writes it."""
-    if known.note.stage is Stage.COMPLETE and known.volume(connection) is not None:
+    if known.sidecar.stage is Stage.COMPLETE and known.volume(connection) is not None:
         return True
     return is_running(connection, guest, known)
 
@@ -156,22 +156,22 @@ def require_idle(connection: libvirt.virConnect, guest: Guest) -> None:
         raise BackupFailed(reason=f"another job runs for the guest ({job.kind(stats) or 'of libvirt'})")
 
 
-def gone(connection: libvirt.virConnect, guest: Guest, left: Spare) -> bool:
+def gone(connection: libvirt.virConnect, guest: Guest, left: BackupScratch) -> bool:
     """Remove the volume once no job writes into it any more; return whether it is gone."""
-    return not is_running(connection, guest, left) and spare.remove(connection, left)
+    return not is_running(connection, guest, left) and scratch_volume.remove(connection, left)
 
 
-def own(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> Spare | None:
+def own(connection: libvirt.virConnect, session: HostSession, guest: Guest) -> BackupScratch | None:
     """Return what is here for a backup of the guest, None where nothing is. Raises BelongsToAnother."""
-    left = spare.find(connection, guest)
+    left = scratch_volume.find(connection, guest)
     if left is not None:
-        seat.require_own(guest, left.note.owner)
+        session.require_own(guest, left.sidecar.owner)
     return left
 
 
-def discarded(connection: libvirt.virConnect, seat: Seat, guest: Guest) -> bool:
+def discarded(connection: libvirt.virConnect, session: HostSession, guest: Guest) -> bool:
     """Stop what runs for a backup of the guest; return whether nothing is left of it. Raises BelongsToAnother."""
-    left = own(connection, seat, guest)
+    left = own(connection, session, guest)
     if left is None:
         return True
     abort(connection, guest, left)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import libvirt
 
-from servers.drivers.libvirt.errors import AGENT_SILENT, forgiven, is_lost
+from servers.drivers.libvirt.errors import AGENT_SILENT, ignore_libvirt_errors, is_lost
 from servers.errors import DriverFault
 
 FREEZE_S = 30
@@ -39,7 +39,7 @@ def can_freeze(domain: libvirt.virDomain) -> bool:
 @contextmanager
 def frozen(domain: libvirt.virDomain) -> Iterator[bool]:
     """Keep the file systems frozen within; yield whether they are. An agent may refuse. Raises DriverFault."""
-    with forgiven(libvirt.VIR_ERR_NO_SUPPORT):
+    with ignore_libvirt_errors(libvirt.VIR_ERR_NO_SUPPORT):
         domain.agentSetResponseTimeout(FREEZE_S)
     is_frozen = _freeze(domain)
     try:

@@ -9,7 +9,7 @@ from servers import clock
 from servers.drivers.base import Backup, Guest, OnProgress, Snapshot
 from servers.drivers.libvirt.backup import backup_job
 from servers.drivers.libvirt.backup.disk_backup import DiskBackup
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.host_session import HostSession
 from servers.drivers.libvirt.watched import POLL_S
 from servers.errors import (
     BackupFailed,
@@ -34,25 +34,25 @@ PASSED_ON = (
 class LibvirtBackup(Backup):
     """Backups of one host's guests."""
 
-    def __init__(self, seat: Seat) -> None:
-        self.seat = seat
+    def __init__(self, session: HostSession) -> None:
+        self.session = session
 
     def snapshot(self, guest: Guest, target: str, on_progress: OnProgress) -> Snapshot:
         try:
-            return DiskBackup(self.seat, guest, Path(target), on_progress).run()
+            return DiskBackup(self.session, guest, Path(target), on_progress).run()
         except PASSED_ON:
             raise
         except DriverFault as fault:
             raise BackupFailed(reason=str(fault)) from fault
 
     def discard(self, guest: Guest) -> None:
-        verb, seat = "discard_backup", self.seat
-        end = time.monotonic() + seat.settings.timeout_s
-        if seat.ask(verb, lambda connection: backup_job.own(connection, seat, guest)) is None:
+        verb, session = "discard_backup", self.session
+        end = time.monotonic() + session.settings.timeout_s
+        if session.ask(verb, lambda connection: backup_job.own(connection, session, guest)) is None:
             return
-        while not seat.ask(
-            verb, lambda connection: backup_job.discarded(connection, seat, guest), changes=True
+        while not session.ask(
+            verb, lambda connection: backup_job.discarded(connection, session, guest), changes=True
         ):
             if time.monotonic() > end:
-                raise DriverFault(message=f"Host {seat.ref.name} still writes the backup of {guest.name}.")
+                raise DriverFault(message=f"Host {session.ref.name} still writes the backup of {guest.name}.")
             clock.sleep(POLL_S / 4)

@@ -8,13 +8,13 @@ import libvirt
 from lxml import etree
 
 from servers.drivers.base import Disk, Guest
-from servers.drivers.libvirt import copied, definitions, marks, notes
+from servers.drivers.libvirt import copied, definitions, domain_metadata, volume_sidecar
 from servers.drivers.libvirt.cold import standing
 from servers.drivers.libvirt.definitions import Node
-from servers.drivers.libvirt.marks import Way
-from servers.drivers.libvirt.notes import Role, volume_name
+from servers.drivers.libvirt.domain_metadata import Direction
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.pools import volume_at
-from servers.drivers.libvirt.seat import Seat, domain_of
+from servers.drivers.libvirt.volume_sidecar import Role, volume_name
 from servers.errors import DriverFault
 from servers.states import PowerState
 
@@ -33,7 +33,7 @@ class Origin:
 class Arriving:
     """The second half of a cold migration, as it is done at the destination `here`."""
 
-    def __init__(self, here: Seat, origin: Seat, guest: Guest) -> None:
+    def __init__(self, here: HostSession, origin: HostSession, guest: Guest) -> None:
         self.here, self.origin, self.guest = here, origin, guest
 
     def run(self, *, power_on: bool) -> PowerState:
@@ -42,19 +42,23 @@ class Arriving:
         if now is None:
             self._define()
             now = standing.see(self.here, VERB, self.guest)
-        if now.mark is not None and now.mark.way is Way.ENDED and now.mark.migration == self.here.owner:
+        if (
+            now.metadata is not None
+            and now.metadata.way is Direction.ENDED
+            and now.metadata.migration == self.here.owner
+        ):
             return now.state  # it was finished and confirmed before
-        standing.require(self.here, self.guest, now, Way.FROM)
+        standing.require(self.here, self.guest, now, Direction.INCOMING)
         if now.alive or not power_on:
             return now.state
-        return standing.start(self.here, VERB, self.guest, self.origin, Way.FROM)
+        return standing.start(self.here, VERB, self.guest, self.origin, Direction.INCOMING)
 
     def _define(self) -> None:
         """Define the guest here as it is defined at the source. Raises DriverFault where a disk did not come."""
         origin = self._origin()
         self.here.ask(VERB, lambda connection: self._require_disks(connection, origin.disks))
-        mark = marks.mark(Way.FROM, self.origin.ref, self.here.owner)
-        marks.into(origin.definition, mark)
+        metadata = domain_metadata.of_move(Direction.INCOMING, self.origin.ref, self.here.owner)
+        domain_metadata.into(origin.definition, metadata)
         xml = etree.tostring(origin.definition, encoding="unicode")
 
         def define(connection: libvirt.virConnect) -> None:
@@ -73,16 +77,18 @@ class Arriving:
             return None if domain is None else (standing.of(domain), domain.XMLDesc(secrets))
 
         answer = self.origin.ask(VERB, look)
-        now = standing.require(self.origin, self.guest, None if answer is None else answer[0], Way.TO)
+        now = standing.require(
+            self.origin, self.guest, None if answer is None else answer[0], Direction.OUTGOING
+        )
         assert answer is not None
         disks = copied.to_copy(self.origin, self.here, copied.found(self.origin, self.guest).disks)
-        autostart = now.mark is not None and now.mark.autostart
+        autostart = now.metadata is not None and now.metadata.autostart
         return Origin(definitions.parse(answer[1]), autostart, disks)
 
     def _require_disks(self, connection: libvirt.virConnect, disks: list[Disk]) -> None:
         """Raise DriverFault where a disk is not complete here, BelongsToAnother where it came by another move."""
         for disk in disks:
-            known = notes.read(connection, disk.pool, volume_name(disk))
+            known = volume_sidecar.read(connection, disk.pool, volume_name(disk))
             complete = known is not None and known.role is Role.COPIED and known.guest == str(self.guest.uuid)
             if known is not None and complete:
                 self.here.require_own(self.guest, known.owner)

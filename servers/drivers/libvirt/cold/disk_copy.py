@@ -11,12 +11,12 @@ from dataclasses import replace
 import libvirt
 
 from servers.drivers.base import Disk, Guest, OnProgress, Progress
-from servers.drivers.libvirt import copied, notes, streams
+from servers.drivers.libvirt import copied, streams, volume_sidecar
 from servers.drivers.libvirt.answers import tree
 from servers.drivers.libvirt.connections import own_connection
-from servers.drivers.libvirt.notes import Note, Role, volume_name
+from servers.drivers.libvirt.host_session import HostSession
 from servers.drivers.libvirt.pools import require_pool, volume_at
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.volume_sidecar import Role, Sidecar, volume_name
 from servers.drivers.libvirt.watched import watched
 from servers.errors import DriverFault
 
@@ -31,7 +31,9 @@ class Stopped(Exception):
 class DiskCopy:
     """The disks of one guest on their way. Every byte is hashed as it is read, and again at its destination."""
 
-    def __init__(self, source: Seat, destination: Seat, guest: Guest, disks: list[Disk]) -> None:
+    def __init__(
+        self, source: HostSession, destination: HostSession, guest: Guest, disks: list[Disk]
+    ) -> None:
         self.source, self.destination, self.guest, self.disks = source, destination, guest, disks
         self.done = self.total = 0
         self.stop = threading.Event()
@@ -78,7 +80,7 @@ class DiskCopy:
         return self.source.ask(VERB, look)
 
     def _is_copied(self, there: libvirt.virConnect, disk: Disk, version: str) -> bool:
-        known = notes.read(there, disk.pool, volume_name(disk))
+        known = volume_sidecar.read(there, disk.pool, volume_name(disk))
         if known is None or known.role is not Role.COPIED or known.guest != str(self.guest.uuid):
             return False
         ours = known.owner in {"", self.destination.owner}
@@ -87,17 +89,19 @@ class DiskCopy:
     def _copy(self, disk: Disk, before: str, size: int, report: Callable[[], object]) -> None:
         """Make room, fill it, and write down that the copy is complete: each is proven for itself."""
         there, guest = self.destination, self.guest
-        note = notes.note(guest, Role.PREPARED, self.source.ref, there.owner, attempt=notes.attempt())
+        sidecar = volume_sidecar.of_disk(
+            guest, Role.PREPARED, self.source.ref, there.owner, attempt=volume_sidecar.attempt()
+        )
         there.ask(
             VERB,
-            lambda connection: copied.make_room(connection, there, guest, disk, note, size, "raw").path(),
+            lambda connection: copied.make_room(connection, there, guest, disk, sidecar, size, "raw").path(),
             changes=True,
         )
         sha256 = watched(
             self.source,
             f"copy of {guest.name}",
             self._both_ways,
-            lambda both: self._carry(*both, disk, note, size),
+            lambda both: self._carry(*both, disk, sidecar, size),
             report,
             changes=True,
         )
@@ -105,8 +109,8 @@ class DiskCopy:
             raise DriverFault(
                 message=f"Disk {disk.path} was changed on {self.source.ref.name} while it was copied."
             )
-        complete = replace(note, role=Role.COPIED, version=before, sha256=sha256, attempt="")
-        there.ask(VERB, lambda connection: finish(connection, disk, note, complete), changes=True)
+        complete = replace(sidecar, role=Role.COPIED, version=before, sha256=sha256, attempt="")
+        there.ask(VERB, lambda connection: finish(connection, disk, sidecar, complete), changes=True)
 
     @contextmanager
     def _both_ways(self) -> Iterator[Both]:
@@ -114,10 +118,10 @@ class DiskCopy:
             yield here, there
 
     def _carry(
-        self, here: libvirt.virConnect, there: libvirt.virConnect, disk: Disk, note: Note, size: int
+        self, here: libvirt.virConnect, there: libvirt.virConnect, disk: Disk, sidecar: Sidecar, size: int
     ) -> str:
         """Fill the copy; return its hash. Raises DriverFault where it differs."""
-        notes.require(there, disk, note)
+        volume_sidecar.require(there, disk, sidecar)
         copy = volume_of(there, disk)
         sent = self._send(here, volume_of(here, disk), there, copy, size)
         received = hashlib.sha256()
@@ -169,11 +173,11 @@ def volume_of(connection: libvirt.virConnect, disk: Disk) -> libvirt.virStorageV
     return volume
 
 
-def finish(connection: libvirt.virConnect, disk: Disk, begun: Note, complete: Note) -> None:
+def finish(connection: libvirt.virConnect, disk: Disk, begun: Sidecar, complete: Sidecar) -> None:
     """Write down that a copy is complete. Raises DriverFault where it is not the one that was begun any more."""
-    notes.require(connection, disk, begun)
+    volume_sidecar.require(connection, disk, begun)
     require_pool(connection, disk.pool).refresh()  # so that its true format is known
-    notes.write(connection, disk.pool, volume_name(disk), complete)
+    volume_sidecar.write(connection, disk.pool, volume_name(disk), complete)
 
 
 def size_of(volume: libvirt.virStorageVol) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import libvirt
 
 from servers.drivers.base import Disk, Guest, OnProgress
-from servers.drivers.libvirt import checks, copied, marks, whereabouts
+from servers.drivers.libvirt import checks, copied, domain_metadata, guest_presence
 from servers.drivers.libvirt.cold import standing
 from servers.drivers.libvirt.cold.disk_copy import DiskCopy
 from servers.drivers.libvirt.cold.standing import Standing
-from servers.drivers.libvirt.marks import Mark, Way
-from servers.drivers.libvirt.seat import Seat
-from servers.drivers.libvirt.whereabouts import Presence
+from servers.drivers.libvirt.domain_metadata import Direction, MigrationMetadata
+from servers.drivers.libvirt.guest_presence import Presence
+from servers.drivers.libvirt.host_session import HostSession
 from servers.errors import BelongsToAnother, DiskMoveRolledBack, DriverFault, GuestNotFound
 
 VERB = "migrate_disk_and_power_off"
@@ -20,13 +20,17 @@ VERB = "migrate_disk_and_power_off"
 class Leaving:
     """The first half of a cold migration, as it is done at the source `here`."""
 
-    def __init__(self, here: Seat, there: Seat, guest: Guest) -> None:
+    def __init__(self, here: HostSession, there: HostSession, guest: Guest) -> None:
         self.here, self.there, self.guest = here, there, guest
 
     def run(self, on_progress: OnProgress) -> None:
         """Do what is not done yet; all that speaks against it is found before anything is changed."""
         now = standing.look(self.here, VERB, self.guest)
-        begun = now is not None and now.mark is not None and now.mark.is_ours(Way.TO, self.here.owner)
+        begun = (
+            now is not None
+            and now.metadata is not None
+            and now.metadata.is_ours(Direction.OUTGOING, self.here.owner)
+        )
         try:
             if self._has_arrived():
                 return
@@ -47,7 +51,7 @@ class Leaving:
 
     def _leave(self, copy: DiskCopy, on_progress: OnProgress) -> None:
         standing.act(self.here, VERB, self.guest, self._announce, None)
-        standing.shut_down(self.here, VERB, self.guest, Way.TO)
+        standing.shut_down(self.here, VERB, self.guest, Direction.OUTGOING)
         try:
             copy.run(on_progress)
         except DriverFault as fault:
@@ -59,18 +63,22 @@ class Leaving:
     def _has_arrived(self) -> bool:
         """Return whether the guest is defined at its destination already, by this very migration."""
         there = standing.look(self.there, VERB, self.guest)
-        mark = None if there is None else there.mark
-        return mark is not None and mark.way is Way.FROM and mark.migration == self.here.owner
+        metadata = None if there is None else there.metadata
+        return (
+            metadata is not None
+            and metadata.way is Direction.INCOMING
+            and metadata.migration == self.here.owner
+        )
 
     def _obstacles(self, now: Standing | None) -> list[Disk]:
         """Return the disks to copy. Raises DriverFault where that cannot be: BelongsToAnother, GuestNotFound, …"""
         if now is None:
             raise self.here.missing(self.guest)
-        self._require_own(now.mark)
+        self._require_own(now.metadata)
         found = copied.found(self.here, self.guest)
         if found.job is not None:
             raise DiskMoveRolledBack(reason=f"another job runs for it ({found.job})")
-        if whereabouts.ask(self.there, self.guest) is not Presence.ABSENT:
+        if guest_presence.ask(self.there, self.guest) is not Presence.ABSENT:
             raise DriverFault(message=f"{self.there.ref.name} has the guest already")
         disks = copied.to_copy(self.here, self.there, found.disks)
         pools = {pool.name for pool in copied.host_pools(self.there)}
@@ -83,12 +91,12 @@ class Leaving:
         self._require_room(disks)
         return disks
 
-    def _require_own(self, mark: Mark | None) -> None:
+    def _require_own(self, metadata: MigrationMetadata | None) -> None:
         """Raise where the guest is in another move, or this one was taken back."""
-        if mark is not None and mark.way is Way.ENDED and mark.migration == self.here.owner:
+        if metadata is not None and metadata.way is Direction.ENDED and metadata.migration == self.here.owner:
             raise DiskMoveRolledBack(reason="this move was taken back before")
-        if mark is not None:
-            self.here.require_own(self.guest, mark.owner)
+        if metadata is not None:
+            self.here.require_own(self.guest, metadata.owner)
 
     def _require_room(self, disks: list[Disk]) -> None:
         def look(connection: libvirt.virConnect) -> None:
@@ -101,19 +109,23 @@ class Leaving:
 
     def _announce(self, domain: libvirt.virDomain) -> None:
         """Write down where the guest goes and how it was; a host that boots meanwhile must not start it."""
-        known = marks.kept(domain)
+        known = domain_metadata.kept(domain)
         was_running, autostart = bool(domain.isActive()), bool(domain.autostart())
-        if known is not None and known.way is Way.TO:
+        if known is not None and known.way is Direction.OUTGOING:
             was_running, autostart = was_running or known.was_running, known.autostart
         facts = {"was_running": was_running, "autostart": autostart}
-        mark = marks.mark(Way.TO, self.there.ref, self.here.owner, **facts)
-        marks.write(domain, mark, marks.everywhere(domain))
+        metadata = domain_metadata.of_move(Direction.OUTGOING, self.there.ref, self.here.owner, **facts)
+        domain_metadata.write(domain, metadata, domain_metadata.everywhere(domain))
         domain.setAutostart(0)
 
     def _roll_back(self) -> None:
         """Let the guest be as it was. Raises DriverFault when it cannot be."""
-        now = standing.require(self.here, self.guest, standing.look(self.here, VERB, self.guest), Way.TO)
-        if now.mark is not None and now.mark.was_running and not now.alive:
-            standing.start(self.here, VERB, self.guest, self.there, Way.TO)
+        now = standing.require(
+            self.here, self.guest, standing.look(self.here, VERB, self.guest), Direction.OUTGOING
+        )
+        if now.metadata is not None and now.metadata.was_running and not now.alive:
+            standing.start(self.here, VERB, self.guest, self.there, Direction.OUTGOING)
         owner = self.here.owner
-        standing.act(self.here, VERB, self.guest, lambda domain: standing.forget(domain, owner), Way.TO)
+        standing.act(
+            self.here, VERB, self.guest, lambda domain: standing.forget(domain, owner), Direction.OUTGOING
+        )

@@ -8,14 +8,14 @@ from dataclasses import replace
 import libvirt
 
 from servers.drivers.base import Disk, Guest
-from servers.drivers.libvirt import copied, describing, marks, notes, power
+from servers.drivers.libvirt import copied, describing, domain_metadata, power, volume_sidecar
 from servers.drivers.libvirt.cold import standing
 from servers.drivers.libvirt.cold.standing import Standing
-from servers.drivers.libvirt.marks import Way
-from servers.drivers.libvirt.notes import Note, Role, volume_name
+from servers.drivers.libvirt.domain_metadata import Direction
+from servers.drivers.libvirt.guest_presence import on_two_hosts
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.pools import volume_at
-from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import on_two_hosts
+from servers.drivers.libvirt.volume_sidecar import Role, Sidecar, volume_name
 
 
 class Confirming:
@@ -26,7 +26,7 @@ class Confirming:
 
     verb = "confirm_migration"
 
-    def __init__(self, here: Seat, guest: Guest) -> None:
+    def __init__(self, here: HostSession, guest: Guest) -> None:
         self.here, self.guest = here, guest
 
     def run(self) -> None:
@@ -35,16 +35,16 @@ class Confirming:
             return
         if now.alive:
             raise on_two_hosts(self.guest, self.here.ref)
-        standing.require(self.here, self.guest, now, Way.TO)
-        assert now.mark is not None
-        peer = self.here.at_noted(now.mark.peer())
+        standing.require(self.here, self.guest, now, Direction.OUTGOING)
+        assert now.metadata is not None
+        peer = self.here.at_sidecar(now.metadata.peer())
         if copies := self._copies(peer):
             self._remove(peer, lambda domain: delete(domain.connect(), copies))
         if peer.ask(self.verb, self._is_unsettled):
             peer.ask(self.verb, self._settle, changes=True)
         self._remove(peer, power.undefine)
 
-    def _copies(self, peer: Seat) -> list[Disk]:
+    def _copies(self, peer: HostSession) -> list[Disk]:
         """Return which of this host's disks have a verified copy at `peer`, where the guest must be defined."""
         disks = tuple(disk for disk in copied.found(self.here, self.guest).disks if disk.pool)
 
@@ -55,12 +55,12 @@ class Confirming:
 
         return peer.ask(self.verb, verified)
 
-    def _of_this_move(self, connection: libvirt.virConnect, disks: tuple[Disk, ...]) -> dict[Disk, Note]:
-        """Return which of the disks are copies of this move, with their notes."""
-        found = notes.beside(connection, replace(self.guest, disks=disks), Role.COPIED)
-        return {disk: note for disk, note in found.items() if note.owner in {"", self.here.owner}}
+    def _of_this_move(self, connection: libvirt.virConnect, disks: tuple[Disk, ...]) -> dict[Disk, Sidecar]:
+        """Return which of the disks are copies of this move, with their sidecars."""
+        found = volume_sidecar.beside(connection, replace(self.guest, disks=disks), Role.COPIED)
+        return {disk: sidecar for disk, sidecar in found.items() if sidecar.owner in {"", self.here.owner}}
 
-    def _remove(self, peer: Seat, change: Callable[[libvirt.virDomain], object]) -> None:
+    def _remove(self, peer: HostSession, change: Callable[[libvirt.virDomain], object]) -> None:
         """Change something of the guest here, which does not run. Raises GuestOnTwoHosts."""
 
         def off(domain: libvirt.virDomain) -> None:
@@ -68,7 +68,7 @@ class Confirming:
                 raise on_two_hosts(self.guest, self.here.ref, peer.ref)
             change(domain)
 
-        standing.act(self.here, self.verb, self.guest, off, Way.TO)
+        standing.act(self.here, self.verb, self.guest, off, Direction.OUTGOING)
 
     def _is_unsettled(self, connection: libvirt.virConnect) -> bool:
         domain = connection.lookupByUUIDString(str(self.guest.uuid))
@@ -78,14 +78,14 @@ class Confirming:
         """Let the guest be at home where it was moved to: what is there is no copy any more."""
         domain = connection.lookupByUUIDString(str(self.guest.uuid))
         for disk in self._of_this_move(connection, disks_of(connection, domain)):
-            notes.erase(connection, disk.pool, volume_name(disk))
-        mark = marks.kept(domain)
-        if mark is not None and self._is_marked(domain):
-            marks.write(domain, mark.ended(self.here.owner), marks.everywhere(domain))
+            volume_sidecar.erase(connection, disk.pool, volume_name(disk))
+        metadata = domain_metadata.kept(domain)
+        if metadata is not None and self._is_marked(domain):
+            domain_metadata.write(domain, metadata.ended(self.here.owner), domain_metadata.everywhere(domain))
 
     def _is_marked(self, domain: libvirt.virDomain) -> bool:
-        mark = marks.kept(domain)
-        return mark is not None and mark.is_ours(Way.FROM, self.here.owner)
+        metadata = domain_metadata.kept(domain)
+        return metadata is not None and metadata.is_ours(Direction.INCOMING, self.here.owner)
 
 
 class Discarding:
@@ -93,38 +93,39 @@ class Discarding:
 
     verb = "revert"
 
-    def __init__(self, here: Seat, guest: Guest) -> None:
+    def __init__(self, here: HostSession, guest: Guest) -> None:
         self.here, self.guest = here, guest
 
     def run(self) -> None:
         now = standing.look(self.here, self.verb, self.guest)
         if now is not None:
-            standing.require(self.here, self.guest, now, Way.FROM)
+            standing.require(self.here, self.guest, now, Direction.INCOMING)
         left = self.here.ask(
-            self.verb, lambda connection: notes.beside(connection, self.guest, Role.PREPARED, Role.COPIED)
+            self.verb,
+            lambda connection: volume_sidecar.beside(connection, self.guest, Role.PREPARED, Role.COPIED),
         )
-        for note in left.values():
-            self.here.require_own(self.guest, note.owner)
+        for sidecar in left.values():
+            self.here.require_own(self.guest, sidecar.owner)
         self._require_kept(now, left.values())
         if now is not None and now.alive:
-            standing.act(self.here, self.verb, self.guest, power.cut, Way.FROM)
+            standing.act(self.here, self.verb, self.guest, power.cut, Direction.INCOMING)
         if now is not None:
-            standing.act(self.here, self.verb, self.guest, power.undefine, Way.FROM)
+            standing.act(self.here, self.verb, self.guest, power.undefine, Direction.INCOMING)
         if left:
             self.here.ask(self.verb, self._remove_disks, changes=True)
 
-    def _require_kept(self, now: Standing | None, left: Iterable[Note]) -> None:
+    def _require_kept(self, now: Standing | None, left: Iterable[Sidecar]) -> None:
         """Raise DriverFault where this copy may be all there is of the guest: the other host must have it still."""
-        if now is not None and now.mark is not None:
-            peer = self.here.at_noted(now.mark.peer())
-            standing.require(peer, self.guest, standing.look(peer, self.verb, self.guest), Way.TO)
-        for host in {note.peer() for note in left}:
-            copied.found(self.here.at_noted(host), self.guest)
+        if now is not None and now.metadata is not None:
+            peer = self.here.at_sidecar(now.metadata.peer())
+            standing.require(peer, self.guest, standing.look(peer, self.verb, self.guest), Direction.OUTGOING)
+        for host in {sidecar.peer() for sidecar in left}:
+            copied.found(self.here.at_sidecar(host), self.guest)
 
     def _remove_disks(self, connection: libvirt.virConnect) -> None:
         if domain_of(connection, self.guest.uuid) is not None:
             raise on_two_hosts(self.guest, self.here.ref)
-        notes.remove_disks(connection, self.guest, Role.PREPARED, Role.COPIED, owner=self.here.owner)
+        volume_sidecar.remove_disks(connection, self.guest, Role.PREPARED, Role.COPIED, owner=self.here.owner)
 
 
 def disks_of(connection: libvirt.virConnect, domain: libvirt.virDomain) -> tuple[Disk, ...]:
@@ -138,4 +139,4 @@ def delete(connection: libvirt.virConnect, disks: list[Disk]) -> None:
         volume = volume_at(connection, disk.path)
         if volume is not None:
             volume.delete()
-        notes.erase(connection, disk.pool, volume_name(disk))
+        volume_sidecar.erase(connection, disk.pool, volume_name(disk))

@@ -11,10 +11,10 @@ import libvirt
 
 from servers import clock
 from servers.drivers.base import Guest
-from servers.drivers.libvirt import marks, power
-from servers.drivers.libvirt.marks import Mark, Way
-from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import on_two_hosts, refuse_if_alive
+from servers.drivers.libvirt import domain_metadata, power
+from servers.drivers.libvirt.domain_metadata import Direction, MigrationMetadata
+from servers.drivers.libvirt.guest_presence import on_two_hosts, refuse_if_alive
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.errors import DriverFault
 from servers.states import PowerState
 
@@ -28,54 +28,54 @@ class Standing:
 
     state: PowerState
     alive: bool
-    mark: Mark | None
+    metadata: MigrationMetadata | None
 
 
 def of(domain: libvirt.virDomain) -> Standing:
-    return Standing(power.state(domain), bool(domain.isActive()), marks.kept(domain))
+    return Standing(power.state(domain), bool(domain.isActive()), domain_metadata.kept(domain))
 
 
-def look(seat: Seat, verb: str, guest: Guest) -> Standing | None:
+def look(session: HostSession, verb: str, guest: Guest) -> Standing | None:
     """Ask how the guest stands, None where it is not defined."""
 
     def question(connection: libvirt.virConnect) -> Standing | None:
         domain = domain_of(connection, guest.uuid)
         return None if domain is None else of(domain)
 
-    return seat.ask(verb, question)
+    return session.ask(verb, question)
 
 
-def require(seat: Seat, guest: Guest, standing: Standing | None, way: Way | None) -> Standing:
+def require(session: HostSession, guest: Guest, standing: Standing | None, way: Direction | None) -> Standing:
     """Return how the guest stands, where it is ours to change: with a way, it has come, or gone, by this very move.
 
     Raises GuestNotFound, BelongsToAnother, DriverFault. What an older version has marked belongs to whoever asks.
     """
     if standing is None:
-        raise seat.missing(guest)
-    if standing.mark is not None:
-        seat.require_own(guest, standing.mark.owner)
-    if way is not None and (standing.mark is None or standing.mark.way is not way):
-        raise strange(seat, guest, standing, way)
+        raise session.missing(guest)
+    if standing.metadata is not None:
+        session.require_own(guest, standing.metadata.owner)
+    if way is not None and (standing.metadata is None or standing.metadata.way is not way):
+        raise strange(session, guest, standing, way)
     return standing
 
 
-def strange(seat: Seat, guest: Guest, standing: Standing, way: Way) -> DriverFault:
+def strange(session: HostSession, guest: Guest, standing: Standing, way: Direction) -> DriverFault:
     """Return the fault for a guest that is here, and not by the move that is asked about."""
-    if way is Way.FROM:
-        return on_two_hosts(guest, seat.ref)
-    if standing.mark is not None and standing.mark.way is Way.ENDED:
+    if way is Direction.INCOMING:
+        return on_two_hosts(guest, session.ref)
+    if standing.metadata is not None and standing.metadata.way is Direction.ENDED:
         return DriverFault(
-            message=f"The move of guest {guest.name} from host {seat.ref.name} was taken back."
+            message=f"The move of guest {guest.name} from host {session.ref.name} was taken back."
         )
-    return DriverFault(message=f"Guest {guest.name} was not moved away from host {seat.ref.name}.")
+    return DriverFault(message=f"Guest {guest.name} was not moved away from host {session.ref.name}.")
 
 
 def act(
-    seat: Seat,
+    session: HostSession,
     verb: str,
     guest: Guest,
     change: Callable[[libvirt.virDomain], T],
-    way: Way | None,
+    way: Direction | None,
     *,
     limit_s: float | None = None,
 ) -> T:
@@ -86,50 +86,50 @@ def act(
 
     def question(connection: libvirt.virConnect) -> T:
         domain = domain_of(connection, guest.uuid)
-        require(seat, guest, None if domain is None else of(domain), way)
+        require(session, guest, None if domain is None else of(domain), way)
         return change(domain)
 
-    return seat.ask(verb, question, changes=True, limit_s=limit_s)
+    return session.ask(verb, question, changes=True, limit_s=limit_s)
 
 
-def start(seat: Seat, verb: str, guest: Guest, peer: Seat, way: Way) -> PowerState:
+def start(session: HostSession, verb: str, guest: Guest, peer: HostSession, way: Direction) -> PowerState:
     """Start the guest, which runs nowhere else; return its power state. Raises GuestOnTwoHosts."""
-    refuse_if_alive(peer, guest, seat.ref)
-    seat.fence.prove_alone(guest, seat.ref.name)
-    return act(seat, verb, guest, power.start, way)
+    refuse_if_alive(peer, guest, session.ref)
+    session.fence.prove_alone(guest, session.ref.name)
+    return act(session, verb, guest, power.start, way)
 
 
-def shut_down(seat: Seat, verb: str, guest: Guest, way: Way | None) -> PowerState:
+def shut_down(session: HostSession, verb: str, guest: Guest, way: Direction | None) -> PowerState:
     """Ask the guest to shut down, and cut its power when it takes too long; return its power state."""
-    patience_s = seat.settings.shutdown_s
+    patience_s = session.settings.shutdown_s
     end = time.monotonic() + patience_s
-    limit_s = patience_s + seat.settings.timeout_s
-    now = see(seat, verb, guest)
+    limit_s = patience_s + session.settings.timeout_s
+    now = see(session, verb, guest)
     if not now.alive:
         return now.state
-    if patience_s and act(seat, verb, guest, power.ask_to_stop, way, limit_s=limit_s):
-        while see(seat, verb, guest).alive and time.monotonic() < end:
+    if patience_s and act(session, verb, guest, power.ask_to_stop, way, limit_s=limit_s):
+        while see(session, verb, guest).alive and time.monotonic() < end:
             clock.sleep(LOOK_S)
-    if see(seat, verb, guest).alive:
-        act(seat, verb, guest, power.cut, way)
-    return see(seat, verb, guest).state
+    if see(session, verb, guest).alive:
+        act(session, verb, guest, power.cut, way)
+    return see(session, verb, guest).state
 
 
-def see(seat: Seat, verb: str, guest: Guest) -> Standing:
+def see(session: HostSession, verb: str, guest: Guest) -> Standing:
     """See how the guest stands while something is done to it. Raises GuestNotFound, HypervisorTimeout."""
 
     def question(connection: libvirt.virConnect) -> Standing:
         domain = domain_of(connection, guest.uuid)
         if domain is None:
-            raise seat.missing(guest)
+            raise session.missing(guest)
         return of(domain)
 
-    return seat.see(verb, question)
+    return session.see(verb, question)
 
 
 def forget(domain: libvirt.virDomain, owner: str) -> None:
-    """Let the guest be at home here again; what is left of its mark says that the move is over, to who comes late."""
-    mark = marks.kept(domain)
-    if mark is not None:
-        domain.setAutostart(int(mark.autostart))
-        marks.write(domain, mark.ended(owner), marks.everywhere(domain))
+    """Let the guest be at home here again; what is left of its metadata says that the move is over, to who comes late."""
+    metadata = domain_metadata.kept(domain)
+    if metadata is not None:
+        domain.setAutostart(int(metadata.autostart))
+        domain_metadata.write(domain, metadata.ended(owner), domain_metadata.everywhere(domain))

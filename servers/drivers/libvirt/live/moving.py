@@ -10,16 +10,16 @@ import libvirt
 
 from servers import clock
 from servers.drivers.base import Disk, Guest, Moved, MoveOptions, OnProgress, Progress
-from servers.drivers.libvirt import job, marks, notes, whereabouts
+from servers.drivers.libvirt import domain_metadata, guest_presence, job, volume_sidecar
 from servers.drivers.libvirt.connections import own_connection
-from servers.drivers.libvirt.errand import Errand
+from servers.drivers.libvirt.domain_metadata import Direction
+from servers.drivers.libvirt.guest_presence import Presence
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.job import Stats
 from servers.drivers.libvirt.live import own_move
 from servers.drivers.libvirt.live.outcome import Outcome
-from servers.drivers.libvirt.marks import Way
-from servers.drivers.libvirt.notes import Role, volume_name
-from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import Presence
+from servers.drivers.libvirt.own_thread import OwnThread
+from servers.drivers.libvirt.volume_sidecar import Role, volume_name
 from servers.errors import DriverFault
 
 VERB = "live_migration"
@@ -38,7 +38,9 @@ ALWAYS = (
 class Move:
     """A guest on its way from `source` to `destination`."""
 
-    def __init__(self, source: Seat, destination: Seat, guest: Guest, options: MoveOptions) -> None:
+    def __init__(
+        self, source: HostSession, destination: HostSession, guest: Guest, options: MoveOptions
+    ) -> None:
         self.source, self.destination = source, destination
         self.guest, self.options = guest, options
         self.error: libvirt.libvirtError | DriverFault | None = None
@@ -49,19 +51,19 @@ class Move:
 
     def begin(self, disks: list[Disk], on_progress: OnProgress) -> None:
         """Start the migration and watch it to its end."""
-        errand = Errand(
+        thread = OwnThread(
             f"move of {self.guest.name}",
             lambda: own_connection(self.source.ref.uri),
             lambda connection: self._migrate(connection, disks),
         )
         try:
-            self.source.reach(errand, VERB)
+            self.source.reach(thread, VERB)
             self.source.ask(VERB, lambda connection: self._announce(connection, disks), changes=True)
             self.source.fence.prove()
-            errand.put()
+            thread.put()
         finally:
-            errand.leave()
-        self._watch(errand, on_progress)
+            thread.leave()
+        self._watch(thread, on_progress)
 
     def _announce(self, connection: libvirt.virConnect, disks: list[Disk]) -> None:
         """Write down where the guest goes, and which disks will be left behind."""
@@ -70,16 +72,21 @@ class Move:
             raise self.source.missing(self.guest)
         there, owner = self.destination.ref, self.source.owner
         for disk in disks:
-            note = notes.note(self.guest, Role.MOVED, there, owner)
-            notes.write(connection, disk.pool, volume_name(disk), note)
+            sidecar = volume_sidecar.of_disk(self.guest, Role.MOVED, there, owner)
+            volume_sidecar.write(connection, disk.pool, volume_name(disk), sidecar)
         facts = {"post_copy": self.options.post_copy, "autostart": bool(domain.autostart())}
-        marks.write(domain, marks.mark(Way.LIVE, there, owner, **facts), own_move.LIVE)
+        domain_metadata.write(
+            domain, domain_metadata.of_move(Direction.LIVE, there, owner, **facts), own_move.LIVE
+        )
 
     def _migrate(self, connection: libvirt.virConnect, disks: list[Disk]) -> None:
         """Let libvirt move the guest; returns when it has. On a connection of its own, whose calls it may block."""
         domain = connection.lookupByUUIDString(str(self.guest.uuid))
-        mark = own_move.announced(domain)
-        if mark is None or (mark.uri, mark.migration) != (self.destination.ref.uri, self.source.owner):
+        metadata = own_move.announced(domain)
+        if metadata is None or (metadata.uri, metadata.migration) != (
+            self.destination.ref.uri,
+            self.source.owner,
+        ):
             raise DriverFault(message=f"Guest {self.guest.name} is announced for another move by now.")
         domain.migrateToURI3(self.destination.ref.uri, self._parameters(disks), self._flags(disks))
 
@@ -109,7 +116,7 @@ class Move:
         """Return whether somebody's migration begins just now: it was announced, and soon shows a job."""
         end = time.monotonic() + BEGINNING_S
         while self.source.see(VERB, self._is_announced):
-            if whereabouts.see(self.source, self.guest) is not Presence.ALIVE:
+            if guest_presence.see(self.source, self.guest) is not Presence.ALIVE:
                 return True
             if time.monotonic() > end:
                 return False
@@ -118,8 +125,8 @@ class Move:
 
     def _is_announced(self, connection: libvirt.virConnect) -> bool:
         domain = domain_of(connection, self.guest.uuid)
-        mark = None if domain is None else own_move.announced(domain)
-        return mark is not None and mark.uri != self.source.ref.uri
+        metadata = None if domain is None else own_move.announced(domain)
+        return metadata is not None and metadata.uri != self.source.ref.uri
 
     def attach(self, on_progress: OnProgress) -> None:
         """Watch a migration that somebody else has begun."""
@@ -127,7 +134,7 @@ class Move:
 
     # watching
 
-    def _watch(self, call: Errand[libvirt.virConnect, None] | None, on_progress: OnProgress) -> None:
+    def _watch(self, call: OwnThread[libvirt.virConnect, None] | None, on_progress: OnProgress) -> None:
         """Report until the migration is over; what on_progress raises leaves it running."""
         while not self._is_over(call):
             stats = self.source.see(VERB, self._statistics)
@@ -137,7 +144,7 @@ class Move:
                 on_progress(self._onward(job.progress(stats)))
                 self._mind_the_time(stats)
 
-    def _is_over(self, call: Errand[libvirt.virConnect, None] | None) -> bool:
+    def _is_over(self, call: OwnThread[libvirt.virConnect, None] | None) -> bool:
         """Wait for the time between two looks; return whether libvirt's call has ended meanwhile."""
         if call is None:
             clock.sleep(POLL_S)
@@ -167,14 +174,14 @@ class Move:
         limit_s = self.options.completion_timeout_s
         if not limit_s or self.forced or self.aborted or stats["time_elapsed"] < limit_s * 1000:
             return
-        seat, guest = self.source, self.guest
+        session, guest = self.source, self.guest
         with suppress(DriverFault):  # the move goes on, and how it ends is seen
             if self.options.timeout_action != "force_complete":
                 abort = f"{VERB}_abort"
-                self.aborted = seat.ask(abort, lambda c: own_move.abort(c, seat, guest), changes=True)
-            elif seat.ask(VERB, lambda c: own_move.can_be_forced(c, seat, guest)):
+                self.aborted = session.ask(abort, lambda c: own_move.abort(c, session, guest), changes=True)
+            elif session.ask(VERB, lambda c: own_move.can_be_forced(c, session, guest)):
                 force = f"{VERB}_force_complete"
-                self.forced = seat.ask(force, lambda c: own_move.force(c, seat, guest), changes=True)
+                self.forced = session.ask(force, lambda c: own_move.force(c, session, guest), changes=True)
 
     # the outcome
 

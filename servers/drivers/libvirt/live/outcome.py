@@ -7,14 +7,14 @@ from contextlib import suppress
 import libvirt
 
 from servers.drivers.base import Disk, Guest, Moved
-from servers.drivers.libvirt import job, marks, notes, whereabouts
-from servers.drivers.libvirt.errors import JOB_OVER, forgiven
+from servers.drivers.libvirt import domain_metadata, guest_presence, job, volume_sidecar
+from servers.drivers.libvirt.domain_metadata import MigrationMetadata
+from servers.drivers.libvirt.errors import JOB_OVER, ignore_libvirt_errors
+from servers.drivers.libvirt.guest_presence import Presence, on_two_hosts
+from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.job import Stats
 from servers.drivers.libvirt.live import own_move
-from servers.drivers.libvirt.marks import Mark
-from servers.drivers.libvirt.notes import Role, volume_name
-from servers.drivers.libvirt.seat import Seat, domain_of
-from servers.drivers.libvirt.whereabouts import Presence, on_two_hosts
+from servers.drivers.libvirt.volume_sidecar import Role, volume_name
 from servers.errors import DriverFault, HypervisorTimeout, MigrationAborted, MigrationFailed
 
 VERB = "live_migration"
@@ -30,8 +30,8 @@ class Outcome:
 
     def __init__(
         self,
-        source: Seat,
-        destination: Seat,
+        source: HostSession,
+        destination: HostSession,
         guest: Guest,
         error: libvirt.libvirtError | DriverFault | None,
         *,
@@ -45,13 +45,13 @@ class Outcome:
 
         While the move is still going on, or an aborted one is not over yet, nobody knows: that is waited for.
         """
-        here = whereabouts.settled(self.source, self.guest, Presence.LEAVING, ENDING_S)
+        here = guest_presence.settled(self.source, self.guest, Presence.LEAVING, ENDING_S)
         if here in {Presence.LEAVING, Presence.ARRIVING}:
             raise self.source.unknown(VERB)  # it was only the watching that broke off
         if here is Presence.ALIVE:
             raise self._failed()
-        there = whereabouts.see(self.destination, self.guest)
-        if Presence.TORN in {here, there}:
+        there = guest_presence.see(self.destination, self.guest)
+        if Presence.POSTCOPY_FAILED in {here, there}:
             raise DriverFault(
                 message=f"Guest {self.guest.name} stands still: the way between {self.source.ref.name} and"
                 f" {self.destination.ref.name} was lost while each had a part of its memory."
@@ -70,7 +70,7 @@ class Outcome:
         """
         there = None
         with suppress(HypervisorTimeout):
-            there = whereabouts.settled(self.destination, self.guest, Presence.ARRIVING, ENDING_S)
+            there = guest_presence.settled(self.destination, self.guest, Presence.ARRIVING, ENDING_S)
         if there is Presence.ARRIVING:
             return self.source.unknown(VERB)
         if there is Presence.ALIVE:
@@ -105,13 +105,13 @@ class Outcome:
         stats: Stats = {}
         if domain is not None:
             flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-            with forgiven(*JOB_OVER):
+            with ignore_libvirt_errors(*JOB_OVER):
                 stats = domain.jobStats(flags)
         return stats if stats.get("operation") in MOVES else {}
 
     # tidying up where the guest lives
 
-    def _tidy(self, home: Seat) -> None:
+    def _tidy(self, home: HostSession) -> None:
         """Take away what was written down for this move where the guest is at home now.
 
         Raises HypervisorTimeout where that is not done: who comes next finds the guest as it is, and goes on.
@@ -122,28 +122,28 @@ class Outcome:
         except DriverFault as fault:
             raise home.unknown(VERB) from fault
 
-    def _is_untidy(self, connection: libvirt.virConnect, home: Seat) -> bool:
+    def _is_untidy(self, connection: libvirt.virConnect, home: HostSession) -> bool:
         """Return whether something of this move is left; not while a job runs, which would make writing wait."""
         domain = domain_of(connection, self.guest.uuid)
         if domain is None or not domain.isActive() or job.statistics(domain):
             return False
-        return self._mark(domain, home) is not None or bool(self._notes(connection, home))
+        return self._metadata(domain, home) is not None or bool(self._sidecars(connection, home))
 
-    def _mark(self, domain: libvirt.virDomain, home: Seat) -> Mark | None:
-        mark = own_move.announced(domain)
-        return mark if mark is not None and mark.owner in {"", home.owner} else None
+    def _metadata(self, domain: libvirt.virDomain, home: HostSession) -> MigrationMetadata | None:
+        metadata = own_move.announced(domain)
+        return metadata if metadata is not None and metadata.owner in {"", home.owner} else None
 
-    def _notes(self, connection: libvirt.virConnect, home: Seat) -> list[Disk]:
-        """Return the disks beside which this move has left a note: where the guest lives they are no copies."""
-        found = notes.beside(connection, self.guest, Role.PREPARED, Role.MOVED)
-        return [disk for disk, note in found.items() if note.owner in {"", home.owner}]
+    def _sidecars(self, connection: libvirt.virConnect, home: HostSession) -> list[Disk]:
+        """Return the disks beside which this move has left a sidecar: where the guest lives they are no copies."""
+        found = volume_sidecar.beside(connection, self.guest, Role.PREPARED, Role.MOVED)
+        return [disk for disk, sidecar in found.items() if sidecar.owner in {"", home.owner}]
 
-    def _forget(self, connection: libvirt.virConnect, home: Seat) -> None:
+    def _forget(self, connection: libvirt.virConnect, home: HostSession) -> None:
         domain = connection.lookupByUUIDString(str(self.guest.uuid))
-        mark = self._mark(domain, home)
-        if mark is not None:
-            if mark.autostart and home is self.destination:  # libvirt leaves it behind
+        metadata = self._metadata(domain, home)
+        if metadata is not None:
+            if metadata.autostart and home is self.destination:  # libvirt leaves it behind
                 domain.setAutostart(1)
-            marks.write(domain, None, own_move.LIVE)
-        for disk in self._notes(connection, home):
-            notes.erase(connection, disk.pool, volume_name(disk))
+            domain_metadata.write(domain, None, own_move.LIVE)
+        for disk in self._sidecars(connection, home):
+            volume_sidecar.erase(connection, disk.pool, volume_name(disk))

@@ -9,18 +9,20 @@ from collections.abc import Iterator
 import libvirt
 
 from servers.drivers.base import Disk, Guest, Progress, Saved
-from servers.drivers.libvirt import notes, streams
+from servers.drivers.libvirt import streams, volume_sidecar
 from servers.drivers.libvirt.backup.fetching import Stopped
-from servers.drivers.libvirt.notes import Note
-from servers.drivers.libvirt.seat import Seat
+from servers.drivers.libvirt.host_session import HostSession
+from servers.drivers.libvirt.volume_sidecar import Sidecar
 from servers.errors import ImageStoreFault, RestoreFailed
 
 
 class Sending:
     """A backup on its way into the volume of `disk`, which is there already. `done` counts bytes, both ways."""
 
-    def __init__(self, seat: Seat, guest: Guest, saved: Saved, disk: Disk, note: Note) -> None:
-        self.seat, self.guest, self.saved, self.disk, self.note = seat, guest, saved, disk, note
+    def __init__(
+        self, session: HostSession, guest: Guest, saved: Saved, disk: Disk, sidecar: Sidecar
+    ) -> None:
+        self.session, self.guest, self.saved, self.disk, self.sidecar = session, guest, saved, disk, sidecar
         self.done = 0
         self.stop = threading.Event()
 
@@ -35,14 +37,14 @@ class Sending:
 
     def run(self, connection: libvirt.virConnect) -> None:
         """Send and verify. Raises RestoreFailed, DriverFault, libvirtError, Stopped."""
-        notes.require(connection, self.disk, self.note)
+        volume_sidecar.require(connection, self.disk, self.sidecar)
         volume = connection.storageVolLookupByPath(self.disk.path)
         if self._send(connection, volume) != self.saved.sha256:
             raise RestoreFailed(reason="the backup is not what was saved: its SHA-256 is another one")
         received = hashlib.sha256()
         streams.receive(connection, volume, lambda piece: self._count(piece, received))
         if received.hexdigest() != self.saved.sha256:
-            raise RestoreFailed(reason=f"what lies on host {self.seat.ref.name} is not what was sent")
+            raise RestoreFailed(reason=f"what lies on host {self.session.ref.name} is not what was sent")
         volume.storagePoolLookupByVolume().refresh()  # so that its true format is known
 
     def _send(self, connection: libvirt.virConnect, volume: libvirt.virStorageVol) -> str:

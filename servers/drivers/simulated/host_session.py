@@ -14,8 +14,8 @@ from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.store import seconds
 
 
-class Seat:
-    """A place at one host of the simulated fleet. `name` is the host's name in the store."""
+class HostSession:
+    """A session with one host of the simulated fleet. `name` is the host's name in the store."""
 
     def __init__(self, path: Path, host: HostRef, fence: Fence = LOOKING) -> None:
         self.path = path

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from servers.actions.restore import Restore
-from servers.admin.asking import SeeOther, describe, record_url, redeem, redeemed, status_of
+from servers.admin.action_form_view import SeeOther, describe, record_url, redeem, redeemed, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm

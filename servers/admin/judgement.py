@@ -15,7 +15,7 @@ from django.shortcuts import render
 
 from servers.actions import definitions
 from servers.actions.base import known_steps
-from servers.admin.asking import SeeOther, record_url, status_of
+from servers.admin.action_form_view import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, step_label
 from servers.engine.judgement.cases import Case, evidence_of, still_tried, visible_actions, waiting

@@ -1,4 +1,4 @@
-"""A place at one host: ask it something within a time limit, and hear our own faults."""
+"""A session with one host: ask it something within a time limit, and hear our own faults."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import libvirt
 from servers import clock
 from servers.drivers.base import LOOKING, Fence, Guest, HostRef
 from servers.drivers.libvirt.connections import CONNECTIONS
-from servers.drivers.libvirt.errand import Errand
 from servers.drivers.libvirt.errors import fault, is_lost, unavailable
+from servers.drivers.libvirt.own_thread import OwnThread
 from servers.errors import (
     BelongsToAnother,
     DriverFault,
@@ -44,8 +44,8 @@ class Settings:
     """Names of directory pools behind which all hosts see the same storage."""
 
 
-class Seat:
-    """A place at one libvirt host, taken in somebody's name."""
+class HostSession:
+    """A session with one libvirt host, taken in somebody's name."""
 
     def __init__(self, host: HostRef, settings: Settings, fence: Fence = LOOKING) -> None:
         self.ref = host
@@ -57,12 +57,12 @@ class Seat:
         """The UUID that what is made here carries."""
         return str(self.fence.owner)
 
-    def at(self, host: HostRef) -> Seat:
+    def at(self, host: HostRef) -> HostSession:
         """Return a place at another host, in the same name."""
-        return Seat(host, self.settings, self.fence)
+        return HostSession(host, self.settings, self.fence)
 
-    def at_noted(self, host: HostRef) -> Seat:
-        """Return a place at a host that was read from a mark or a note; a URI can make libvirt run a program.
+    def at_sidecar(self, host: HostRef) -> HostSession:
+        """Return a place at a host that was read from metadata or a sidecar; a URI can make libvirt run a program.
 
         Raises DriverFault where it is none of the deployment's hosts.
         """
@@ -87,9 +87,9 @@ class Seat:
         Raises HypervisorUnavailable, HypervisorTimeout, DriverFault, LeaseLost, and what the question itself raises.
         """
         limit = self.settings.timeout_s if limit_s is None else limit_s
-        errand, left = self._put(verb, question, limit, changes=changes)
+        thread, left = self._put(verb, question, limit, changes=changes)
         try:
-            return errand.answer(left)
+            return thread.answer(left)
         except TimeoutError:
             if not changes:
                 raise unavailable(self.ref, f"no answer to {verb} in {limit:g} s") from None
@@ -109,8 +109,8 @@ class Seat:
         end = time.monotonic() + limit
         for left in reversed(range(LOOKS)):
             try:
-                errand, remaining = self._put(verb, question, limit, changes=False)
-                return errand.answer(remaining)
+                thread, remaining = self._put(verb, question, limit, changes=False)
+                return thread.answer(remaining)
             except (libvirt.libvirtError, HypervisorUnavailable, TimeoutError) as error:
                 if not left or time.monotonic() > end:
                     raise self.unknown(verb, limit) from error
@@ -119,27 +119,27 @@ class Seat:
 
     def _put(
         self, verb: str, question: Callable[[libvirt.virConnect], T], limit: float, *, changes: bool
-    ) -> tuple[Errand[libvirt.virConnect, T], float]:
+    ) -> tuple[OwnThread[libvirt.virConnect, T], float]:
         """Put a question; return it with the time that is left for its answer. Raises HypervisorUnavailable, LeaseLost."""
-        errand = Errand(
+        thread = OwnThread(
             f"{verb} at {self.ref.name}", lambda: nullcontext(CONNECTIONS.get(self.ref.uri)), question
         )
         begun = time.monotonic()
         try:
-            self.reach(errand, verb, limit)
+            self.reach(thread, verb, limit)
             left = max(limit - (time.monotonic() - begun), 0)
             if changes:
                 self.fence.prove()
-            errand.put()
+            thread.put()
         finally:
-            errand.leave()
-        return errand, left
+            thread.leave()
+        return thread, left
 
-    def reach(self, errand: Errand[C, T], verb: str, limit_s: float | None = None) -> None:
-        """Wait until there is a way for the errand. Raises HypervisorUnavailable where there is none in time."""
+    def reach(self, thread: OwnThread[C, T], verb: str, limit_s: float | None = None) -> None:
+        """Wait until there is a way for the thread. Raises HypervisorUnavailable where there is none in time."""
         limit = self.settings.timeout_s if limit_s is None else limit_s
         try:
-            errand.reach(limit)
+            thread.reach(limit)
         except TimeoutError:
             raise unavailable(self.ref, f"no answer to {verb} in {limit:g} s") from None
         except libvirt.libvirtError as error:

@@ -1,6 +1,6 @@
-"""Notes beside disks: why a copy is there and whose it is. Only a disk with a note is ever deleted.
+"""Sidecars of disks: why a copy is there and whose it is. Only a disk with a sidecar is ever deleted.
 
-A note is a small volume in the disk's own pool, so it survives whatever becomes of the guest's definition.
+A sidecar is a small volume in the disk's own pool, so it survives whatever becomes of the guest's definition.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lxml.builder import E
 
 from servers.drivers.base import Disk, Guest, HostRef
 from servers.drivers.libvirt import streams
-from servers.drivers.libvirt.errors import forgiven
+from servers.drivers.libvirt.errors import ignore_libvirt_errors
 from servers.drivers.libvirt.pools import pool_named, require_pool, volume_at, volume_in
 from servers.errors import DriverFault
 
@@ -46,7 +46,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Note:
+class Sidecar:
     """What is known of a disk. `version` is when the disk was last changed at its source.
 
     `owner` is the migration, image or action to which it belongs, as a UUID; older versions have left it out.
@@ -70,36 +70,34 @@ class Note:
         return HostRef(self.host, "libvirt", self.uri)
 
 
-def note(guest: Guest, role: Role, peer: HostRef, owner: str, **facts: Any) -> Note:
-    """Return a note about a disk of `guest`."""
-    return Note(str(guest.uuid), role, peer.name, peer.uri, owner=owner, **facts)
+def of_disk(guest: Guest, role: Role, peer: HostRef, owner: str, **facts: Any) -> Sidecar:
+    """Return a sidecar about a disk of `guest`."""
+    return Sidecar(str(guest.uuid), role, peer.name, peer.uri, owner=owner, **facts)
 
 
-def write(connection: libvirt.virConnect, pool: str, volume: str, content: Note) -> None:
-    """Write, or write anew, the note beside a volume, which need not exist yet."""
+def write(connection: libvirt.virConnect, pool: str, volume: str, content: Sidecar) -> None:
+    """Write, or write anew, the sidecar beside a volume, which need not exist yet."""
     found = require_pool(connection, pool)
-    paper = volume_in(found, volume + SUFFIX)
-    if paper is None:
+    sidecar = volume_in(found, volume + SUFFIX)
+    if sidecar is None:
         size = E.capacity(str(SIZE_BYTES), unit="bytes")
         xml = E.volume(E.name(volume + SUFFIX), size, E.target(E.format(type="raw")))
-        paper = found.createXML(etree.tostring(xml, encoding="unicode"))
-    streams.upload(connection, paper, json.dumps(asdict(content)).encode().ljust(SIZE_BYTES))
+        sidecar = found.createXML(etree.tostring(xml, encoding="unicode"))
+    streams.upload(connection, sidecar, json.dumps(asdict(content)).encode().ljust(SIZE_BYTES))
 
 
-def read(connection: libvirt.virConnect, pool: str, volume: str) -> Note | None:
-    """Return the note beside a volume, or None."""
+def read(connection: libvirt.virConnect, pool: str, volume: str) -> Sidecar | None:
+    """Return the sidecar beside a volume, or None."""
     found = pool_named(connection, pool)
-    paper = None if found is None else volume_in(found, volume + SUFFIX)
-    if paper is None:
-        return None
-    return parse(streams.download(connection, paper))
+    sidecar = None if found is None else volume_in(found, volume + SUFFIX)
+    return None if sidecar is None else parse(streams.download(connection, sidecar))
 
 
-def parse(content: bytes) -> Note | None:
-    """Return the note, None for what is none of ours, or was not written to its end."""
+def parse(content: bytes) -> Sidecar | None:
+    """Return the sidecar, None for what is none of ours, or was not written to its end."""
     try:
         found = json.loads(content)
-        known = Note(
+        known = Sidecar(
             **{**found, "role": Role(found["role"]), "stage": Stage(found.get("stage", Stage.COMPLETE))}
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -111,8 +109,8 @@ def parse(content: bytes) -> Note | None:
     return known if sound else None
 
 
-def require(connection: libvirt.virConnect, disk: Disk, content: Note) -> None:
-    """Raise DriverFault unless this very note is beside the disk: what it is about may be somebody's by now."""
+def require(connection: libvirt.virConnect, disk: Disk, content: Sidecar) -> None:
+    """Raise DriverFault unless this very sidecar is beside the disk: what it is about may be somebody's by now."""
     if read(connection, disk.pool, volume_name(disk)) != content:
         raise DriverFault(message=f"The copy {disk.path} was replaced while it was made.")
 
@@ -123,12 +121,12 @@ def attempt() -> str:
 
 
 def erase(connection: libvirt.virConnect, pool: str, volume: str) -> None:
-    """Remove the note beside a volume, if there is one."""
+    """Remove the sidecar beside a volume, if there is one."""
     found = pool_named(connection, pool)
-    paper = None if found is None else volume_in(found, volume + SUFFIX)
-    if paper is not None:
-        with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
-            paper.delete()
+    sidecar = None if found is None else volume_in(found, volume + SUFFIX)
+    if sidecar is not None:
+        with ignore_libvirt_errors(libvirt.VIR_ERR_NO_STORAGE_VOL):
+            sidecar.delete()
 
 
 def volume_name(disk: Disk) -> str:
@@ -136,15 +134,15 @@ def volume_name(disk: Disk) -> str:
     return disk.path.rpartition("/")[2]
 
 
-def beside(connection: libvirt.virConnect, guest: Guest, *roles: Role) -> dict[Disk, Note]:
-    """Return the notes with one of these roles beside the guest's disks."""
+def beside(connection: libvirt.virConnect, guest: Guest, *roles: Role) -> dict[Disk, Sidecar]:
+    """Return the sidecars with one of these roles beside the guest's disks."""
     found = {disk: read(connection, disk.pool, volume_name(disk)) for disk in guest.disks}
     uuid = str(guest.uuid)
     return {d: n for d, n in found.items() if n is not None and n.guest == uuid and n.role in roles}
 
 
 def remove_disks(connection: libvirt.virConnect, guest: Guest, *roles: Role, owner: str) -> None:
-    """Delete the disks of `guest` that have a note with one of these roles, and then the notes.
+    """Delete the disks of `guest` that have a sidecar with one of these roles, and then the sidecars.
 
     What belongs to another owner stays; what an older version has left belongs to whoever asks.
     """
@@ -153,6 +151,6 @@ def remove_disks(connection: libvirt.virConnect, guest: Guest, *roles: Role, own
             continue
         volume = volume_at(connection, disk.path)
         if volume is not None:
-            with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
+            with ignore_libvirt_errors(libvirt.VIR_ERR_NO_STORAGE_VOL):
                 volume.delete()
         erase(connection, disk.pool, volume_name(disk))

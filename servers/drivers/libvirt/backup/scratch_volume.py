@@ -1,4 +1,4 @@
-"""The spare volume in which a backup lies on its host until it is fetched, and the note that says how far it is."""
+"""The scratch volume in which a backup lies on its host until it is fetched, and the sidecar that says how far it is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lxml import etree
 from lxml.builder import E
 
 from servers.drivers.base import Disk, Guest
-from servers.drivers.libvirt import notes
+from servers.drivers.libvirt import volume_sidecar
 from servers.drivers.libvirt.answers import tree
-from servers.drivers.libvirt.errors import forgiven
-from servers.drivers.libvirt.notes import Note, Role
+from servers.drivers.libvirt.errors import ignore_libvirt_errors
 from servers.drivers.libvirt.pools import NOT_THERE, pool_named, require_pool, sizes, volume_in
+from servers.drivers.libvirt.volume_sidecar import Role, Sidecar
 from servers.errors import BackupFailed
 
 MIB = 1024**2
@@ -30,22 +30,22 @@ BUSY = (
 
 
 @dataclass(frozen=True)
-class Spare:
-    """A spare volume: where it is, and its note."""
+class BackupScratch:
+    """A scratch volume: where it is, and its sidecar."""
 
     pool: str
     name: str
-    note: Note
+    sidecar: Sidecar
 
-    def write(self, connection: libvirt.virConnect, **facts: Any) -> Spare:
-        """Write the note with these facts changed; return the spare as it is then."""
-        changed = replace(self, note=replace(self.note, **facts))
-        notes.write(connection, self.pool, self.name, changed.note)
+    def write(self, connection: libvirt.virConnect, **facts: Any) -> BackupScratch:
+        """Write the sidecar with these facts changed; return the scratch as it is then."""
+        changed = replace(self, sidecar=replace(self.sidecar, **facts))
+        volume_sidecar.write(connection, self.pool, self.name, changed.sidecar)
         return changed
 
     def require(self, connection: libvirt.virConnect) -> None:
         """Raise BackupFailed unless this is still what is here for the guest: somebody else may have begun anew."""
-        if notes.read(connection, self.pool, self.name) != self.note:
+        if volume_sidecar.read(connection, self.pool, self.name) != self.sidecar:
             raise BackupFailed(reason="its copy on the host was replaced, or given up, while it was made")
 
     def volume(self, connection: libvirt.virConnect) -> libvirt.virStorageVol | None:
@@ -58,12 +58,12 @@ def name_of(guest: Guest) -> str:
     return f"{guest.uuid}.backup.qcow2"
 
 
-def find(connection: libvirt.virConnect, guest: Guest) -> Spare | None:
-    """Return the guest's spare volume on this host, of whatever backup it is."""
+def find(connection: libvirt.virConnect, guest: Guest) -> BackupScratch | None:
+    """Return the guest's scratch volume on this host, of whatever backup it is."""
     for pool in file_pools(connection):
-        note = notes.read(connection, pool.name(), name_of(guest))
-        if note is not None and note.role is Role.BACKUP and note.guest == str(guest.uuid):
-            return Spare(pool.name(), name_of(guest), note)
+        sidecar = volume_sidecar.read(connection, pool.name(), name_of(guest))
+        if sidecar is not None and sidecar.role is Role.BACKUP and sidecar.guest == str(guest.uuid):
+            return BackupScratch(pool.name(), name_of(guest), sidecar)
     return None
 
 
@@ -71,7 +71,7 @@ def file_pools(connection: libvirt.virConnect) -> list[libvirt.virStoragePool]:
     """Return the active pools whose volumes are files."""
     found: list[libvirt.virStoragePool] = []
     for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        with forgiven(*NOT_THERE):  # it was stopped while it was looked at
+        with ignore_libvirt_errors(*NOT_THERE):  # it was stopped while it was looked at
             if tree(pool.XMLDesc()).get("type") in FILE_POOLS:
                 found.append(pool)
     return found
@@ -97,9 +97,9 @@ def roomy_pool(connection: libvirt.virConnect, preferred: str, need: int) -> str
     """Return the preferred pool where it has room for so many bytes, else the one with most, or None."""
     room: dict[str, int] = {}
     for pool in file_pools(connection):
-        with forgiven(*BUSY):
+        with ignore_libvirt_errors(*BUSY):
             pool.refresh()  # else it tells what was free at the last refresh; refused while a volume is being made
-        with forgiven(*BUSY, *NOT_THERE):  # one that cannot tell has no room
+        with ignore_libvirt_errors(*BUSY, *NOT_THERE):  # one that cannot tell has no room
             room[pool.name()] = sizes(pool)[1]
     enough = {name: free for name, free in room.items() if free >= need}
     return preferred if preferred in enough else max(enough, key=lambda name: enough[name], default=None)
@@ -110,31 +110,31 @@ def folder_of(pool: libvirt.virStoragePool) -> str:
     return str(tree(pool.XMLDesc()).findtext("target/path", ""))
 
 
-def make(connection: libvirt.virConnect, spare: Spare, capacity: int) -> str:
-    """Make the empty volume; return its path. Its note is there already."""
-    pool = require_pool(connection, spare.pool)
-    return str(pool.createXML(xml(spare, capacity)).path())
+def make(connection: libvirt.virConnect, scratch: BackupScratch, capacity: int) -> str:
+    """Make the empty volume; return its path. Its sidecar is there already."""
+    pool = require_pool(connection, scratch.pool)
+    return str(pool.createXML(xml(scratch, capacity)).path())
 
 
-def xml(spare: Spare, capacity: int) -> str:
+def xml(scratch: BackupScratch, capacity: int) -> str:
     """Return the definition of the volume, for libvirt to make it empty or as a copy."""
     size = E.capacity(str(capacity), unit="bytes")
     target = E.target(E.format(type="qcow2"))
     return str(
-        etree.tostring(E.volume(E.name(spare.name), size, E.allocation("0"), target), encoding="unicode")
+        etree.tostring(E.volume(E.name(scratch.name), size, E.allocation("0"), target), encoding="unicode")
     )
 
 
-def remove(connection: libvirt.virConnect, spare: Spare) -> bool:
-    """Remove the volume, then its note; return False while libvirt is still writing the volume."""
-    volume = spare.volume(connection)
+def remove(connection: libvirt.virConnect, scratch: BackupScratch) -> bool:
+    """Remove the volume, then its sidecar; return False while libvirt is still writing the volume."""
+    volume = scratch.volume(connection)
     if volume is not None:
-        with forgiven(libvirt.VIR_ERR_NO_STORAGE_VOL):
+        with ignore_libvirt_errors(libvirt.VIR_ERR_NO_STORAGE_VOL):
             try:
                 volume.delete()
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
                     return False  # "volume is still being allocated"
                 raise
-    notes.erase(connection, spare.pool, spare.name)
+    volume_sidecar.erase(connection, scratch.pool, scratch.name)
     return True

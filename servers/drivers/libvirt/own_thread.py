@@ -13,7 +13,7 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
-class Errand(Generic[C, T]):
+class OwnThread(Generic[C, T]):
     """A question that is put when whoever has it asked says so, and never after they have left.
 
     A way to a host can take minutes to open, a word takes none: between the word and the question nothing is waited for.
