@@ -255,8 +255,8 @@ if QUEUE == "procrastinate":
         )
     INSTALLED_APPS.insert(INSTALLED_APPS.index("servers"), "procrastinate.contrib.django")
 _BELLS = {
-    "database": "servers.engine.execution.queues.database.DatabaseBells",
-    "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateBells",
+    "database": "servers.engine.execution.queues.database.DatabaseQueue",
+    "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
 TASKS = {"default": {"BACKEND": _BELLS[QUEUE], "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}

@@ -183,57 +183,88 @@ TASK_EDGES = (
     _edge("end_task", ANY_TASK_STATE, TaskState.IDLE),
 )
 
-_M = MigrationStatus
-_BEFORE_MOVE = [_M.ACCEPTED, _M.QUEUED, _M.PREPARING, _M.PRE_MIGRATING]
-_MOVING = [_M.RUNNING, _M.MIGRATING, _M.POST_MIGRATING, _M.CONFIRMING, _M.REVERTING]
+_BEFORE_MOVE = [
+    MigrationStatus.ACCEPTED,
+    MigrationStatus.QUEUED,
+    MigrationStatus.PREPARING,
+    MigrationStatus.PRE_MIGRATING,
+]
+_MOVING = [
+    MigrationStatus.RUNNING,
+    MigrationStatus.MIGRATING,
+    MigrationStatus.POST_MIGRATING,
+    MigrationStatus.CONFIRMING,
+    MigrationStatus.REVERTING,
+]
 
 MIGRATION_EDGES = (
-    _edge("queue", [_M.ACCEPTED], _M.QUEUED),
-    _edge("prepare", [_M.QUEUED], _M.PREPARING),
-    _edge("run", [_M.PREPARING], _M.RUNNING),
-    _edge("complete", [_M.RUNNING], _M.COMPLETED),
-    _edge("migrate", [_M.PRE_MIGRATING], _M.MIGRATING),
-    _edge("post_migrate", [_M.MIGRATING], _M.POST_MIGRATING),
-    _edge("finish", [_M.POST_MIGRATING], _M.FINISHED),
-    _edge("confirm", [_M.FINISHED], _M.CONFIRMING),
-    _edge("confirmed", [_M.CONFIRMING], _M.CONFIRMED),
-    _edge("wait_again", [_M.CONFIRMING, _M.REVERTING], _M.FINISHED),
-    _edge("revert", [_M.FINISHED], _M.REVERTING),
-    _edge("reverted", [_M.REVERTING], _M.REVERTED),
-    _edge("fail", [_M.QUEUED, _M.PREPARING, _M.RUNNING], _M.FAILED),
-    _edge("cancel", [*_BEFORE_MOVE, *_MOVING], _M.CANCELLED),
-    _edge("set_error", [*_BEFORE_MOVE, *_MOVING, _M.FINISHED], _M.ERROR),
+    _edge("queue", [MigrationStatus.ACCEPTED], MigrationStatus.QUEUED),
+    _edge("prepare", [MigrationStatus.QUEUED], MigrationStatus.PREPARING),
+    _edge("run", [MigrationStatus.PREPARING], MigrationStatus.RUNNING),
+    _edge("complete", [MigrationStatus.RUNNING], MigrationStatus.COMPLETED),
+    _edge("migrate", [MigrationStatus.PRE_MIGRATING], MigrationStatus.MIGRATING),
+    _edge("post_migrate", [MigrationStatus.MIGRATING], MigrationStatus.POST_MIGRATING),
+    _edge("finish", [MigrationStatus.POST_MIGRATING], MigrationStatus.FINISHED),
+    _edge("confirm", [MigrationStatus.FINISHED], MigrationStatus.CONFIRMING),
+    _edge("confirmed", [MigrationStatus.CONFIRMING], MigrationStatus.CONFIRMED),
+    _edge("wait_again", [MigrationStatus.CONFIRMING, MigrationStatus.REVERTING], MigrationStatus.FINISHED),
+    _edge("revert", [MigrationStatus.FINISHED], MigrationStatus.REVERTING),
+    _edge("reverted", [MigrationStatus.REVERTING], MigrationStatus.REVERTED),
+    _edge(
+        "fail",
+        [MigrationStatus.QUEUED, MigrationStatus.PREPARING, MigrationStatus.RUNNING],
+        MigrationStatus.FAILED,
+    ),
+    _edge("cancel", [*_BEFORE_MOVE, *_MOVING], MigrationStatus.CANCELLED),
+    _edge("set_error", [*_BEFORE_MOVE, *_MOVING, MigrationStatus.FINISHED], MigrationStatus.ERROR),
 )
 
-_I = ImageStatus
 IMAGE_EDGES = (
-    _edge("save_data", [_I.QUEUED], _I.SAVING),
-    _edge("activate", [_I.SAVING], _I.ACTIVE),
-    _edge("kill", [_I.QUEUED, _I.SAVING], _I.KILLED),
-    _edge("delete_image", [_I.QUEUED, _I.SAVING, _I.ACTIVE, _I.KILLED], _I.DELETED),
+    _edge("save_data", [ImageStatus.QUEUED], ImageStatus.SAVING),
+    _edge("activate", [ImageStatus.SAVING], ImageStatus.ACTIVE),
+    _edge("kill", [ImageStatus.QUEUED, ImageStatus.SAVING], ImageStatus.KILLED),
+    _edge(
+        "delete_image",
+        [ImageStatus.QUEUED, ImageStatus.SAVING, ImageStatus.ACTIVE, ImageStatus.KILLED],
+        ImageStatus.DELETED,
+    ),
 )
 
-_A = ActionStatus
 ACTION_EDGES = (
-    _edge("claim", [_A.QUEUED, _A.RUNNING, _A.UNKNOWN], _A.RUNNING),
-    _edge("put_back", [_A.RUNNING, _A.UNKNOWN], _A.QUEUED),
-    _edge("lose_sight", [_A.RUNNING], _A.UNKNOWN),
-    _edge("succeed", [_A.RUNNING, _A.QUEUED], _A.SUCCEEDED),
-    _edge("fail", [_A.RUNNING, _A.QUEUED], _A.FAILED),
-    _edge("cancel", [_A.RUNNING, _A.QUEUED], _A.CANCELLED),
+    _edge("claim", [ActionStatus.QUEUED, ActionStatus.RUNNING, ActionStatus.UNKNOWN], ActionStatus.RUNNING),
+    _edge("requeue", [ActionStatus.RUNNING, ActionStatus.UNKNOWN], ActionStatus.QUEUED),
+    _edge("mark_unknown", [ActionStatus.RUNNING], ActionStatus.UNKNOWN),
+    _edge("succeed", [ActionStatus.RUNNING, ActionStatus.QUEUED], ActionStatus.SUCCEEDED),
+    _edge("fail", [ActionStatus.RUNNING, ActionStatus.QUEUED], ActionStatus.FAILED),
+    _edge("cancel", [ActionStatus.RUNNING, ActionStatus.QUEUED], ActionStatus.CANCELLED),
 )
 
-OPEN_ACTION_STATUSES = frozenset({_A.QUEUED, _A.RUNNING, _A.UNKNOWN})
+OPEN_ACTION_STATUSES = frozenset({ActionStatus.QUEUED, ActionStatus.RUNNING, ActionStatus.UNKNOWN})
 """An action in one of these is not over: somebody has it, or will have it."""
 
-HELD_ACTION_STATUSES = frozenset({_A.RUNNING, _A.UNKNOWN})
+HELD_ACTION_STATUSES = frozenset({ActionStatus.RUNNING, ActionStatus.UNKNOWN})
 """At most one exclusive action of a server is in one of these; from an unknown one nothing may be started."""
 
-IN_PROGRESS_LIVE = frozenset({_M.QUEUED, _M.PREPARING, _M.RUNNING, _M.POST_MIGRATING})
+IN_PROGRESS_LIVE = frozenset(
+    {
+        MigrationStatus.QUEUED,
+        MigrationStatus.PREPARING,
+        MigrationStatus.RUNNING,
+        MigrationStatus.POST_MIGRATING,
+    }
+)
 """What `GET /servers/{id}/migrations` shows; `accepted` is not in progress (CONTRACT A.4)."""
 
 MIGRATION_OVER = frozenset(
-    {_M.COMPLETED, _M.CONFIRMED, _M.REVERTED, _M.DONE, _M.FAILED, _M.ERROR, _M.CANCELLED}
+    {
+        MigrationStatus.COMPLETED,
+        MigrationStatus.CONFIRMED,
+        MigrationStatus.REVERTED,
+        MigrationStatus.DONE,
+        MigrationStatus.FAILED,
+        MigrationStatus.ERROR,
+        MigrationStatus.CANCELLED,
+    }
 )
 """Terminal statuses; `finished` is not one of them, because the server waits in VERIFY_RESIZE."""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
 from servers import migrations
-from servers.models import Server
+from servers.management.age import strangeness
+from servers.models import ActionEvent, ActionRecord, Domain, Server
 
 FOLDER = Path(migrations.__path__[0])
 
@@ -48,6 +51,45 @@ def test_servers_that_shared_a_number_are_told_apart_and_their_guests_keep_their
         "d": (2, "instance-00000002"),
         "e": (0, "instance-00000000"),
     }
+
+
+def test_a_database_that_has_been_through_the_replaced_migrations_goes_on(
+    migrate: Callable[[str], Any],
+) -> None:
+    domain = migrate("0009_tables").get_model("servers", "Domain").objects.create(name="d")
+    recorder = MigrationRecorder(connection)
+    recorder.migration_qs.filter(app="servers", name="0009_tables").delete()
+    assert recorder.migration_qs.filter(app="servers").count() == 8
+    assert strangeness() is None
+    migrate("0010_field_names")
+    assert strangeness() is None
+    assert Domain.objects.filter(pk=domain.pk).exists()
+
+
+def test_columns_are_renamed_with_what_is_in_them_and_open_actions_are_enqueued_anew(
+    migrate: Callable[[str], Any],
+) -> None:
+    then = migrate("0009_tables")
+    server = then.get_model("servers", "Server").objects.create(
+        name="a", number=1, project_id="p", user_id="u", vcpus=1, memory_mb=512
+    )
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    actions = then.get_model("servers", "ActionRecord").objects
+    for status in ("succeeded", "queued", "running", "unknown"):
+        action = actions.create(
+            server=server, slug=f"of {status}", status=status, rung_at=at, progress_mark="3", exclusive=False
+        )
+    action.events.create(name="e", evidence={"verdicts": []})
+    migrate("0010_field_names")
+    rows = ActionRecord.objects.order_by("pk")
+    assert {(row.status, row.enqueued_at) for row in rows} == {
+        ("succeeded", at),
+        ("queued", None),
+        ("running", None),
+        ("unknown", None),
+    }
+    assert {row.last_progress for row in rows} == {"3"}
+    assert [event.facts for event in ActionEvent.objects.all()] == [{"verdicts": []}]
 
 
 def test_a_migration_that_has_landed_is_never_edited() -> None:

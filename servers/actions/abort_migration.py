@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import MigrationId
-from servers.actions.task import Desk, Task
+from servers.actions.task import AcceptContext, Task
 from servers.errors import MigrationNotFound, MigrationStatusWrong
 from servers.microversions import Microversion
 from servers.policy import Role, Rule
@@ -32,17 +32,17 @@ class AbortMigration(Action):
     events = (EVENT,)
     consequence = "The guest stays on its host and runs on; what was copied is thrown away."
 
-    def accept(self, desk: Desk) -> None:
-        number = desk.params["migration"]
-        migration = desk.migration(number)
+    def accept(self, accepting: AcceptContext) -> None:
+        number = accepting.params["migration"]
+        migration = accepting.migration(number)
         if migration is None:
-            raise MigrationNotFound(migration=number, server=desk.server.uuid)
-        abortable = RUNNING | WAITING if desk.microversion >= QUEUED_TOO else RUNNING
+            raise MigrationNotFound(migration=number, server=accepting.server.uuid)
+        abortable = RUNNING | WAITING if accepting.microversion >= QUEUED_TOO else RUNNING
         if migration.status not in abortable:
             raise MigrationStatusWrong(
-                migration=number, server=desk.server.uuid, status=migration.status.value, verb=self.verb
+                migration=number, server=accepting.server.uuid, status=migration.status.value, verb=self.verb
             )
-        desk.ask_running(number, cancel=True)
+        accepting.ask_running(number, cancel=True)
 
     @step
     def abort(self, task: Task) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, overload
 from uuid import UUID
 
 from servers.actions.kinds import Kind
-from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
+from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
 from servers.errors import ActionFault, Conflict, InvalidState, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
@@ -200,10 +200,10 @@ class Request:
 registry: dict[str, type[Action]] = {}
 """Every action that a server can be asked for, by its slug."""
 
-beginnings: dict[str, type[Action]] = {}
+creating_actions: dict[str, type[Action]] = {}
 """Those with which a server begins: no server can be asked for one."""
 
-definitions: Mapping[str, type[Action]] = ChainMap(registry, beginnings)
+definitions: Mapping[str, type[Action]] = ChainMap(registry, creating_actions)
 """All of them: what the engine carries out."""
 
 
@@ -261,7 +261,7 @@ class Action:
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
                 raise TypeError(f"action {name} takes a name of {other.__name__}")
         declare(cls.policy)
-        (beginnings if cls.makes_server else registry)[cls.slug] = cls
+        (creating_actions if cls.makes_server else registry)[cls.slug] = cls
 
     # ------------------------------------------------------------------------------- what doors ask
 
@@ -304,7 +304,7 @@ class Action:
     def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
         """Raise a Refusal for a server that is in the right state and still cannot (CONTRACT A.0, 16)."""
 
-    def accept(self, desk: Desk) -> None:
+    def accept(self, accepting: AcceptContext) -> None:
         """Write what accepting means besides the record and the edge; inside its transaction."""
 
     def has_happened(self, task: Task) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Answer, Body, Exclusivity, Request, Shape, Transition, step
-from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
+from servers.actions.task import AcceptContext, Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.errors import ActionFault, GuestNotFound, HypervisorUnavailable, NotResized, ServiceDown
 from servers.policy import Role, Rule
 from servers.states import PowerState, VmState
@@ -34,8 +34,8 @@ class ConfirmResize(Action):
         if not fleet.is_up(source):
             raise ServiceDown
 
-    def accept(self, desk: Desk) -> None:
-        desk.take_finished_migration("confirm", NotResized())
+    def accept(self, accepting: AcceptContext) -> None:
+        accepting.take_finished_migration("confirm", NotResized())
 
     @step(touches_guest=True, switch=True)
     def clean_source(self, task: Task) -> None:
@@ -49,7 +49,9 @@ class ConfirmResize(Action):
     def finished(self, task: Task) -> Change:
         stopped = task.server.power_state is PowerState.SHUTDOWN
         resume = "resume_stopped" if stopped else "resume_active"
-        return Change(server=(resume, "end_task"), migration=("confirmed",), charge=Charge.MOVE)
+        return Change(
+            server=(resume, "end_task"), migration=("confirmed",), allocations=MoveAllocations.TO_DESTINATION
+        )
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
         if not task.effective and isinstance(fault, HypervisorUnavailable):

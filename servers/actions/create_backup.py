@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import instead_of_leftovers
 from servers.actions.base import Action, Answer, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Count, KeyValues, Name, Text
-from servers.actions.task import Change, Desk, FleetFacts, ServerFacts, Task
+from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
 from servers.drivers.base import Progress
 from servers.errors import (
     ActionFault,
@@ -60,12 +60,12 @@ class CreateBackup(Action):
         if server.volume_backed:
             raise VolumeBacked
 
-    def accept(self, desk: Desk) -> None:
-        desk.create_image(
-            name=desk.params["name"],
-            backup_type=desk.params["backup_type"],
-            metadata=desk.params["metadata"] or {},
-            uploaded=desk.params["rotation"] > 0,
+    def accept(self, accepting: AcceptContext) -> None:
+        accepting.create_image(
+            name=accepting.params["name"],
+            backup_type=accepting.params["backup_type"],
+            metadata=accepting.params["metadata"] or {},
+            uploaded=accepting.params["rotation"] > 0,
         )
 
     @step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Shape, Transition, step
 from servers.actions.kinds import MigrationId
-from servers.actions.task import Desk, Task
+from servers.actions.task import AcceptContext, Task
 from servers.errors import MigrationMissing, MigrationStatusWrong
 from servers.policy import Role, Rule
 from servers.states import MigrationStatus, TaskState, VmState
@@ -32,19 +32,19 @@ class ForceComplete(Action):
     events = (EVENT,)
     consequence = "The guest stands still until the rest of its memory is copied."
 
-    def accept(self, desk: Desk) -> None:
-        number = desk.params["migration"]
-        migration = desk.migration(number)
+    def accept(self, accepting: AcceptContext) -> None:
+        number = accepting.params["migration"]
+        migration = accepting.migration(number)
         if migration is None:
-            raise MigrationMissing(migration=number, server=desk.server.uuid)
+            raise MigrationMissing(migration=number, server=accepting.server.uuid)
         if migration.status is not MigrationStatus.RUNNING:
             raise MigrationStatusWrong(
                 migration=number,
-                server=desk.server.uuid,
+                server=accepting.server.uuid,
                 status=migration.status.value,
                 verb="force complete",
             )
-        desk.ask_running(number, cancel=False)
+        accepting.ask_running(number, cancel=False)
 
     @step
     def force(self, task: Task) -> None:

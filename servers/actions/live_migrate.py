@@ -7,7 +7,7 @@ from dataclasses import replace
 from servers.actions.abilities import instead_of_leftovers, live_migration
 from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
-from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
+from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.drivers.base import DestinationCheck, Moved, MoveOptions
 from servers.errors import (
     ActionFault,
@@ -204,7 +204,7 @@ class LiveMigrate(Action):
                 task.claim(host)
                 return host
             except ComputeResourcesUnavailable as fault:
-                task.note(choice_event(task), lost_race={host: str(fault)})
+                task.add_facts(choice_event(task), lost_race={host: str(fault)})
         raise NoValidHost(reason="There are not enough hosts available.")
 
     def check_candidate(self, task: Task, host: str) -> bool:
@@ -319,17 +319,27 @@ class LiveMigrate(Action):
         return task.guest_host(task.source, destination) == destination
 
     def finished(self, task: Task) -> Change:
-        return Change(server=("end_task",), migration=("complete",), charge=Charge.MOVE, progress=0)
+        return Change(
+            server=("end_task",),
+            migration=("complete",),
+            allocations=MoveAllocations.TO_DESTINATION,
+            progress=0,
+        )
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
         lost = ("set_error",) if isinstance(fault, GuestNotFound) else ()
         return Change(
             server=(*lost, "end_task"),
             migration=("fail", "set_error"),
-            charge=Charge.RETURN,
+            allocations=MoveAllocations.BACK_TO_SOURCE,
             progress=0,
             fault=fault,
         )
 
     def cancelled(self, task: Task) -> Change:
-        return Change(server=("end_task",), migration=("cancel",), charge=Charge.RETURN, progress=0)
+        return Change(
+            server=("end_task",),
+            migration=("cancel",),
+            allocations=MoveAllocations.BACK_TO_SOURCE,
+            progress=0,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Parameter, Shape
 from servers.actions.kinds import Text
-from servers.actions.task import Desk
+from servers.actions.task import AcceptContext
 from servers.policy import Role, Rule
 
 
@@ -22,8 +22,8 @@ class Lock(Action):
     transition = ANY_STATE
     consequence = "Whoever is no admin can no longer move, revert or reconfigure the server."
 
-    def accept(self, desk: Desk) -> None:
-        owner = desk.server.project_id == desk.context.project_id
-        if desk.server.locked_by and owner and desk.server.locked_by != "owner":
+    def accept(self, accepting: AcceptContext) -> None:
+        owner = accepting.server.project_id == accepting.context.project_id
+        if accepting.server.locked_by and owner and accepting.server.locked_by != "owner":
             return  # an admin's lock is not replaced by the owner's (nova/compute/api.py lock)
-        desk.set_lock("owner" if owner else "admin", desk.params.get("locked_reason") or "")
+        accepting.set_lock("owner" if owner else "admin", accepting.params.get("locked_reason") or "")

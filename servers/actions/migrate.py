@@ -5,7 +5,7 @@ from __future__ import annotations
 from servers.actions.abilities import cold_migration, instead_of_leftovers
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Request, Shape, Transition, step
 from servers.actions.kinds import HostName
-from servers.actions.task import Change, Charge, FleetFacts, ServerFacts, Task
+from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
@@ -163,10 +163,15 @@ class Migrate(Action):
         return Change(
             server=("set_error", "end_task") if moved else ("end_task",),
             migration=("set_error",),
-            charge=Charge.MOVE if arrived else Charge.RETURN,
+            allocations=MoveAllocations.TO_DESTINATION if arrived else MoveAllocations.BACK_TO_SOURCE,
             progress=0,
             fault=fault,
         )
 
     def cancelled(self, task: Task) -> Change:
-        return Change(server=("end_task",), migration=("cancel",), charge=Charge.RETURN, progress=0)
+        return Change(
+            server=("end_task",),
+            migration=("cancel",),
+            allocations=MoveAllocations.BACK_TO_SOURCE,
+            progress=0,
+        )

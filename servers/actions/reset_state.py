@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import ANY_STATE, Action, Exclusivity, Parameter
 from servers.actions.kinds import Choice
-from servers.actions.task import Desk
+from servers.actions.task import AcceptContext
 from servers.policy import Role, Rule
 
 EDGES = {"active": "reset_active", "error": "set_error"}
@@ -29,5 +29,5 @@ class ResetState(Action):
     transition = ANY_STATE
     consequence = "Only the record changes; the guest is not touched, and running work is taken over."
 
-    def accept(self, desk: Desk) -> None:
-        desk.reset(EDGES[desk.params["state"]])
+    def accept(self, accepting: AcceptContext) -> None:
+        accepting.reset(EDGES[accepting.params["state"]])

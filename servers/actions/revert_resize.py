@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
-from servers.actions.task import Change, Charge, Desk, FleetFacts, ServerFacts, Task
+from servers.actions.task import AcceptContext, Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.errors import (
     ActionFault,
     GuestNotFound,
@@ -37,8 +37,8 @@ class RevertResize(Action):
         if fleet.migration_source(server.uuid) is None:
             raise NotResized
 
-    def accept(self, desk: Desk) -> None:
-        desk.take_finished_migration("revert", NotResized())
+    def accept(self, accepting: AcceptContext) -> None:
+        accepting.take_finished_migration("revert", NotResized())
 
     @step(touches_guest=True, switch=True)
     def destroy_at_destination(self, task: Task) -> None:
@@ -78,7 +78,9 @@ class RevertResize(Action):
     def finished(self, task: Task) -> Change:
         stopped = task.migration.old_vm_state == VmState.STOPPED
         resume = "resume_stopped" if stopped else "resume_active"
-        return Change(server=(resume, "end_task"), migration=("reverted",), charge=Charge.RETURN)
+        return Change(
+            server=(resume, "end_task"), migration=("reverted",), allocations=MoveAllocations.BACK_TO_SOURCE
+        )
 
     def failed(self, task: Task, fault: ActionFault) -> Change:
         if not task.effective and isinstance(fault, HypervisorUnavailable):

@@ -1,4 +1,4 @@
-"""What an action may ask of the engine: at the desk where it is accepted, and while its steps run.
+"""What an action may ask of the engine: when it is accepted, and while its steps run.
 
 Definitions see these promises alone, so that they can be read, and tested, without a database.
 """
@@ -21,12 +21,12 @@ from servers.policy import Context
 from servers.states import MigrationStatus, MigrationType, PowerState
 
 
-class Charge(StrEnum):
+class MoveAllocations(StrEnum):
     """What becomes of the room on both hosts (CONTRACT C.7)."""
 
-    MOVE = "move"
+    TO_DESTINATION = "move"
     """The guest is at its destination for good: the source's room is given back."""
-    RETURN = "return"
+    BACK_TO_SOURCE = "return"
     """The guest is at its source: the destination's room is given back."""
 
 
@@ -46,7 +46,7 @@ class Change:
     launched: bool = False
     progress: int | None = None
     downtime_ms: int | None = None
-    charge: Charge | None = None
+    allocations: MoveAllocations | None = None
     fault: ActionFault | None = None
     """Kept as the server's fault."""
 
@@ -110,7 +110,7 @@ class FleetFacts(Protocol):
         ...
 
 
-class Desk(Protocol):
+class AcceptContext(Protocol):
     """Where an action is accepted: inside the transaction, with the server's row locked."""
 
     context: Context
@@ -221,14 +221,14 @@ class Task(Protocol):
         """End the newest open event of this name. What is open at the action's end gets its result."""
         ...
 
-    def note(self, name: str, **evidence: Any) -> None:
-        """Keep evidence with the newest event of this name."""
+    def add_facts(self, name: str, **facts: Any) -> None:
+        """Keep facts with the newest event of this name."""
         ...
 
     # -- destinations
 
     def open_migration(self, kind: MigrationType, destination: str = "") -> None:
-        """Make the migration record, and charge the source to it instead of to the server."""
+        """Make the migration record, and let it hold the allocation of the source instead of the server."""
         ...
 
     def select(
@@ -242,7 +242,7 @@ class Task(Protocol):
         ...
 
     def claim(self, host: str) -> None:
-        """Charge the destination to the server. Raises ComputeResourcesUnavailable."""
+        """Allocate the server's resources on the destination. Raises ComputeResourcesUnavailable."""
         ...
 
     def check_group(self, host: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape
-from servers.actions.task import Desk
+from servers.actions.task import AcceptContext
 from servers.policy import Role, Rule
 
 OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -25,14 +25,14 @@ class Unlock(Action):
         Rule("os_compute_api:os-lock-server:unlock", Role.MEMBER, "unlock a server"),
         Rule(
             OVERRIDE, Role.ADMIN, "unlock a server that an admin has locked", when=_never
-        ),  # asked at the desk
+        ),  # asked when it is accepted
     )
     bodies = (Body(Shape.ANYTHING),)
     transition = ANY_STATE
     consequence = "Everybody whom the policy permits can change the server again."
 
-    def accept(self, desk: Desk) -> None:
-        owner = desk.server.project_id == desk.context.project_id
-        if owner and desk.server.locked_by == "admin":
-            desk.require(OVERRIDE)
-        desk.set_lock("", "")
+    def accept(self, accepting: AcceptContext) -> None:
+        owner = accepting.server.project_id == accepting.context.project_id
+        if owner and accepting.server.locked_by == "admin":
+            accepting.require(OVERRIDE)
+        accepting.set_lock("", "")

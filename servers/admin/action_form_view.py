@@ -38,8 +38,8 @@ from servers.models import ActionRecord, Server
 
 STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410, ServiceUnavailable: 503}
 SHOW = "os_compute_api:servers:show"
-TICKETS = "tickets"
-KEPT_TICKETS = 30
+SUBMISSIONS = "submissions"
+KEPT_SUBMISSIONS = 30
 
 
 CHANGED = "{} has changed since this page was made. Look at it again; then send the form once more."
@@ -74,7 +74,7 @@ def server_or_404(request: HttpRequest, server_id: str) -> Server:
     return server
 
 
-def likeness(server: Server) -> str:
+def state_fingerprint(server: Server) -> str:
     """Return what tells whether a server is still as a page has shown it, without telling what that was."""
     shown = f"{server.host_id} {server.vm_state} {server.power_state}"
     return salted_hmac("seen", shown).hexdigest()
@@ -94,10 +94,10 @@ def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> Htt
     action, server = action_or_404(slug), server_or_404(request, server_id)
     form = bound_form(action, request)
     if request.method == "POST" and "preview" not in request.POST:
-        earlier = redeemed(request)
+        earlier = earlier_submission(request)
         if earlier is not None:
             return SeeOther(record_url(earlier))
-        if request.POST.get("seen", likeness(server)) != likeness(server):
+        if request.POST.get("seen", state_fingerprint(server)) != state_fingerprint(server):
             return show_form(request, site, action, server, form, CHANGED.format(server.name), 409)
         if form.is_valid():
             return hand_in(request, site, action, server, form)
@@ -113,7 +113,7 @@ def hand_in(
         accepted = submit(action, str(server.pk), form.params, context_for(request), form.version)
     except (Refusal, ActionFault) as fault:
         return show_form(request, site, action, server, form, str(fault), status_of(fault))
-    redeem(request, accepted.record)
+    remember_submission(request, accepted.record)
     messages.success(request, f"{action_label(action)} of {server.name} was accepted.")
     return SeeOther(record_url(accepted.record))
 
@@ -139,8 +139,8 @@ def show_form(
         "warning": "" if refusal or only_lines else agent_warning(action, server),
         "destinations": destinations_of(form, action, server, context_for(request)),
         "lines": lines(action, str(server.pk), form),
-        "ticket": uuid4().hex,
-        "seen": likeness(server),
+        "submission_token": uuid4().hex,
+        "seen": state_fingerprint(server),
         "sees_hosts": allows(request, SEES_HOSTS, server.project_id),
     }
     template = "lines" if only_lines else "action_form"
@@ -175,15 +175,15 @@ def record_url(record: ActionRecord) -> str:
 # ---------------------------------------------------------------------- a form that is sent twice acts once
 
 
-def redeemed(request: HttpRequest) -> ActionRecord | None:
+def earlier_submission(request: HttpRequest) -> ActionRecord | None:
     """Return the action that this very form was accepted as before, or None."""
-    known = request.session.get(TICKETS, {}).get(request.POST.get("ticket", ""))
+    known = request.session.get(SUBMISSIONS, {}).get(request.POST.get("submission_token", ""))
     return ActionRecord.objects.filter(pk=known).first() if known else None
 
 
-def redeem(request: HttpRequest, record: ActionRecord) -> None:
+def remember_submission(request: HttpRequest, record: ActionRecord) -> None:
     """Remember what the form was accepted as."""
-    ticket = request.POST.get("ticket", "")
-    if ticket:
-        tickets = {**request.session.get(TICKETS, {}), ticket: str(record.pk)}
-        request.session[TICKETS] = dict(list(tickets.items())[-KEPT_TICKETS:])
+    submission_token = request.POST.get("submission_token", "")
+    if submission_token:
+        submissions = {**request.session.get(SUBMISSIONS, {}), submission_token: str(record.pk)}
+        request.session[SUBMISSIONS] = dict(list(submissions.items())[-KEPT_SUBMISSIONS:])

@@ -46,12 +46,11 @@ ACTION = {
     ActionStatus.FAILED: Tone.BAD,
     ActionStatus.CANCELLED: Tone.QUIET,
 }
-_M = MigrationStatus
 MIGRATION = {
-    **dict.fromkeys([_M.COMPLETED, _M.CONFIRMED, _M.DONE], Tone.GOOD),
-    **dict.fromkeys([_M.FAILED, _M.ERROR], Tone.BAD),
-    **dict.fromkeys([_M.REVERTED, _M.CANCELLED], Tone.QUIET),
-    **dict.fromkeys([_M.ACCEPTED, _M.QUEUED, _M.FINISHED], Tone.WAITS),
+    **dict.fromkeys([MigrationStatus.COMPLETED, MigrationStatus.CONFIRMED, MigrationStatus.DONE], Tone.GOOD),
+    **dict.fromkeys([MigrationStatus.FAILED, MigrationStatus.ERROR], Tone.BAD),
+    **dict.fromkeys([MigrationStatus.REVERTED, MigrationStatus.CANCELLED], Tone.QUIET),
+    **dict.fromkeys([MigrationStatus.ACCEPTED, MigrationStatus.QUEUED, MigrationStatus.FINISHED], Tone.WAITS),
 }
 IMAGE = {
     ImageStatus.ACTIVE: Tone.GOOD,

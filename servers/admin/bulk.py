@@ -14,7 +14,14 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from servers.actions import Action
-from servers.admin.action_form_view import CHANGED, SeeOther, action_or_404, bound_form, describe, likeness
+from servers.admin.action_form_view import (
+    CHANGED,
+    SeeOther,
+    action_or_404,
+    bound_form,
+    describe,
+    state_fingerprint,
+)
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
@@ -42,9 +49,9 @@ class Candidate:
     permitted: bool = True
 
     @property
-    def likeness(self) -> str:
+    def state_fingerprint(self) -> str:
         """Return what tells whether the server is still as it was shown."""
-        return f"{self.server.pk} {likeness(self.server)}"
+        return f"{self.server.pk} {state_fingerprint(self.server)}"
 
 
 @dataclass(frozen=True)
@@ -96,8 +103,8 @@ def as_seen(parts: Split, seen: list[str]) -> Split:
     """Return the parts with those skipped who have changed since the page was made that says who will act."""
     if not seen:
         return parts
-    changed = [c for c in parts.acting if c.likeness not in seen]
-    acting = [c for c in parts.acting if c.likeness in seen]
+    changed = [c for c in parts.acting if c.state_fingerprint not in seen]
+    acting = [c for c in parts.acting if c.state_fingerprint in seen]
     skipped = [Candidate(c.server, CHANGED.format(c.server.name)) for c in changed]
     return Split(acting, [*parts.skipped, *skipped], parts.forbidden)
 

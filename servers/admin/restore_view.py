@@ -11,7 +11,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from servers.actions.restore import Restore
-from servers.admin.action_form_view import SeeOther, describe, record_url, redeem, redeemed, status_of
+from servers.admin.action_form_view import (
+    SeeOther,
+    describe,
+    earlier_submission,
+    record_url,
+    remember_submission,
+    status_of,
+)
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm
@@ -26,7 +33,7 @@ def ask(request: HttpRequest, site: AdminSite, image: Image) -> HttpResponse:
     """Show the form, or hand in what it says."""
     form = form_of(request, image)
     if request.method == "POST":
-        earlier = redeemed(request)
+        earlier = earlier_submission(request)
         if earlier is not None:
             return SeeOther(record_url(earlier))
         if form.is_valid():
@@ -55,7 +62,7 @@ def hand_in(request: HttpRequest, site: AdminSite, image: Image, form: ActionFor
         accepted = restore(image, form.params, context_for(request))
     except Refusal as fault:
         return show(request, site, image, form, str(fault), status_of(fault))
-    redeem(request, accepted.record)
+    remember_submission(request, accepted.record)
     messages.success(request, f"A new server is made of {image.name}.")
     return SeeOther(record_url(accepted.record))
 
@@ -77,7 +84,7 @@ def show(
         "image": image,
         "form": form,
         "refusal": refusal,
-        "ticket": uuid4().hex,
+        "submission_token": uuid4().hex,
         "command": restore_line(str(image.pk), params),
     }
     return render(request, "admin/servers/restore_form.html", context, status=status)

@@ -55,7 +55,7 @@ def milliseconds(count: int | None) -> str:
 @register.filter
 def verdicts(event: ActionEvent) -> list[dict[str, Any]]:
     """Return the scheduler's verdicts that are kept with an event."""
-    found: list[dict[str, Any]] = (event.evidence or {}).get("verdicts", [])
+    found: list[dict[str, Any]] = (event.facts or {}).get("verdicts", [])
     return found
 
 

@@ -22,7 +22,7 @@ WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Deed:
+class PastAction:
     """Somebody did something to a server, so many hours after the week began."""
 
     hour: float
@@ -34,7 +34,7 @@ class Deed:
     """What goes wrong just then."""
 
 
-def backup(hour: float, server: str, kind: str, keep: int, user: str = "admin") -> Deed:
+def backup(hour: float, server: str, kind: str, keep: int, user: str = "admin") -> PastAction:
     """Return a backup with rotation."""
     params = {
         "name": f"{server} {kind}",
@@ -42,7 +42,7 @@ def backup(hour: float, server: str, kind: str, keep: int, user: str = "admin") 
         "rotation": keep,
         "metadata": {"kept_by": "rotation"},
     }
-    return Deed(hour, server, "create-backup", user, params)
+    return PastAction(hour, server, "create-backup", user, params)
 
 
 LIVE = {"host": None, "block_migration": "auto"}
@@ -60,37 +60,37 @@ DEEDS = (
     backup(4, "db-1", "weekly", 2, "martin"),
     backup(5, "worker-3", "weekly", 4),
     backup(76, "web-3", "before-upgrade", 1),
-    Deed(30, "web-4", "live-migration", params=LIVE),
-    Deed(31, "web-4", "live-migration", params=LIVE),
-    Deed(40, "db-2", "live-migration", "mandy", LIVE),
-    Deed(52, "worker-3", "migrate"),
-    Deed(53, "worker-3", "confirm-resize"),
-    Deed(60, "grid-2", "migrate"),
-    Deed(61, "grid-2", "revert-resize"),
-    Deed(80, "web-2", "inject-network-info"),
-    Deed(81, "appliance-1", "inject-network-info"),
-    Deed(90, "web-1", "reset-network"),
-    Deed(120, "broken-1", "migrate", prepare=disk_breaks),
-    Deed(150, "worker-2", "migrate"),
+    PastAction(30, "web-4", "live-migration", params=LIVE),
+    PastAction(31, "web-4", "live-migration", params=LIVE),
+    PastAction(40, "db-2", "live-migration", "mandy", LIVE),
+    PastAction(52, "worker-3", "migrate"),
+    PastAction(53, "worker-3", "confirm-resize"),
+    PastAction(60, "grid-2", "migrate"),
+    PastAction(61, "grid-2", "revert-resize"),
+    PastAction(80, "web-2", "inject-network-info"),
+    PastAction(81, "appliance-1", "inject-network-info"),
+    PastAction(90, "web-1", "reset-network"),
+    PastAction(120, "broken-1", "migrate", prepare=disk_breaks),
+    PastAction(150, "worker-2", "migrate"),
 )
 
 
 def relive(fleet: Fleet, clock: VirtualClock) -> None:
     """Do all of it, one after the other, each at its time by `clock`."""
     began_at = clock.now()
-    assert {deed.server for deed in DEEDS} <= {server.name for server in SERVERS}
-    for deed in sorted(DEEDS, key=lambda deed: deed.hour):
-        clock.time = max(clock.time, began_at + timedelta(hours=deed.hour))
+    assert {past.server for past in DEEDS} <= {server.name for server in SERVERS}
+    for past in sorted(DEEDS, key=lambda past: past.hour):
+        clock.time = max(clock.time, began_at + timedelta(hours=past.hour))
         for host in Host.objects.all():
             refresh_host(host)
-        if deed.prepare is not None:
-            deed.prepare(fleet)
-        do(deed)
+        if past.prepare is not None:
+            past.prepare(fleet)
+        do(past)
 
 
-def do(deed: Deed) -> None:
+def do(past: PastAction) -> None:
     """Hand one request in, and carry it out."""
-    user = User.objects.get(name=deed.user)
+    user = User.objects.get(name=past.user)
     context = context_of(user, Project.objects.get(pk=user.default_project_id), door="rest")
-    submit(registry[deed.slug], str(uuid_of("server", deed.server)), deed.params, context)
+    submit(registry[past.slug], str(uuid_of("server", past.server)), past.params, context)
     run_until_idle()

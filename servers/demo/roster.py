@@ -70,8 +70,6 @@ class DemoServer:
     tags: tuple[str, ...] = ()
 
 
-_P, _V = PowerState, VmState
-
 SERVERS = (  # the newest first, as Nova lists them
     # The admin's own: free to be moved, saved and mended.
     DemoServer("web-1", "admin", "rack1-a", tags=("web",), description="Moves in about ten seconds."),
@@ -93,9 +91,11 @@ SERVERS = (  # the newest first, as Nova lists them
         "medium",
         description="Waits for somebody to confirm or revert its move.",
     ),
-    DemoServer("worker-3", "admin", "rack1-a", vm_state=_V.STOPPED, power=_P.SHUTDOWN),
-    DemoServer("worker-4", "admin", "rack1-b", "tiny", vm_state=_V.PAUSED, power=_P.PAUSED),
-    DemoServer("worker-5", "admin", "rack1-a", "tiny", vm_state=_V.SUSPENDED, power=_P.SUSPENDED),
+    DemoServer("worker-3", "admin", "rack1-a", vm_state=VmState.STOPPED, power=PowerState.SHUTDOWN),
+    DemoServer("worker-4", "admin", "rack1-b", "tiny", vm_state=VmState.PAUSED, power=PowerState.PAUSED),
+    DemoServer(
+        "worker-5", "admin", "rack1-a", "tiny", vm_state=VmState.SUSPENDED, power=PowerState.SUSPENDED
+    ),
     DemoServer(
         "busy-1",
         "admin",
@@ -135,9 +135,9 @@ SERVERS = (  # the newest first, as Nova lists them
         agent=BOOTING_AGENT,
         description="Its guest agent has not come up yet.",
     ),
-    DemoServer("rescue-1", "shop", "rack1-b", "tiny", vm_state=_V.RESCUED),
-    DemoServer("archive-1", "shop", None, vm_state=_V.SHELVED_OFFLOADED, power=_P.NOSTATE),
-    DemoServer("old-1", "shop", None, vm_state=_V.DELETED, power=_P.NOSTATE, deleted=True),
+    DemoServer("rescue-1", "shop", "rack1-b", "tiny", vm_state=VmState.RESCUED),
+    DemoServer("archive-1", "shop", None, vm_state=VmState.SHELVED_OFFLOADED, power=PowerState.NOSTATE),
+    DemoServer("old-1", "shop", None, vm_state=VmState.DELETED, power=PowerState.NOSTATE, deleted=True),
     # Research: the full host, the disabled one, and what went wrong.
     DemoServer(
         "branch-1",
@@ -153,14 +153,16 @@ SERVERS = (  # the newest first, as Nova lists them
     DemoServer("grid-1", "research", "rack2-b", description="Its host is disabled: move it away."),
     DemoServer("grid-2", "research", "rack2-b", "medium"),
     DemoServer("broken-1", "research", "rack1-b", "tiny", description="Its move went wrong."),
-    DemoServer("new-1", "research", None, "tiny", vm_state=_V.BUILDING, power=_P.NOSTATE, launched=False),
+    DemoServer(
+        "new-1", "research", None, "tiny", vm_state=VmState.BUILDING, power=PowerState.NOSTATE, launched=False
+    ),
     DemoServer(
         "new-2",
         "research",
         "rack1-a",
         "tiny",
-        vm_state=_V.STOPPED,
-        power=_P.SHUTDOWN,
+        vm_state=VmState.STOPPED,
+        power=PowerState.SHUTDOWN,
         launched=False,
         description="Was never launched.",
     ),

@@ -99,7 +99,7 @@ def activate(image_id: UUID, snapshot: Snapshot, size: int, driver: str) -> None
     """Write down that the image is complete; in the caller's transaction."""
     image = Image.objects.select_for_update().get(pk=image_id)
     if image.status != ImageStatus.ACTIVE:
-        image.take("activate")
+        image.apply_edge("activate")
     image.size_bytes, image.sha256 = size, snapshot.sha256
     image.disk_format, image.consistent = snapshot.disk_format, snapshot.consistent
     image.driver, image.definition = driver, snapshot.definition
@@ -110,7 +110,7 @@ def mark_deleted(image_id: UUID) -> None:
     """Write down that the image is deleted; in the caller's transaction. Its bytes go afterwards."""
     image = Image.objects.select_for_update().get(pk=image_id)
     if image.status != ImageStatus.DELETED:
-        image.take("delete_image")
+        image.apply_edge("delete_image")
         image.deleted_at = clock.now()
         image.store("status", "deleted_at")
 
@@ -175,27 +175,27 @@ def discard(image_id: UUID) -> None:
     Image.objects.filter(pk=image_id).update(discarded_at=clock.now())
 
 
-def delete_forsaken() -> int:
+def delete_abandoned() -> int:
     """Mark backups deleted that nobody will finish, as earlier versions have left them; return how many."""
     unfinished = Image.objects.filter(
         status__in=[ImageStatus.QUEUED, ImageStatus.SAVING], server__isnull=False
     )
     at_work = ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES, image=OuterRef("pk"))
-    forsaken = list(
+    abandoned = list(
         unfinished.filter(~Exists(at_work), actions__isnull=False).values_list("pk", flat=True)[
             :TRIED_AT_ONCE
         ]
     )
-    for image_id in forsaken:
+    for image_id in abandoned:
         with transaction.atomic():
             mark_deleted(image_id)
-        log.info("image.forsaken", image=str(image_id))
-    return len(forsaken)
+        log.info("image.abandoned", image=str(image_id))
+    return len(abandoned)
 
 
 def discard_left() -> int:
     """Remove what deleted images have left in the store, be it of a killed worker; return how many were tried."""
-    delete_forsaken()
+    delete_abandoned()
     left = Image.objects.filter(status=ImageStatus.DELETED, discarded_at=None).order_by("deleted_at")
     tried = list(left.values_list("pk", flat=True)[:TRIED_AT_ONCE])
     for image_id in tried:

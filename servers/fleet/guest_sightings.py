@@ -22,7 +22,7 @@ LIMIT_S = 2.0
 
 
 @dataclass(frozen=True)
-class Evidence:
+class GuestSightings:
     """What is known of a guest's whereabouts."""
 
     server: UUID
@@ -71,7 +71,7 @@ def in_words(answer: Answer[FoundGuest | None]) -> str:
     return f"{answer.value.power_state.word}{job}"
 
 
-def gather(server: Server, limit_s: float = LIMIT_S) -> Evidence:
+def collect_sightings(server: Server, limit_s: float = LIMIT_S) -> GuestSightings:
     """Return the evidence, at the latest after `limit_s`; a host that does not answer is part of it."""
     divergences = tuple(Divergence.objects.unrepaired().filter(server=server))
     moves = Migration.objects.filter(server=server).exclude(status__in=MIGRATION_OVER)
@@ -85,4 +85,4 @@ def gather(server: Server, limit_s: float = LIMIT_S) -> Evidence:
         [ref(host) for host in hosts], lambda driver: driver.find_guest(server.pk), limit_s, "sight"
     )
     down = frozenset(host.name for host in hosts if host.forced_down)
-    return Evidence(server.pk, asked_at, seen, divergences, down)
+    return GuestSightings(server.pk, asked_at, seen, divergences, down)

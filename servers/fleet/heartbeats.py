@@ -29,7 +29,7 @@ class Heartbeats:
         self._lock = threading.Lock()
         self._heard: dict[str, tuple[datetime, HostInfo]] = {}
 
-    def go_round(self, limit_s: float = LIMIT_S) -> int:
+    def collect(self, limit_s: float = LIMIT_S) -> int:
         """Ask every host, and write down who has answered; return how many have. Nobody waits for one that hangs.
 
         Those come first of which nothing was heard for longest, so that of many slow ones each has its turn.

@@ -24,10 +24,10 @@ class HelpFormatter(RawDescriptionHelpFormatter):
     """Leaves paragraphs and tables as they are."""
 
 
-class AskingCommand(OnDatabase):
+class EngineCommand(OnDatabase):
     """A command that hands the engine one request, and may wait for what becomes of it."""
 
-    def add_asking(self, parser: ArgumentParser) -> None:
+    def add_engine_options(self, parser: ArgumentParser) -> None:
         """Add who asks, and whether to wait."""
         parser.add_argument(
             "--as-user", metavar="NAME", help="act as this user (default: the local operator, an admin)"

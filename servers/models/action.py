@@ -50,7 +50,7 @@ class ActionRecord(ActionMachine):
     attempt = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0, help_text="How often a retryable fault put it back.")
     futile = models.PositiveIntegerField(default=0, help_text="Attempts in a row without any progress.")
-    progress_mark = models.CharField(max_length=64, blank=True, help_text="How far it was at the last claim.")
+    last_progress = models.CharField(max_length=64, blank=True, help_text="How far it was at the last claim.")
     stalled_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when it waits for somebody to judge it."
     )
@@ -61,7 +61,7 @@ class ActionRecord(ActionMachine):
     worker = models.CharField(max_length=128, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(default=clock.now, db_index=True)
-    rung_at = models.DateTimeField(null=True, blank=True)
+    enqueued_at = models.DateTimeField(null=True, blank=True)
     steps = models.JSONField(default=list, help_text="Steps that were begun, in order: name, began, ended.")
     memo = models.JSONField(default=dict, help_text="What one step leaves for the next.")
     step = models.CharField(max_length=64, blank=True)
@@ -162,7 +162,7 @@ class ActionEvent(models.Model):
     details = models.TextField(blank=True)
     code = models.CharField(max_length=64, blank=True)
     traceback = models.TextField(blank=True)
-    evidence = models.JSONField(default=dict, help_text="For a choice of host: each host with its reason.")
+    facts = models.JSONField(default=dict, help_text="For a choice of host: each host with its reason.")
     started_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 

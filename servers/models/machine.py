@@ -32,7 +32,7 @@ class Machine(models.Model):
     class Meta:
         abstract = True
 
-    def take(self, edge: str) -> None:
+    def apply_edge(self, edge: str) -> None:
         """Change the state in memory by `edge`; raises django_fsm.TransitionNotAllowed where it does not start."""
         getattr(self, edge)()
 
@@ -90,7 +90,7 @@ def _edge_method(name: str) -> Callable[[Machine], None]:
     return move
 
 
-def draw(machine: Any, field: str, edges: Iterable[Edge]) -> None:
+def add_transitions(machine: Any, field: str, edges: Iterable[Edge]) -> None:
     """Give an abstract machine one transition an edge. It must happen before a concrete class inherits it."""
     for edge in edges:
         decorate = transition(field=field, source=sorted(edge.sources), target=edge.target)
@@ -134,8 +134,8 @@ class ActionMachine(Machine):
         abstract = True
 
 
-draw(ServerMachine, "vm_state", VM_EDGES)
-draw(ServerMachine, "task_state", TASK_EDGES)
-draw(MigrationMachine, "status", MIGRATION_EDGES)
-draw(ImageMachine, "status", IMAGE_EDGES)
-draw(ActionMachine, "status", ACTION_EDGES)
+add_transitions(ServerMachine, "vm_state", VM_EDGES)
+add_transitions(ServerMachine, "task_state", TASK_EDGES)
+add_transitions(MigrationMachine, "status", MIGRATION_EDGES)
+add_transitions(ImageMachine, "status", IMAGE_EDGES)
+add_transitions(ActionMachine, "status", ACTION_EDGES)

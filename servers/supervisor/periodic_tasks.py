@@ -1,4 +1,4 @@
-"""What the supervisor of workers does itself, again and again: each duty for itself, whatever becomes of the others."""
+"""What the supervisor of workers does itself, again and again: each task for itself, whatever becomes of the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.db import connections
 from servers import clock
 from servers.engine.execution.dead_workers import release
 from servers.engine.execution.queue import sweep
-from servers.engine.execution.queues.base import bells
+from servers.engine.execution.queues.base import work_queue
 from servers.engine.images import discard_left
 from servers.engine.judgement.judge import look_again_when_hosts_return
 from servers.fleet.heartbeats import Heartbeats
@@ -39,14 +39,14 @@ RECONCILE_S = 5.0
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 SLOW_AT_A_TIME = 3
-"""How many duties that can take long are at it at a time, each with a connection to the database."""
+"""How many tasks that can take long are at it at a time, each with a connection to the database."""
 LEAVE_WITHIN_S = 2.0
 BREATHER = 0.1
-"""The part of its time for which a duty rests that takes longer than it."""
+"""The part of its time for which a task rests that takes longer than it."""
 
 
 @dataclass
-class Duty:
+class PeriodicTask:
     """Something to do every so many seconds, in a thread of its own: one that takes long keeps no other waiting."""
 
     name: str
@@ -84,8 +84,8 @@ class Duty:
                 drop_connections()
 
 
-class Rounds:
-    """All duties of one supervisor."""
+class PeriodicTasks:
+    """All tasks of one supervisor."""
 
     def __init__(self, name: str, processes: int) -> None:
         self.name, self.processes = name, processes
@@ -93,25 +93,25 @@ class Rounds:
         self.heartbeats = Heartbeats()
         self.ended = threading.Event()
         slow = threading.BoundedSemaphore(SLOW_AT_A_TIME)
-        self.duties = [
-            Duty("presence", PRESENCE_S, self.show_presence, keeps_connection=True),
-            Duty("sweep", SWEEP_S, self.ring, keeps_connection=True),
-            Duty("heartbeats", HEARTBEAT_S, self.heartbeats.go_round),
-            Duty("confirm", CONFIRM_S, confirm_overdue, slow),
-            Duty("discard", DISCARD_S, discard_left, slow),
-            Duty("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
-            Duty("reconcile", RECONCILE_S, reconcile_when_due, slow),
-            Duty("prune", PRUNE_S, prune, slow),
-            Duty("tidy up", PRUNE_S, lambda: bells().tidy_up(), slow),
+        self.tasks = [
+            PeriodicTask("presence", PRESENCE_S, self.show_presence, keeps_connection=True),
+            PeriodicTask("sweep", SWEEP_S, self.enqueue_due, keeps_connection=True),
+            PeriodicTask("heartbeats", HEARTBEAT_S, self.heartbeats.collect),
+            PeriodicTask("confirm", CONFIRM_S, confirm_overdue, slow),
+            PeriodicTask("discard", DISCARD_S, discard_left, slow),
+            PeriodicTask("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
+            PeriodicTask("reconcile", RECONCILE_S, reconcile_when_due, slow),
+            PeriodicTask("prune", PRUNE_S, prune, slow),
+            PeriodicTask("tidy up", PRUNE_S, lambda: work_queue().tidy_up(), slow),
         ]
 
     def keep_up(self) -> None:
-        """See to it that each duty is done; one for which there is no thread has to wait for one."""
-        for duty in self.duties:
+        """See to it that each task is done; one for which there is no thread has to wait for one."""
+        for task in self.tasks:
             try:
-                duty.keep_up(self.ended)
+                task.keep_up(self.ended)
             except RuntimeError as error:
-                log.warning("%s: %s", duty.name, error)
+                log.warning("%s: %s", task.name, error)
 
     def show_presence(self) -> None:
         """Write down that this supervisor is there, and forget those that have not been for long."""
@@ -124,23 +124,26 @@ class Rounds:
         """Take note that a worker process is no more; what it held is released as soon as there is a database."""
         self.reaped.append(worker)
 
-    def ring(self) -> None:
-        """Ring for whatever is due, and for what dead workers held."""
+    def enqueue_due(self) -> None:
+        """Enqueue whatever is due, and what dead workers held."""
         sweep()
         while self.reaped:
             release(self.reaped[0])
             self.reaped.popleft()
 
     def leave(self) -> None:
-        """End all duties, release what was held, and write down that this supervisor is gone.
+        """End all tasks, release what was held, and write down that this supervisor is gone.
 
         Without a database leases end by running out, and a presence by growing old.
         """
         self.ended.set()
-        for duty in self.duties:
-            if duty.thread is not None:
-                duty.thread.join(LEAVE_WITHIN_S / len(self.duties))
-        for last in (Duty("release", 0, self.ring), Duty("leave", 0, self.forget_presence)):
+        for task in self.tasks:
+            if task.thread is not None:
+                task.thread.join(LEAVE_WITHIN_S / len(self.tasks))
+        for last in (
+            PeriodicTask("release", 0, self.enqueue_due),
+            PeriodicTask("leave", 0, self.forget_presence),
+        ):
             last.do_once()
 
     def forget_presence(self) -> None:

@@ -43,7 +43,7 @@ def test_events_show_attempts_reasons_and_the_verdicts(operator: Visitor, server
     action = make_action(server, "migrate", status="failed", error_text="No valid host")
     verdicts = [{"host": "rack-9", "accepted": False, "reason": "needs 4 GiB", "weight": None}]
     make_event(
-        action, "cold_migrate", result="Error", details="full", evidence={"verdicts": verdicts}, attempt=2
+        action, "cold_migrate", result="Error", details="full", facts={"verdicts": verdicts}, attempt=2
     )
     text = operator.text(page_of(action))
     for said in ("No valid host", "full", "attempt 2", "rack-9", "✖ refuses needs 4 GiB"):

@@ -22,7 +22,7 @@ from servers.api.image.door import GlanceView
 from servers.api.schema import generator
 from servers.api.schema.actions import bodies
 from servers.api.schema.examples import EXAMPLES, Example
-from servers.api.schema.routes import METHODS, NOWHERE
+from servers.api.schema.routes import METHODS, NOT_SEEN
 from servers.microversions import HISTORY, Microversion
 from servers.models import Project
 from tests.contracts.test_policy_matrix import prepared
@@ -55,7 +55,7 @@ def addresses() -> set[tuple[str, str]]:
     """Return path and method of everything that the URL configuration leads to, below `/v2.1` and without a project."""
     found = set()
     for address, view in leaves(get_resolver().url_patterns):
-        if view in NOWHERE or view.__name__ == "NothingHere":
+        if view in NOT_SEEN or view.__name__ == "NothingHere":
             continue
         path = address.replace(r"(?P<minor>\.1)?", ".1").replace("(?:(?P<project_id>[0-9a-f-]+)/)?", "")
         path = re.sub(r"<str:(\w+)>", r"{\1}", re.sub(r"\^|/\?\\Z", "", path))

@@ -56,7 +56,7 @@ def work(action: str) -> str:
     if record.error_code not in REFUSED:
         return f"{record.status} {record.error_text}".strip()
     lost = record.error_code == "no_valid_host" and not any(
-        "lost_race" in e.evidence for e in record.events.all()
+        "lost_race" in e.facts for e in record.events.all()
     )
     return AT_CHOICE if lost else AT_CLAIM
 

@@ -95,7 +95,7 @@ def test_every_hosts_verdict_is_kept_with_the_choice(fleet: SmallFleet) -> None:
         fleet.add_server(f"on {node}", node, memory_mb=5000)
     action = fleet.do("live-migration", server, host=None, block_migration="auto")
     assert action.error_text.startswith("No valid host was found.")
-    verdicts = action.events.get(name="conductor_live_migrate_instance").evidence["verdicts"]
+    verdicts = action.events.get(name="conductor_live_migrate_instance").facts["verdicts"]
     assert {v["host"] for v in verdicts} == {"node1", "node2", "node3"}
     assert all("MiB of memory" in v["reason"] for v in verdicts)
 

@@ -23,7 +23,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def forsaken(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> Server:
+def abandoned(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> Server:
     """Return a server whose backup runs, and whose worker is gone."""
 
     def dies(task: object, progress: object) -> None:
@@ -48,16 +48,16 @@ def job_of(fleet: SmallFleet, server: Server) -> JobKind | None:
     return None if found is None else found.job
 
 
-def test_resetting_the_state_ends_its_job_and_drops_its_image(fleet: SmallFleet, forsaken: Server) -> None:
-    fleet.submit("reset-state", forsaken, state="active")
+def test_resetting_the_state_ends_its_job_and_drops_its_image(fleet: SmallFleet, abandoned: Server) -> None:
+    fleet.submit("reset-state", abandoned, state="active")
     clock.sleep(2)
     run_until_idle()
     assert ActionRecord.objects.get(slug="create-backup").status == ActionStatus.CANCELLED
-    assert job_of(fleet, forsaken) is None
+    assert job_of(fleet, abandoned) is None
     assert Image.objects.get().status == ImageStatus.DELETED
 
 
-def test_the_next_worker_goes_on_with_its_job(fleet: SmallFleet, forsaken: Server) -> None:
+def test_the_next_worker_goes_on_with_its_job(fleet: SmallFleet, abandoned: Server) -> None:
     clock.sleep(settings.LEASE_TTL_S + 1)
     fleet.heartbeat()
     run_until_idle()

@@ -71,7 +71,7 @@ def test_claim_that_loses_the_race_is_followed_by_the_next_host(
     assert action.status == ActionStatus.SUCCEEDED
     assert fleet.state(server)["host"] == "node3"
     choice = action.events.get(name="conductor_live_migrate_instance")
-    assert "node2" in choice.evidence["lost_race"]
+    assert "node2" in choice.facts["lost_race"]
 
 
 def test_revert_always_has_room_however_full_the_source_became(fleet: SmallFleet) -> None:

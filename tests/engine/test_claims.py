@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from servers.actions.task import Charge
+from servers.actions.task import MoveAllocations
 from servers.engine.capacity import claims
 from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable
 from servers.models import Allocation, Host, Migration, Server
@@ -66,15 +66,17 @@ def test_both_hosts_are_charged_during_a_move(server: Server) -> None:
     assert holders() == {("node1", "migration"), ("node2", "server")}
 
 
-@pytest.mark.parametrize(("charge", "host"), [(Charge.MOVE, "node2"), (Charge.RETURN, "node1")])
+@pytest.mark.parametrize(
+    ("charge", "host"), [(MoveAllocations.TO_DESTINATION, "node2"), (MoveAllocations.BACK_TO_SOURCE, "node1")]
+)
 def test_end_of_a_move_leaves_one_host_charged_however_often_it_is_written(
-    server: Server, charge: Charge, host: str
+    server: Server, charge: MoveAllocations, host: str
 ) -> None:
     migration = make_migration(server)
     claims.charge_migration(server.pk, migration)
     claims.claim(server.pk, "node2")
     for _ in range(2):
-        claims.settle(server.pk, migration.pk, charge)
+        claims.finish_move_allocations(server.pk, migration.pk, charge)
         assert holders() == {(host, "server")}
 
 

@@ -19,7 +19,7 @@ from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import close
 from servers.errors import CannotClose
 from servers.fleet.drivers import guest_of
-from servers.fleet.guest_sightings import gather
+from servers.fleet.guest_sightings import collect_sightings
 from servers.models import ActionRecord, Allocation, Migration, Server
 from servers.states import MIGRATION_OVER, MigrationStatus, MigrationType, PowerState, TaskState, VmState
 from tests.factories import make_action, make_image, make_migration
@@ -100,7 +100,7 @@ def place_guest(fleet: SmallFleet, server: Server, draw: random.Random) -> None:
 def check(server_id: Any, action: ActionRecord, outcome: Outcome) -> None:
     """Check everything that has to be right once an action is closed."""
     server = Server.objects.select_related("host").get(pk=server_id)
-    seen = {host: a.value for host, a in gather(server).seen.items() if a.value is not None}
+    seen = {host: a.value for host, a in collect_sightings(server).seen.items() if a.value is not None}
     power = next((guest.power_state for guest in seen.values()), None)
     assert action.stalled_at is None and action.lease_until is None
     assert action.status == outcome.value and len(action.judgements) == 1

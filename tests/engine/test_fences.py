@@ -105,7 +105,7 @@ def test_nobody_renews_what_another_attempt_has(held: Lease) -> None:
 
 
 def test_worker_that_has_put_an_action_back_writes_no_more(held: Lease) -> None:
-    WorkingTask(held).put_back(0)
+    WorkingTask(held).requeue(0)
     assert ActionRecord.objects.get(pk=held.action).attempt == held.attempt
     with pytest.raises(LeaseLost), fenced(held):
         pytest.fail("it wrote without holding the action")

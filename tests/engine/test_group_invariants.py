@@ -13,7 +13,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.actions.task import Charge
+from servers.actions.task import MoveAllocations
 from servers.engine.capacity import claims
 from servers.errors import ComputeResourcesUnavailable
 from servers.models import Allocation, Host, Migration, Server, ServerGroup
@@ -51,7 +51,7 @@ def release(server: Server, host: Host) -> None:
     if move is not None:
         claims.release(server.pk, move.pk)
     elif server.host is None:
-        claims.give_back(server.pk)
+        claims.deallocate(server.pk)
 
 
 def arrive(server: Server, host: Host) -> None:
@@ -60,19 +60,19 @@ def arrive(server: Server, host: Host) -> None:
     if held is not None:
         Server.objects.filter(pk=server.pk).update(host=held.host)
         if move is not None:
-            finish(server, move, Charge.MOVE)
+            finish(server, move, MoveAllocations.TO_DESTINATION)
 
 
 def fail(server: Server, host: Host) -> None:
     """Stay where one was."""
     move = open_move(server)
     if move is not None:
-        finish(server, move, Charge.RETURN)
+        finish(server, move, MoveAllocations.BACK_TO_SOURCE)
 
 
-def finish(server: Server, move: Migration, charge: Charge) -> None:
+def finish(server: Server, move: Migration, charge: MoveAllocations) -> None:
     for _ in range(2):  # twice is as good as once
-        claims.settle(server.pk, move.pk, charge)
+        claims.finish_move_allocations(server.pk, move.pk, charge)
     Migration.objects.filter(pk=move.pk).update(status=MigrationStatus.COMPLETED)
 
 
@@ -81,7 +81,7 @@ def be_found(server: Server, host: Host) -> None:
     if open_move(server) is None:
         server.host = host
         server.store("host")
-        claims.charge(server)
+        claims.allocate(server)
 
 
 OPERATIONS: dict[str, Callable[[Server, Host], None]] = {

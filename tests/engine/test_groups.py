@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from servers import clock
-from servers.actions.task import Charge
+from servers.actions.task import MoveAllocations
 from servers.clock import VirtualClock
 from servers.engine.capacity import claims, groups, scheduling
 from servers.engine.execution import run
@@ -271,7 +271,7 @@ def test_a_claim_that_is_given_back_makes_way(chosen: list[Server]) -> None:
     claims.claim(one.pk, "node6")
     claims.release(one.pk, one.migrations.get().pk)
     claims.claim(two.pk, "node6")
-    claims.settle(two.pk, two.migrations.get().pk, Charge.RETURN)
+    claims.finish_move_allocations(two.pk, two.migrations.get().pk, MoveAllocations.BACK_TO_SOURCE)
     claims.claim(chosen[2].pk, "node6")
 
 
@@ -280,7 +280,7 @@ def test_a_move_that_is_over_makes_way_where_it_began(chosen: list[Server]) -> N
     claims.claim(one.pk, "node6")
     with pytest.raises(GroupPolicyViolated):
         claims.claim(two.pk, "node1")
-    claims.settle(one.pk, one.migrations.get().pk, Charge.MOVE)
+    claims.finish_move_allocations(one.pk, one.migrations.get().pk, MoveAllocations.TO_DESTINATION)
     claims.claim(two.pk, "node1")
 
 
@@ -382,7 +382,7 @@ def test_one_that_is_alone_in_its_affinity_group_may_go_and_nobody_joins_it_unti
     for host in ("node1", "node2", "node3"):
         with pytest.raises(GroupPolicyViolated, match="affinity group db is on the move: one"):
             claims.claim(two.pk, host)
-    claims.settle(one.pk, move.pk, Charge.MOVE)
+    claims.finish_move_allocations(one.pk, move.pk, MoveAllocations.TO_DESTINATION)
     Server.objects.filter(pk=one.pk).update(host=Host.objects.get(name="node2"))
     with pytest.raises(GroupPolicyViolated):
         claims.claim(two.pk, "node1")
@@ -411,7 +411,7 @@ def test_a_guest_of_the_group_that_was_found_on_the_destination_meanwhile_is_see
     one, two = chosen[:2]
     claims.claim(one.pk, "node6")
     two.host = Host.objects.get(name="node6")
-    claims.charge(two)  # found there: it is written down, allowed or not
+    claims.allocate(two)  # found there: it is written down, allowed or not
     reason = "anti-affinity group db may have 1 on node6, and has room there for web-2"
     assert claims.group_refuses(fresh(one), "node6") == reason
 
@@ -437,7 +437,7 @@ def test_a_guest_stays_where_it_is_when_its_group_no_longer_allows_the_destinati
 
     def be_found_first(server: Server, host: str) -> str | None:
         two.host = Host.objects.get(name=host)
-        claims.charge(two)
+        claims.allocate(two)
         return ask(server, host)
 
     monkeypatch.setattr(claims, "group_refuses", be_found_first)

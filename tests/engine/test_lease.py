@@ -100,7 +100,7 @@ def test_later_action_waits_for_the_earlier_one(server: Server) -> None:
 def test_nothing_starts_while_an_outcome_is_unknown(server: Server) -> None:
     first, second = accepted(server), accepted(server, "inject-network-info")
     lease = claim(first.pk, "a")
-    assert lease and leases.lose_sight(lease, "no answer")
+    assert lease and leases.mark_unknown(lease, "no answer")
     assert claim(second.pk, "b") is None
     clock.sleep(settings.UNKNOWN_RETRY_S + 0.1)
     assert claim(second.pk, "b") is None
@@ -136,7 +136,7 @@ def test_work_without_progress_becomes_unknown_and_ends_its_process(
     heartbeat.interval_s = 0
     clock.sleep(settings.NO_PROGRESS_LIMIT_S + 1)
     heartbeat.renewed_at = clock.monotonic()
-    monkeypatch.setattr(heartbeat, "say", lambda reason: leases.lose_sight(lease, reason))
+    monkeypatch.setattr(heartbeat, "say", lambda reason: leases.mark_unknown(lease, reason))
     heartbeat.watch()
     action.refresh_from_db()
     assert (action.status, ended) == (ActionStatus.UNKNOWN, [True])

@@ -117,7 +117,7 @@ def test_a_worker_that_knows_of_its_loss_proves_nothing(fleet: SmallFleet) -> No
         task.prove()
 
 
-class Rounds(threading.Event):
+class PeriodicTasks(threading.Event):
     """Lets a loop that waits for it go round so many times."""
 
     def __init__(self, rounds: int, each: Callable[[], Any]) -> None:
@@ -136,7 +136,7 @@ def test_progress_goes_by_the_counter_whatever_is_done_to_the_time_of_day(step_s
     with clock.use(VirtualClock()) as virtual:
         assert isinstance(virtual, VirtualClock)
         heartbeat = Heartbeat(LEASE, on_end=lambda: ended.append(True))
-        heartbeat.stopped = Rounds(3, lambda: virtual.step(step_s))
+        heartbeat.stopped = PeriodicTasks(3, lambda: virtual.step(step_s))
         heartbeat.watch()
     assert (ended, heartbeat.is_lost) == ([], False)
 
@@ -154,7 +154,7 @@ def test_a_worker_without_progress_is_ended_though_its_lease_is_renewed(
             virtual.sleep(settings.NO_PROGRESS_LIMIT_S / 2 + 1)
             heartbeat.renewed_at = clock.monotonic()
 
-        heartbeat.stopped = Rounds(3, renewed)
+        heartbeat.stopped = PeriodicTasks(3, renewed)
         heartbeat.watch()
     assert ended == [True]
     assert "No progress" in said[0]

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError
 
 from servers.engine.records import numbering
-from servers.engine.records.numbering import save_new
+from servers.engine.records.numbering import insert_with_number
 from servers.models import Server
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def newcomer(name: str = "web", **fields: object) -> Server:
     """Return a server that was saved as a new one."""
     server = Server(name=name, project_id="p", user_id="u", vcpus=1, memory_mb=512, **fields)
-    save_new(server)
+    insert_with_number(server)
     return server
 
 

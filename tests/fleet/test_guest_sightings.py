@@ -76,7 +76,7 @@ def test_host_that_hangs_costs_the_limit_once_and_then_nothing(fleet: SmallFleet
     took = []
     for _ in range(2):
         began = time.monotonic()
-        found = guest_sightings.gather(Server.objects.get(pk=server.pk), 0.3)
+        found = guest_sightings.collect_sightings(Server.objects.get(pk=server.pk), 0.3)
         took.append(time.monotonic() - began)
         assert guest_sightings.in_words(found.seen["node1"]) == "silent: no answer in 0.3 s"
     assert 0.3 <= took[0] < 1.5 and took[1] < 0.25

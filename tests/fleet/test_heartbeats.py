@@ -58,7 +58,7 @@ def heard_of() -> set[str]:
 def test_hosts_that_answer_are_up_and_say_what_they_are(fleet: SmallFleet) -> None:
     Host.objects.update(heartbeat_at=None, cpu_model="old", hypervisor_version=1)
     fleet.simulation.lose_host("node3")
-    assert Heartbeats().go_round() == 2
+    assert Heartbeats().collect() == 2
     assert heard_of() == {"node1", "node2"}
     info = driver_of(survey_ref("node1")).describe()
     host = Host.objects.get(name="node1")
@@ -79,7 +79,7 @@ def test_a_round_costs_as_many_queries_for_fifty_hosts_as_for_one(hanging: threa
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            Heartbeats().go_round()
+            Heartbeats().collect()
         costs.append(len(queries))
     assert len(heard_of()) == 50
     assert costs[0] == costs[1]
@@ -92,14 +92,14 @@ def test_a_host_that_hangs_keeps_nobody_waiting_and_is_heard_of_when_it_answers(
     for name in ("a", "b", "dead", "silent"):
         make_host(name, heartbeat_at=None)
     heartbeats = Heartbeats()
-    assert heartbeats.go_round(limit_s=0.3) == 2
-    assert heartbeats.go_round(limit_s=0.3) == 2
+    assert heartbeats.collect(limit_s=0.3) == 2
+    assert heartbeats.collect(limit_s=0.3) == 2
     assert heard_of() == {"a", "b"}
     hanging.set()
     for thread in threading.enumerate():
         if thread.name == "heartbeat dead":
             thread.join(20)
-    heartbeats.go_round(limit_s=5)
+    heartbeats.collect(limit_s=5)
     assert heard_of() == {"a", "b", "dead"}
 
 
@@ -117,7 +117,7 @@ def test_of_more_slow_hosts_than_can_be_asked_in_a_round_each_has_its_turn(
         make_host(heartbeat_at=None)
     heartbeats, rounds = Heartbeats(), 0
     while Host.objects.filter(heartbeat_at=None).exists():
-        heartbeats.go_round(limit_s=0.5)
+        heartbeats.collect(limit_s=0.5)
         rounds += 1
         assert rounds < 6
     assert rounds > 1
@@ -147,11 +147,11 @@ def test_a_host_that_was_removed_is_forgotten(hanging: threading.Event) -> None:
     make_host("dead")
     make_host("node1")
     heartbeats = Heartbeats()
-    heartbeats.go_round(limit_s=0.2)
+    heartbeats.collect(limit_s=0.2)
     Host.objects.get(name="dead").delete()
     hanging.set()
     for thread in threading.enumerate():
         if thread.name == "heartbeat dead":
             thread.join(20)
-    assert heartbeats.go_round() == 1
+    assert heartbeats.collect() == 1
     assert not heartbeats._heard

@@ -20,7 +20,7 @@ from tests.disks import fill, protect, small_disk
 from tests.running import free_port
 
 ROOT = Path(__file__).parent.parent.parent
-NOWHERE = "sqlite:////nowhere/gantry.sqlite3"
+NOT_SEEN = "sqlite:////nowhere/gantry.sqlite3"
 REFUSED = "postgres://gantry:secret@127.0.0.1:1/gantry"
 COMMANDS = {
     "up": ["--empty"],
@@ -67,7 +67,7 @@ def test_every_command_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_without_its_database_says_so_in_one_line(name: str, tmp_path: Path) -> None:
-    code, out, err = run(tmp_path, name, *COMMANDS[name], DATABASE_URL=NOWHERE)
+    code, out, err = run(tmp_path, name, *COMMANDS[name], DATABASE_URL=NOT_SEEN)
     assert err == f"{DatabaseUnavailable()} unable to open database file\n"
     assert (code, out) == (ExitCode.UNAVAILABLE, "")
 
@@ -83,7 +83,7 @@ def test_a_command_without_its_postgresql_says_so_in_one_line(name: str, tmp_pat
 
 @pytest.mark.parametrize("words", [["--json"], ["--format", "json"]])
 def test_a_program_that_asks_for_json_gets_json(words: list[str], tmp_path: Path) -> None:
-    code, out, err = run(tmp_path, "reconcile", *words, DATABASE_URL=NOWHERE)
+    code, out, err = run(tmp_path, "reconcile", *words, DATABASE_URL=NOT_SEEN)
     document = json.loads(out)
     assert (code, err) == (ExitCode.UNAVAILABLE, "")
     assert document["exit_code"] == ExitCode.UNAVAILABLE
@@ -94,7 +94,7 @@ def test_a_program_that_asks_for_json_gets_json(words: list[str], tmp_path: Path
 def test_a_worker_waits_for_its_database_and_ends_when_it_is_told_to(
     words: list[str], tmp_path: Path
 ) -> None:
-    worker = start(tmp_path, *words, DATABASE_URL=NOWHERE)
+    worker = start(tmp_path, *words, DATABASE_URL=NOT_SEEN)
     assert worker.stderr is not None
     assert any("unable to open database file" in line for line in worker.stderr)
     time.sleep(3)

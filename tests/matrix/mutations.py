@@ -98,7 +98,7 @@ MUTATIONS = [
     Mutation(
         "attempts without progress are not counted",
         "servers/engine/execution/lease.py",
-        "row.futile + 1 if row.progress == row.progress_mark else 1",
+        "row.futile + 1 if row.progress == row.last_progress else 1",
         "1",
         FENCES + "test_attempts_without_progress_are_counted_until_a_person_has_to_look",
     ),

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from servers.engine.execution.queues.base import bells
+from servers.engine.execution.queues.base import work_queue
 from servers.models import ActionEvent, ActionRecord, Migration, Server, Worker
 from servers.states import ActionStatus
 from tests.conftest import Caller
@@ -139,11 +139,11 @@ def test_the_bell_of_a_killed_worker_is_forgotten_and_answered_ones_are_gone(
     complete(fleet, server, record)
     until(lambda: count_bells("todo") == 0 and count_bells() == count_bells("doing") <= 1, "bells pile up")
     assert count_bells("doing") == 1  # the killed one's
-    bells().tidy_up()
+    work_queue().tidy_up()
     assert count_bells("doing") == 1  # it might still answer
     with connection.cursor() as cursor:
         cursor.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
-    bells().tidy_up()
+    work_queue().tidy_up()
     assert count_bells() == 0
 
 

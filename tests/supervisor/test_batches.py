@@ -21,7 +21,7 @@ from servers import clock
 from servers.clock import VirtualClock
 from servers.drivers.base import Pool
 from servers.engine.execution.queue import sweep
-from servers.engine.execution.queues.database import DatabaseBells
+from servers.engine.execution.queues.database import DatabaseQueue
 from servers.engine.images import discard_left
 from servers.engine.judgement.judge import RETURNS, look_again_when_hosts_return
 from servers.engine.records import batches
@@ -44,7 +44,7 @@ from servers.models import (
     Token,
 )
 from servers.supervisor.overdue import CONFIRMED_AT_ONCE, confirm_overdue
-from servers.supervisor.periodic_tasks import Rounds
+from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.retention import FORGOTTEN, prune
 from tests.factories import make_image, make_user
 from tests.small_fleet import GIB, SmallFleet
@@ -79,8 +79,8 @@ class Chore:
     do: Callable[[SmallFleet], object]
     limit: int
     left: Callable[[], int]
-    duty: str = ""
-    """The duty of a supervisor in which it is done."""
+    task: str = ""
+    """The task of a supervisor in which it is done."""
 
 
 def make_servers(fleet: SmallFleet, many: int = MANY, **fields: Any) -> list[Server]:
@@ -245,7 +245,7 @@ CHORES: dict[str, Chore] = {
         lambda: MANY - StoragePool.objects.filter(hosts__name="node1").count(),
     ),
     "forget actions": Chore(
-        old_actions, lambda fleet: prune(), SMALL, ActionRecord.objects.count, duty="prune"
+        old_actions, lambda fleet: prune(), SMALL, ActionRecord.objects.count, task="prune"
     ),
     "forget an action with many events": Chore(
         one_long_action, lambda fleet: prune(), SMALL, ActionEvent.objects.count
@@ -257,17 +257,17 @@ CHORES: dict[str, Chore] = {
     ),
     "forget bells": Chore(
         old_bells,
-        lambda fleet: DatabaseBells("default", {}).tidy_up(),
+        lambda fleet: DatabaseQueue("default", {}).tidy_up(),
         SMALL,
         DBTaskResult.objects.count,
-        duty="tidy up",
+        task="tidy up",
     ),
     "keep what was found": Chore(
         lost_guests,
         lambda fleet: reconcile(),
         SMALL,
         lambda: ReconcilePass.objects.count() - 1 + abs(Divergence.objects.count() - 2 * MANY),
-        duty="reconcile",
+        task="reconcile",
     ),
     "drop abandoned repairs": Chore(
         abandoned_repairs,
@@ -280,28 +280,28 @@ CHORES: dict[str, Chore] = {
         lambda fleet: [confirm_overdue(), confirm_overdue()],
         10,
         lambda: 2 * CONFIRMED_AT_ONCE - ActionRecord.objects.filter(slug="confirm-resize").count(),
-        duty="confirm",
+        task="confirm",
     ),
     "discard images": Chore(
         images_left,
         lambda fleet: discard_left(),
         5,
         Image.objects.filter(discarded_at=None).count,
-        duty="discard",
+        task="discard",
     ),
     "look again": Chore(
         actions_that_wait_for_hosts,
         lambda fleet: look_again_when_hosts_return(),
         5,
         ActionRecord.objects.exclude(stalled_at=None).count,
-        duty="look again",
+        task="look again",
     ),
     "ring again": Chore(
         unheard_actions,
         lambda fleet: sweep(),
         5,
-        ActionRecord.objects.filter(rung_at=None).count,
-        duty="sweep",
+        ActionRecord.objects.filter(enqueued_at=None).count,
+        task="sweep",
     ),
 }
 
@@ -321,8 +321,8 @@ def test_chore_is_done_in_small_transactions(fleet: SmallFleet, name: str) -> No
 
 
 def test_every_duty_of_a_supervisor_is_among_them() -> None:
-    duties = {duty.name for duty in Rounds("here", 1).duties}
-    assert duties - {chore.duty for chore in CHORES.values()} == ONE_WRITE
+    tasks = {task.name for task in PeriodicTasks("here", 1).tasks}
+    assert tasks - {chore.task for chore in CHORES.values()} == ONE_WRITE
 
 
 def test_what_is_counted_is_what_one_transaction_writes(fleet: SmallFleet) -> None:

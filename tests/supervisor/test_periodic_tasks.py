@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError
 from servers import clock
 from servers.models import Worker
 from servers.supervisor import periodic_tasks
-from servers.supervisor.periodic_tasks import SLOW_AT_A_TIME, Duty, Rounds
+from servers.supervisor.periodic_tasks import SLOW_AT_A_TIME, PeriodicTask, PeriodicTasks
 
 OFTEN_S = 0.01
 NEVER_TWICE_S = 3600.0
@@ -21,7 +21,7 @@ NEVER_TWICE_S = 3600.0
 
 @pytest.fixture
 def ended() -> Iterator[threading.Event]:
-    """Return what ends the duties of a test."""
+    """Return what ends the tasks of a test."""
     event = threading.Event()
     yield event
     event.set()
@@ -36,7 +36,7 @@ def until(condition: Callable[[], bool], limit_s: float = 20) -> None:
 
 @pytest.mark.django_db
 def test_a_supervisor_is_heard_of_and_forgotten_when_it_leaves() -> None:
-    supervisor = Rounds("here", 3)
+    supervisor = PeriodicTasks("here", 3)
     supervisor.show_presence()
     assert Worker.objects.get(name="here").processes == 3
     supervisor.leave()
@@ -49,20 +49,20 @@ def test_a_supervisor_leaves_in_peace_when_the_database_is_away(monkeypatch: pyt
 
     monkeypatch.setattr(Worker.objects, "filter", away)
     monkeypatch.setattr(periodic_tasks, "sweep", away)
-    Rounds("here", 1).leave()
+    PeriodicTasks("here", 1).leave()
 
 
 @pytest.mark.django_db
 def test_its_presence_is_renewed_and_not_doubled() -> None:
     Worker.objects.create(name="here", seen_at=clock.now() - timedelta(hours=1))
-    Rounds("here", 1).show_presence()
+    PeriodicTasks("here", 1).show_presence()
     assert clock.now() - Worker.objects.get().seen_at < timedelta(minutes=1)
 
 
 @pytest.mark.django_db
 def test_supervisors_of_long_ago_are_forgotten() -> None:
     Worker.objects.create(name="gone", seen_at=clock.now() - timedelta(days=2))
-    Rounds("here", 1).show_presence()
+    PeriodicTasks("here", 1).show_presence()
     assert Worker.objects.get().name == "here"
 
 
@@ -85,22 +85,22 @@ def test_whatever_a_duty_raises_is_logged_and_met_again(
         tries.append(1)
         raise error
 
-    Duty("a duty", OFTEN_S, fail).keep_up(ended)
+    PeriodicTask("a task", OFTEN_S, fail).keep_up(ended)
     until(lambda: len(tries) > 3)
-    assert f"a duty: {error}" in caplog.text
+    assert f"a task: {error}" in caplog.text
 
 
 def test_a_duty_waits_until_it_is_due(ended: threading.Event) -> None:
     done: list[int] = []
-    duty = Duty("seldom", NEVER_TWICE_S, lambda: done.append(1))
+    task = PeriodicTask("seldom", NEVER_TWICE_S, lambda: done.append(1))
     for _ in range(3):
-        duty.keep_up(ended)
+        task.keep_up(ended)
         time.sleep(0.05)
     assert done == [1]
     ended.set()
-    assert duty.thread is not None
-    duty.thread.join(20)
-    assert not duty.thread.is_alive()
+    assert task.thread is not None
+    task.thread.join(20)
+    assert not task.thread.is_alive()
 
 
 def test_a_duty_that_hangs_keeps_no_other_waiting_and_is_not_begun_twice(ended: threading.Event) -> None:
@@ -111,7 +111,7 @@ def test_a_duty_that_hangs_keeps_no_other_waiting_and_is_not_begun_twice(ended: 
         begun.append(1)
         ended.wait(20)
 
-    slow, quick = Duty("slow", OFTEN_S, hang), Duty("quick", OFTEN_S, lambda: done.append(1))
+    slow, quick = PeriodicTask("slow", OFTEN_S, hang), PeriodicTask("quick", OFTEN_S, lambda: done.append(1))
     for _ in range(5):
         slow.keep_up(ended)
         quick.keep_up(ended)
@@ -127,22 +127,22 @@ def test_a_duty_whose_thread_has_died_gets_another_one(ended: threading.Event) -
         done.append(1)
         raise SystemExit
 
-    duty = Duty("deadly", OFTEN_S, end_the_thread)
+    task = PeriodicTask("deadly", OFTEN_S, end_the_thread)
     for number in range(1, 4):
-        duty.keep_up(ended)
-        until(lambda number=number: len(done) == number and not is_alive(duty))  # type: ignore[misc]
+        task.keep_up(ended)
+        until(lambda number=number: len(done) == number and not is_alive(task))  # type: ignore[misc]
 
 
-def is_alive(duty: Duty) -> bool:
-    return duty.thread is not None and duty.thread.is_alive()
+def is_alive(task: PeriodicTask) -> bool:
+    return task.thread is not None and task.thread.is_alive()
 
 
 def test_a_machine_without_another_thread_is_asked_for_one_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     done: list[int] = []
-    supervisor = Rounds("here", 1)
-    supervisor.duties = [Duty("a duty", OFTEN_S, lambda: done.append(1))]
+    supervisor = PeriodicTasks("here", 1)
+    supervisor.tasks = [PeriodicTask("a task", OFTEN_S, lambda: done.append(1))]
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -150,31 +150,31 @@ def test_a_machine_without_another_thread_is_asked_for_one_again(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         supervisor.keep_up()
-    assert "a duty: can't start new thread" in caplog.text
+    assert "a task: can't start new thread" in caplog.text
     supervisor.keep_up()
     until(lambda: bool(done))
     supervisor.ended.set()
 
 
 def test_no_more_than_a_few_slow_duties_are_at_it_at_a_time() -> None:
-    supervisor = Rounds("here", 1)
-    quick = [duty.name for duty in supervisor.duties if duty.turn is not slow_turn(supervisor)]
+    supervisor = PeriodicTasks("here", 1)
+    quick = [task.name for task in supervisor.tasks if task.turn is not slow_turn(supervisor)]
     assert quick == ["presence", "sweep", "heartbeats"]
     turns = [slow_turn(supervisor).acquire(blocking=False) for _ in range(SLOW_AT_A_TIME + 1)]
     assert turns == [True] * SLOW_AT_A_TIME + [False]
 
 
-def slow_turn(supervisor: Rounds) -> threading.BoundedSemaphore:
-    turn = supervisor.duties[-1].turn
+def slow_turn(supervisor: PeriodicTasks) -> threading.BoundedSemaphore:
+    turn = supervisor.tasks[-1].turn
     assert isinstance(turn, threading.BoundedSemaphore)
     return turn
 
 
 @pytest.mark.django_db
 def test_every_duty_survives_an_empty_database(caplog: pytest.LogCaptureFixture) -> None:
-    supervisor = Rounds("here", 1)
-    for duty in supervisor.duties:
-        duty.do_once()
+    supervisor = PeriodicTasks("here", 1)
+    for task in supervisor.tasks:
+        task.do_once()
     assert not [record for record in caplog.records if record.name == periodic_tasks.__name__]
     assert Worker.objects.get().name == "here"
 
@@ -193,12 +193,12 @@ def test_what_a_dead_worker_held_is_released_as_soon_as_there_is_a_database(
 
     monkeypatch.setattr(periodic_tasks, "sweep", lambda: 0)
     monkeypatch.setattr(periodic_tasks, "release", release)
-    supervisor = Rounds("here", 2)
-    duty = next(duty for duty in supervisor.duties if duty.name == "sweep")
+    supervisor = PeriodicTasks("here", 2)
+    task = next(task for task in supervisor.tasks if task.name == "sweep")
     supervisor.note_reaped("first")
     supervisor.note_reaped("second")
-    duty.do_once()
+    task.do_once()
     assert released == []
-    duty.do_once()
-    duty.do_once()
+    task.do_once()
+    task.do_once()
     assert released == ["first", "second"]

@@ -24,7 +24,7 @@ from servers.api.schema.operation import Operation
 from servers.api.schema.refusals import Service
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
-NOWHERE = (Nothing, NothingHere)
+NOT_FOUND_VIEWS = (Nothing, NothingHere)
 """What answers at addresses that lead nowhere."""
 
 Operations = Mapping[tuple[Any, str], Operation]
@@ -77,7 +77,7 @@ def routes() -> Iterator[Route]:
     )
     for service, prefix, patterns in doors:
         for path, view in walk(patterns):
-            if view not in NOWHERE:
+            if view not in NOT_FOUND_VIEWS:
                 yield Route(service, prefix + path, view)
 
 

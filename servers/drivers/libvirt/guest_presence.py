@@ -1,4 +1,4 @@
-"""Where a guest is, asked of one host: not at all, off, arriving, alive, or torn by a failed post-copy."""
+"""Where a guest is, asked of one host: not at all, off, arriving, alive, or divided by a post-copy that failed."""
 
 from __future__ import annotations
 

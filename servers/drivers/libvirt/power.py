@@ -14,7 +14,7 @@ UNDEFINE = (
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
-DEAF = (
+SHUTDOWN_UNSUPPORTED = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     *AGENT_SILENT,
     COMMAND_FAILED,
@@ -50,9 +50,9 @@ def undefine(domain: libvirt.virDomain) -> None:
 
 def ask_to_stop(domain: libvirt.virDomain) -> bool:
     """Ask the guest's agent, else press the power button; return False where the guest is deaf to both."""
-    with ignore_libvirt_errors(*DEAF):
+    with ignore_libvirt_errors(*SHUTDOWN_UNSUPPORTED):
         if definitions.has_agent(definitions.parse(domain.XMLDesc()), running=True):
-            with ignore_libvirt_errors(*DEAF):
+            with ignore_libvirt_errors(*SHUTDOWN_UNSUPPORTED):
                 domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
                 return True
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)

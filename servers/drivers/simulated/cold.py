@@ -67,7 +67,7 @@ class SimulatedColdMigration(HostSession, ColdMigration):
             destination_name=destination.name,
             facts={"was_running": guests.is_alive(here), "boots": here["boots"]},
         )
-        jobs.settle(db, now)
+        jobs.advance(db, now)
         return job
 
     def _is_good(self, db: sqlite3.Connection, here: sqlite3.Row, last: Job) -> bool:

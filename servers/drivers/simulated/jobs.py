@@ -43,7 +43,7 @@ class Job:
 def truth(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a transaction in which all that is due has happened."""
     with transaction(path) as db:
-        settle(db, seconds())
+        advance(db, seconds())
         yield db
 
 
@@ -142,7 +142,7 @@ def touching(db: sqlite3.Connection, host: str) -> list[Job]:
     return [_job(r) for r in found.fetchall()]
 
 
-def settle(db: sqlite3.Connection, now: float) -> None:
+def advance(db: sqlite3.Connection, now: float) -> None:
     """Commit the effect of each job whose time has come, in the order of their times."""
     while found := db.execute(
         "SELECT * FROM job WHERE outcome = 'running' AND due_at <= ? ORDER BY due_at, id LIMIT 1", (now,)

@@ -233,7 +233,7 @@ class SimulatedLiveMigration(HostSession, LiveMigration):
             number, plan = found
             self.fence.prove()
             jobs.replan(db, number, replace(plan, aborted_at=seconds()))
-            jobs.settle(db, seconds())
+            jobs.advance(db, seconds())
             return True
 
     def force_complete(self, guest: Guest) -> bool:

@@ -12,7 +12,7 @@ from django.conf import settings
 from servers import clock, policy
 from servers.actions import definitions
 from servers.actions.base import Exclusivity
-from servers.actions.task import Charge, MigrationFacts, ServerFacts
+from servers.actions.task import MigrationFacts, MoveAllocations, ServerFacts
 from servers.engine.capacity import claims
 from servers.engine.records.changes import set_migration_status, take_server_edges
 from servers.engine.records.facts import migration_facts, server_facts
@@ -31,7 +31,7 @@ NOT_INHERITED_PREFIXES = ("cinder_encryption_key_", "img_signature", "os_glance"
 
 
 @dataclass
-class AcceptingDesk:
+class ActionAcceptContext:
     """The server's row is locked; the record exists, and is saved after the definition has had its say."""
 
     row: Server
@@ -109,7 +109,7 @@ class AcceptingDesk:
         )
         for migration in waiting:
             migration.store(*set_migration_status(migration, ("set_error",)))
-            claims.settle(self.row.pk, migration.pk, Charge.MOVE)
+            claims.finish_move_allocations(self.row.pk, migration.pk, MoveAllocations.TO_DESTINATION)
 
     def _take_over(self) -> None:
         """Fence whoever runs an exclusive action; a worker will stop it, or complete it, without touching states."""
@@ -120,14 +120,14 @@ class AcceptingDesk:
             if not action.begun and definitions[action.slug].exclusivity is Exclusivity.QUEUED:
                 continue  # it has touched nothing, and may still have its turn
             if action.status in HELD_ACTION_STATUSES:
-                action.take("put_back")
+                action.apply_edge("requeue")
             action.attempt += 1
             action.lease_until = None
             # a moment's grace lets the fenced worker notice before its successor speaks to the hypervisor
             action.due_at = clock.now() + timedelta(seconds=min(1.0, settings.LEASE_TTL_S / 3))
             action.cancel_requested_at = action.cancel_requested_at or clock.now()
             action.overtaken_by = self.record
-            action.stalled_at, action.futile, action.progress_mark = None, 0, ""
+            action.stalled_at, action.futile, action.last_progress = None, 0, ""
             action.save(
                 update_fields=[
                     "status",
@@ -138,7 +138,7 @@ class AcceptingDesk:
                     "overtaken_by",
                     "stalled_at",
                     "futile",
-                    "progress_mark",
+                    "last_progress",
                 ]
             )
 

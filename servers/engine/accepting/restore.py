@@ -1,4 +1,4 @@
-"""The way in for a new server that is made of a backup: server, record and doorbell in one transaction."""
+"""Accepting a new server that is made of a backup: server, record and queue entry in one transaction."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from servers.actions.restore import Restore
 from servers.engine import images
 from servers.engine.accepting.identifiers import uuid_of
 from servers.engine.accepting.submit import Accepted, new_record
-from servers.engine.execution.queue import ring
-from servers.engine.records.numbering import save_new
+from servers.engine.execution.queue import enqueue
+from servers.engine.records.numbering import insert_with_number
 from servers.errors import HostUnknown, ImageMissing, ImageUnacceptable, Refusal
 from servers.microversions import NEWEST
 from servers.models import Host, Image, NetworkInterface, Project, Server
@@ -85,7 +85,7 @@ def restore(
         record = new_record(Restore(), server, request, context)
         record.image = image
         record.save(force_insert=True)
-        ring(record)
+        enqueue(record)
     return Accepted(record, image.pk)
 
 
@@ -110,7 +110,7 @@ def new_server(image: Image, name: str, context: Context, project_id: str) -> Se
         image_properties=saved.image_properties,
         availability_zone=saved.availability_zone,
     )
-    save_new(server)
+    insert_with_number(server)
     for interface in saved.interfaces.all():
         NetworkInterface.objects.create(server=server, mac=new_mac(), network=interface.network)
     return server

@@ -15,9 +15,9 @@ from servers import clock, policy
 from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
 from servers.engine import images
-from servers.engine.accepting.accept_context import AcceptingDesk
+from servers.engine.accepting.accept_context import ActionAcceptContext
 from servers.engine.accepting.identifiers import uuid_of
-from servers.engine.execution.queue import ring
+from servers.engine.execution.queue import enqueue
 from servers.engine.execution.run import carry_out_in_request
 from servers.engine.records import sealed_parameters
 from servers.engine.records.changes import take_server_edges
@@ -25,7 +25,7 @@ from servers.engine.records.facts import server_facts
 from servers.engine.visibility import visible_servers
 from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
 from servers.fleet.drivers import KnownFleet
-from servers.fleet.guest_sightings import Evidence, gather
+from servers.fleet.guest_sightings import GuestSightings, collect_sightings
 from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Server
 from servers.policy import Context
@@ -82,7 +82,7 @@ def submit(
     require(action, cleaned, context, server.project_id)
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
-    evidence = gather(server) if action.looks_first else None
+    evidence = collect_sightings(server) if action.looks_first else None
     record = accept(definition, server.uuid, request, context, evidence)
     if record.image is not None:
         images.announce(record.image)
@@ -90,7 +90,7 @@ def submit(
         carry_out_in_request(record.pk)
         record.refresh_from_db()
         if record.status == ActionStatus.QUEUED:
-            ring(record)
+            enqueue(record)
     return Accepted(record, record.image_id)
 
 
@@ -102,9 +102,9 @@ def require(action: type[Action], params: Mapping[str, Any], context: Context, p
 
 @transaction.atomic
 def accept(
-    definition: Action, server_id: UUID, request: Request, context: Context, evidence: Evidence | None
+    definition: Action, server_id: UUID, request: Request, context: Context, evidence: GuestSightings | None
 ) -> ActionRecord:
-    """Write edge, record and doorbell in one transaction, after reading the server again under lock."""
+    """Write edge, record and queue entry in one transaction, after reading the server again under lock."""
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
     if refusal is None and evidence is not None:
@@ -113,19 +113,19 @@ def accept(
         raise refusal
     record = new_record(definition, server, request, context)
     record.result = {"evidence": evidence.as_data()} if evidence else {}
-    desk = AcceptingDesk(server, record, context, request.params, request.microversion)
+    accepting = ActionAcceptContext(server, record, context, request.params, request.microversion)
     if definition.exclusivity is Exclusivity.IMMEDIATE:
-        record.take("succeed")
+        record.apply_edge("succeed")
         record.started_at = record.finished_at = clock.now()
         record.save(force_insert=True)
-        definition.accept(desk)
+        definition.accept(accepting)
         return record
-    definition.accept(desk)
+    definition.accept(accepting)
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(server, definition)
     if not any(step.waits(request.microversion) for step in definition.steps):
-        ring(record)
+        enqueue(record)
     return record
 
 

@@ -3,7 +3,7 @@
 A claim is a conditional write on the host's generation, so two claims for the last place cannot both succeed,
 on whatever database and in whatever isolation. What a group promises is about several hosts, so its members claim one
 after the other, under the lock of the group (as the databases are used here: READ COMMITTED, or one writer at a time).
-Only a claim adds to the room that members hold, and `charge`, which writes down what is there already, allowed or
+Only a claim adds to the room that members hold, and `allocate`, which writes down what is there already, allowed or
 not; therefore whoever is about to move a guest to the host that it has claimed asks `group_refuses` once more.
 """
 
@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from servers.actions.task import Charge
+from servers.actions.task import MoveAllocations
 from servers.engine.capacity import groups
 from servers.engine.capacity.usage import allocated
 from servers.errors import AllocationUpdateFailed, ComputeResourcesUnavailable, GroupPolicyViolated
@@ -52,7 +52,7 @@ def check(server: Server, host: Host) -> None:
 
 
 def claim(server_id: UUID, host_name: str) -> None:
-    """Charge `host_name` to the server. Does nothing when it is charged there already.
+    """Allocate the server's resources on `host_name`. Does nothing when they are allocated there already.
 
     Locks the server, and after it its group, until the caller's transaction ends (decision 2). Raises
     ComputeResourcesUnavailable when there is no room, GroupPolicyViolated, which is one of those, when the
@@ -103,21 +103,21 @@ def release(server_id: UUID, migration_id: int) -> None:
         Allocation.objects.filter(server_id=server_id).delete()
 
 
-def give_back(server_id: UUID) -> None:
+def deallocate(server_id: UUID) -> None:
     """Give back what a server holds that is nowhere."""
     Allocation.objects.filter(server_id=server_id).delete()
 
 
-def settle(server_id: UUID, migration_id: int, charge: Charge) -> None:
+def finish_move_allocations(server_id: UUID, migration_id: int, outcome: MoveAllocations) -> None:
     """End a move's double charge: MOVE frees the source, RETURN the destination. Twice is as good as once."""
-    if charge is Charge.RETURN:
+    if outcome is MoveAllocations.BACK_TO_SOURCE:
         release(server_id, migration_id)
         Allocation.objects.filter(migration_id=migration_id).update(server_id=server_id, migration=None)
     else:
         Allocation.objects.filter(migration_id=migration_id).delete()
 
 
-def charge(server: Server) -> None:
+def allocate(server: Server) -> None:
     """Let the server hold room where it is, whether there was room or not: its guest is there already.
 
     The host's generation is raised, so that a claim which was counted before this is counted again. No group is

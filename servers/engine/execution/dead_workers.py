@@ -13,11 +13,11 @@ log = structlog.get_logger(__name__)
 
 
 def release(worker: str) -> int:
-    """End the leases of a worker process that is known to be no more, and ring for its actions; return how many.
+    """End the leases of a worker process that is known to be no more, and enqueue its actions again; return how many.
 
     `worker` is a name that no other process has, had or will have: `work.worker_name`.
     """
-    ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker).update(rung_at=None)
+    ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker).update(enqueued_at=None)
     released = leases.release(worker)
     if released:
         log.info("worker.released", worker=worker, actions=released)

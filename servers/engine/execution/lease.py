@@ -97,7 +97,7 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
     """Write the claim of a row as it was read a moment ago, with what has come of the attempt before it."""
     now = clock.now()
     lease = Lease(row.pk, row.attempt + 1, worker)
-    futile = row.futile + 1 if row.progress == row.progress_mark else 1
+    futile = row.futile + 1 if row.progress == row.last_progress else 1
     rows = ActionRecord.objects.filter(claimable(), pk=row.pk, attempt=row.attempt).update(
         status=ActionStatus.RUNNING,
         attempt=lease.attempt,
@@ -106,7 +106,7 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
         started_at=Coalesce("started_at", now),
         updated_at=now,
         futile=futile,
-        progress_mark=row.progress,
+        last_progress=row.progress,
     )
     if rows != 1:
         return None
@@ -138,7 +138,7 @@ def renew(lease: Lease, **journal: object) -> bool:
     return _held(lease).update(lease_until=until, **journal) == 1
 
 
-def lose_sight(lease: Lease, reason: str) -> bool:
+def mark_unknown(lease: Lease, reason: str) -> bool:
     """Give the action up as unknown: it is looked at again later, each time after a longer pause.
 
     After too many attempts without progress it waits for a person instead. Return False when the lease was lost.

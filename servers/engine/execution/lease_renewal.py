@@ -130,7 +130,7 @@ class Heartbeat:
 
     def _say(self, reason: str) -> None:
         try:
-            leases.lose_sight(self.lease, reason)
+            leases.mark_unknown(self.lease, reason)
         except DatabaseFault as error:
             log.warning("action.not_given_up", action=str(self.lease.action), reason=str(error))
         finally:

@@ -1,6 +1,6 @@
-"""The doorbell: a queue behind Django's Tasks API carries the number of an action, and the row says the rest.
+"""A queue behind Django's Tasks API carries the id of an action to a worker; the action's row says the rest.
 
-A bell that is lost does not matter: `sweep` rings again for whatever is due, be it new, put back, or left by a
+An entry that is lost does not matter: `sweep` enqueues again whatever is due, be it new, put back, or left by a
 worker that was killed.
 """
 
@@ -54,12 +54,12 @@ def run_action(action: str) -> None:
         return
     server = ActionRecord.objects.values_list("server_id", flat=True).get(pk=action)
     for waiting in due().filter(server_id=server):
-        ring(waiting)
+        enqueue(waiting)
 
 
-def ring(record: ActionRecord) -> None:
-    """Ring for an action; in the transaction of whoever calls, so that there is no bell without a row."""
-    ActionRecord.objects.filter(pk=record.pk).update(rung_at=clock.now())
+def enqueue(record: ActionRecord) -> None:
+    """Enqueue an action, in the caller's transaction: no entry is ever without its row."""
+    ActionRecord.objects.filter(pk=record.pk).update(enqueued_at=clock.now())
     run_action.enqueue(str(record.pk))
 
 
@@ -71,14 +71,14 @@ def due() -> QuerySet[ActionRecord]:
 
 
 def sweep() -> int:
-    """Ring for every due action that has heard no bell lately; return how many that were."""
+    """Enqueue every due action that was not enqueued lately; return how many that were."""
     patience = clock.now() - timedelta(seconds=settings.LEASE_TTL_S)
-    unheard = Q(rung_at=None) | Q(rung_at__lt=F("due_at")) | Q(rung_at__lt=patience)
-    rung = 0
-    for record in due().filter(unheard):
-        ring(record)
-        rung += 1
-    return rung
+    not_enqueued_lately = Q(enqueued_at=None) | Q(rung_at__lt=F("due_at")) | Q(rung_at__lt=patience)
+    enqueued = 0
+    for record in due().filter(not_enqueued_lately):
+        enqueue(record)
+        enqueued += 1
+    return enqueued
 
 
 def run_until_idle(limit: int = 1000, *, wait: bool = True) -> None:

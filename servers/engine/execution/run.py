@@ -11,7 +11,7 @@ from django.db import Error as DatabaseFault
 from django.db import connection
 
 from servers.actions.base import Exclusivity, Step, StepFunction
-from servers.actions.task import Change, Charge
+from servers.actions.task import Change, MoveAllocations
 from servers.engine.execution import lease as leases
 from servers.engine.execution.lease import Lease
 from servers.engine.execution.lease_renewal import Heartbeat
@@ -75,7 +75,7 @@ def attempt(task: WorkingTask) -> None:
     except LeaseLost:
         raise
     except Exception as error:  # noqa: BLE001 (the worker loop)
-        settle(task, error)
+        end_or_retry(task, error)
 
 
 def let_go(lease: Lease, error: Exception) -> None:
@@ -83,7 +83,7 @@ def let_go(lease: Lease, error: Exception) -> None:
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-        leases.lose_sight(lease, said(error))
+        leases.mark_unknown(lease, said(error))
     except DatabaseFault as away:
         log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
 
@@ -100,11 +100,11 @@ def carry_out_in_request(action: UUID) -> None:
     steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
     try:
         run_steps(task, steps)
-        task.put_back(0)
+        task.requeue(0)
     except LeaseLost:
         return
     except Exception as error:  # noqa: BLE001 (as in `work`; what the record says is raised below)
-        settle(task, error)
+        end_or_retry(task, error)
         raise_if_failed(task, error)
 
 
@@ -139,7 +139,7 @@ def moment_of(task: WorkingTask) -> Moment:
     )
 
 
-def settle(task: WorkingTask, error: Exception) -> None:
+def end_or_retry(task: WorkingTask, error: Exception) -> None:
     """Decide what a fault means, and write it; here alone a fault ends an action, or lets it wait."""
     if isinstance(error, DatabaseFault):
         raise error  # the record cannot be asked, and the guest was not: the next attempt looks
@@ -147,11 +147,11 @@ def settle(task: WorkingTask, error: Exception) -> None:
     if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
         verdict = Verdict.LOOK_AGAIN
     if verdict is Verdict.WAIT:
-        task.put_back(error.facts["delay_s"] if isinstance(error, Fault) else 0)
+        task.requeue(error.facts["delay_s"] if isinstance(error, Fault) else 0)
     elif verdict is Verdict.LOOK_AGAIN:
-        lose_sight(task, error)
+        mark_unknown(task, error)
     elif verdict is Verdict.TRY_AGAIN:
-        task.put_back(2.0**task.row.tries, tries=task.row.tries + 1)
+        task.requeue(2.0**task.row.tries, tries=task.row.tries + 1)
     elif verdict is Verdict.CANCEL:
         task.decide("cancel")
         conclude(task)
@@ -170,10 +170,10 @@ def may_have_happened(task: WorkingTask) -> bool:
         return False
 
 
-def lose_sight(task: WorkingTask, error: Exception) -> None:
+def mark_unknown(task: WorkingTask, error: Exception) -> None:
     """Leave the action as unknown. Nothing is undone and nothing can be started until the hypervisor was asked."""
     log.error("action.unknown", action=str(task.row.pk), step=task.row.step, exc_info=error)
-    leases.lose_sight(task.lease, said(error))
+    leases.mark_unknown(task.lease, said(error))
 
 
 def said(error: Exception) -> str:
@@ -195,7 +195,7 @@ def conclude(task: WorkingTask) -> None:
     try:
         undo(task)
     except NotUndone as error:
-        lose_sight(task, error)
+        mark_unknown(task, error)
         return
     try:
         definition = task.definition
@@ -224,7 +224,7 @@ def fallback(task: WorkingTask, fault: ActionFault) -> Change:
     return Change(
         server=("set_error", "end_task"),
         migration=("set_error",),
-        charge=Charge.MOVE if arrived else Charge.RETURN,
+        allocations=MoveAllocations.TO_DESTINATION if arrived else MoveAllocations.BACK_TO_SOURCE,
         progress=0,
         fault=fault,
     )

@@ -314,9 +314,9 @@ class WorkingTask:
     def close_event(self, name: str, fault: ActionFault | None = None) -> None:
         self._close(name, None, fault)
 
-    def note(self, name: str, **evidence: Any) -> None:
+    def add_facts(self, name: str, **facts: Any) -> None:
         with fenced(self.lease):
-            events.note(self.row, name, evidence)
+            events.add_facts(self.row, name, facts)
 
     # ------------------------------------------------------------------------------------- destinations
 
@@ -350,9 +350,9 @@ class WorkingTask:
         try:
             decision = select_hosts(self._server(), requested=requested, ignore=ignore, at_most=at_most)
         except Fault as fault:
-            self.note(event, verdicts=scheduling.verdicts_of(fault))
+            self.add_facts(event, verdicts=scheduling.verdicts_of(fault))
             raise
-        self.note(event, verdicts=scheduling.as_data(decision.verdicts))
+        self.add_facts(event, verdicts=scheduling.as_data(decision.verdicts))
         return decision.hosts
 
     def check_forced(self, host: str) -> None:
@@ -373,7 +373,7 @@ class WorkingTask:
             if self.row.migration_id is not None:
                 claims.release(self.row.server_id, self.row.migration_id)
             elif self.definition.makes_server:
-                claims.give_back(self.row.server_id)
+                claims.deallocate(self.row.server_id)
 
     def take_slot(self, edge: str) -> None:
         """Count the source's running moves under the lock of its row (CONTRACT B.6, 8)."""
@@ -477,15 +477,15 @@ class WorkingTask:
 
     # -------------------------------------------------------------------------------------------- ends
 
-    def put_back(self, delay_s: float, *, tries: int | None = None) -> None:
+    def requeue(self, delay_s: float, *, tries: int | None = None) -> None:
         """Let the action wait; it comes to its turn again when it is due. That is no attempt without progress."""
         with fenced(self.lease) as row:
-            row.take("put_back")
+            row.apply_edge("requeue")
             row.lease_until = None
             row.due_at = clock.now() + timedelta(seconds=delay_s)
             row.tries = row.tries if tries is None else tries
-            row.progress_mark = ""
-            row.save(update_fields=["status", "lease_until", "due_at", "tries", "progress_mark"])
+            row.last_progress = ""
+            row.save(update_fields=["status", "lease_until", "due_at", "tries", "last_progress"])
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
         """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
@@ -495,7 +495,7 @@ class WorkingTask:
         with fenced(self.lease) as row:
             changes.apply(row, change)
             events.close_all(row, fault if edge == "fail" else None)
-            row.take(edge)
+            row.apply_edge(edge)
             row.message = "Error" if edge == "fail" else ""
             row.error_code, row.error_text = (fault.code, str(fault)) if fault else ("", "")
             row.sealed = row.step = ""

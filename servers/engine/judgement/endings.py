@@ -10,7 +10,7 @@ from uuid import UUID
 
 from servers.actions import definitions
 from servers.actions.base import Action, Exclusivity, Step
-from servers.actions.task import Change, Charge
+from servers.actions.task import Change, MoveAllocations
 from servers.engine.capacity import claims
 from servers.engine.judgement.cases import Case
 from servers.engine.records.changes import set_migration_status
@@ -35,7 +35,7 @@ from servers.states import (
     VmState,
 )
 
-NOWHERE = "the guest is seen on no host that has answered"
+NOT_SEEN = "the guest is seen on no host that has answered"
 ELSEWHERE = "the guest is seen on {seen}, and not on {wanted}"
 MOVES = "the guest is being moved from {hosts} at this moment"
 INCOMPLETE = "its image is not complete"
@@ -167,7 +167,7 @@ def refuse_other_place(case: Case, outcome: Outcome) -> None:
     if outcome is Outcome.FAILED:
         return
     if case.at is None:
-        refuse(outcome, NOWHERE)
+        refuse(outcome, NOT_SEEN)
     wanted = destination_of(case.migration)
     if wanted and case.at != wanted:
         refuse(outcome, ELSEWHERE.format(seen=case.at, wanted=wanted))
@@ -280,15 +280,19 @@ def end_migration(case: Case, names: Iterable[str]) -> str:
     return other.name if other and has_something and migration.status in MIGRATION_OVER else ""
 
 
-def charge(server_id: UUID, migration_id: int | None) -> None:
-    """Let room be charged where the server is now; a move that waits to be confirmed keeps its source's."""
+def allocate_as_seen(server_id: UUID, migration_id: int | None) -> None:
+    """Allocate the server's resources where it is now; a move that waits to be confirmed keeps its source's."""
     server = Server.objects.select_related("host").get(pk=server_id)
     if server.vm_state == VmState.DELETED:
-        claims.give_back(server.pk)
+        claims.deallocate(server.pk)
         return
     if migration_id is not None:
         move = Migration.objects.get(pk=migration_id)
         there = server.host is not None and server.host.name == move.dest_compute
         if move.status != MigrationStatus.FINISHED:
-            claims.settle(server.pk, move.pk, Charge.MOVE if there else Charge.RETURN)
-    claims.charge(server)
+            claims.finish_move_allocations(
+                server.pk,
+                move.pk,
+                MoveAllocations.TO_DESTINATION if there else MoveAllocations.BACK_TO_SOURCE,
+            )
+    claims.allocate(server)

@@ -18,7 +18,7 @@ from django.db import transaction
 from servers import clock, policy
 from servers.engine import images
 from servers.engine.execution.lease import Lease, fenced
-from servers.engine.execution.queue import ring
+from servers.engine.execution.queue import enqueue
 from servers.engine.execution.task import WorkingTask
 from servers.engine.judgement import endings
 from servers.engine.judgement.cases import Case, evidence_of, hosts_that_matter, waiting
@@ -221,11 +221,11 @@ def _look(row: ActionRecord, said: dict[str, Any], **memo: Any) -> None:
     """Let a worker look at a locked row that waits, at once, as often as at first."""
     row.judgements = [*row.judgements, said]
     row.memo = {**row.memo, **memo}
-    row.stalled_at, row.futile, row.progress_mark = None, 0, ""
+    row.stalled_at, row.futile, row.last_progress = None, 0, ""
     row.due_at = row.updated_at = clock.now()
-    fields = ["stalled_at", "futile", "progress_mark", "due_at", "updated_at"]
+    fields = ["stalled_at", "futile", "last_progress", "due_at", "updated_at"]
     row.save(update_fields=["judgements", "memo", "verdict", *fields])
-    ring(row)
+    enqueue(row)
 
 
 # -------------------------------------------------------------------------------------- closing
@@ -238,7 +238,7 @@ def held(action: UUID, context: Context) -> Iterator[Lease]:
     Raises NotWaiting, NotPermitted.
     """
     with locked(action, context) as row:
-        row.take("claim")
+        row.apply_edge("claim")
         row.attempt += 1
         row.worker = HOLDER
         row.lease_until = clock.now() + timedelta(seconds=settings.LEASE_TTL_S)
@@ -256,7 +256,7 @@ def held(action: UUID, context: Context) -> Iterator[Lease]:
 def let_wait(lease: Lease) -> None:
     """Give an action back that has not ended. Raises LeaseLost for one that has."""
     with fenced(lease) as row:
-        row.take("lose_sight")
+        row.apply_edge("mark_unknown")
         row.lease_until = None
         row.save(update_fields=["status", "lease_until"])
 
@@ -273,7 +273,7 @@ def write_end(
         row.save(update_fields=["judgements", "left_on", "result"])
         WorkingTask(lease).end(outcome.edge, ending.change, fault)
         if ending.charges:
-            endings.charge(row.server_id, row.migration_id)
+            endings.allocate_as_seen(row.server_id, row.migration_id)
         if ending.drops_image and row.image_id is not None:
             images.mark_deleted(row.image_id)
     if ending.drops_image and row.image_id is not None:

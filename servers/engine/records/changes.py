@@ -33,7 +33,7 @@ def _take(row: Machine, field: str, edge: Edge) -> bool:
     """Take the edge unless its target is reached already; return whether the row has changed."""
     if getattr(row, field) == edge.target:
         return False
-    row.take(edge.name)
+    row.apply_edge(edge.name)
     return True
 
 
@@ -59,8 +59,8 @@ def apply(action: ActionRecord, change: Change) -> None:
                 image.deleted_at = clock.now()
                 fields.append("deleted_at")
             image.store(*fields)
-    if change.charge and action.migration_id:
-        claims.settle(action.server_id, action.migration_id, change.charge)
+    if change.allocations and action.migration_id:
+        claims.finish_move_allocations(action.server_id, action.migration_id, change.allocations)
 
 
 def _apply_to_server(action: ActionRecord, change: Change) -> None:
@@ -140,7 +140,7 @@ def set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[s
     if not edges or migration.status in {edge.target for edge in edges}:
         return []
     edge = next((e for e in edges if migration.status in e.sources), edges[0])
-    migration.take(edge.name)
+    migration.apply_edge(edge.name)
     migration.statuses = [*migration.statuses, edge.target]
     fields = ["status", "statuses"]
     if edge.target == MigrationStatus.COMPLETED:

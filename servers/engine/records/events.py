@@ -47,9 +47,9 @@ def close_all(action: ActionRecord, fault: BaseException | None) -> None:
         close_event(event, fault)
 
 
-def note(action: ActionRecord, name: str, evidence: dict[str, Any]) -> None:
-    """Keep evidence with the newest event of this name."""
+def add_facts(action: ActionRecord, name: str, facts: dict[str, Any]) -> None:
+    """Keep facts with the newest event of this name."""
     event = ActionEvent.objects.filter(action=action, name=name).order_by("-pk").first()
     if event is not None:
-        event.evidence = {**event.evidence, **evidence}
-        event.save(update_fields=["evidence"])
+        event.facts = {**event.facts, **facts}
+        event.save(update_fields=["facts"])

@@ -14,7 +14,7 @@ NUMBERED = re.compile(r"instance-([0-9a-f]{8,15})")
 HOSTNAME_LIMIT = 63
 
 
-def save_new(server: Server) -> None:
+def insert_with_number(server: Server) -> None:
     """Save a new server under a number that no other one has; in the caller's transaction.
 
     An adopted guest that Nova has named keeps its number where it is free. Others get the one after the highest,

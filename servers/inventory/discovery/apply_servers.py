@@ -8,7 +8,7 @@ from servers import clock
 from servers.drivers.base import FoundGuest
 from servers.engine.capacity import claims
 from servers.engine.records.changes import take_server_edges
-from servers.engine.records.numbering import save_new
+from servers.engine.records.numbering import insert_with_number
 from servers.errors import GuestNotFound
 from servers.fleet.guest_location import ALIVE
 from servers.inventory.discovery.apply_hosts import write_pool
@@ -52,9 +52,9 @@ def write_new(guest: FoundGuest, facts: GuestFacts, host: Host, owner: Owner) ->
         memory_mb=facts.memory_mb,
     )
     fill_size(server, facts)
-    save_new(server)
+    insert_with_number(server)
     write_parts(server, facts)
-    claims.charge(server)
+    claims.allocate(server)
 
 
 def write_changed(server: Server, guest: FoundGuest, facts: GuestFacts, host: Host, *, back: bool) -> None:
@@ -72,7 +72,7 @@ def write_changed(server: Server, guest: FoundGuest, facts: GuestFacts, host: Ho
     fields += fill_size(server, facts)
     server.store(*dict.fromkeys(fields))
     write_parts(server, facts)
-    claims.charge(server)
+    claims.allocate(server)
 
 
 def write_gone(server: Server, host: Host) -> None:

@@ -22,7 +22,7 @@ class AtRest:
         self.waiting = waiting[-1] if waiting and server.vm_state == VmState.RESIZED else None
         self.old_copy = self.waiting.source_compute if self.waiting else ""
         self.under_way = {m.pk for m in self.migrations if m not in waiting}
-        self.forsaken = {m.source_compute for m in waiting if m is not self.waiting}
+        self.older_copies = {m.source_compute for m in waiting if m is not self.waiting}
         self.here = self._here()
         self.owed = records.owed.get(server.pk, [])
 

@@ -15,8 +15,6 @@ from servers.inventory.reconciliation.remains import copies, leftovers
 from servers.models import ActionRecord, Allocation, Migration, Server
 from servers.states import DifferenceKind, MigrationStatus, PowerState, TaskState, VmState
 
-_K = DifferenceKind
-
 
 def differences(server: Server, sight: Sight, records: Records) -> Iterator[Finding]:
     """Yield what differs for one server. One with a live action is its worker's business alone."""
@@ -32,7 +30,7 @@ def _without_worker(server: Server, actions: list[ActionRecord], records: Record
         if action.lease_until is not None and action.lease_until < records.overdue_at:
             what = f"{action.name} ({action.request_id}) runs, but its worker {action.worker} is silent"
             yield Finding(
-                _K.ACTION_WITHOUT_WORKER,
+                DifferenceKind.ACTION_WITHOUT_WORKER,
                 server.pk,
                 server.name,
                 what,
@@ -51,7 +49,7 @@ class Comparison(AtRest):
         alive = self.sight.alive
         if len(alive) > 1:
             yield self.finding(
-                _K.GUEST_TWICE,
+                DifferenceKind.GUEST_TWICE,
                 f"runs on {' and '.join(alive)}",
                 "Decide which one is right, and stop the other by hand: they write to the same disks.",
                 hosts=tuple(alive),
@@ -70,7 +68,7 @@ class Comparison(AtRest):
             return
         if self.recorded and not places:
             yield self.finding(
-                _K.GUEST_MISSING,
+                DifferenceKind.GUEST_MISSING,
                 f"is recorded on {self.recorded}, and seen on no host{'' if self.sight.everybody else ' that has answered'}",
                 "Look for its disks. manage.py discover puts the server into error.",
                 hosts=(self.recorded,),
@@ -78,7 +76,7 @@ class Comparison(AtRest):
         elif self.here and self.here != self.recorded:
             guest = self.sight.defined[self.here]
             yield self.finding(
-                _K.GUEST_ELSEWHERE,
+                DifferenceKind.GUEST_ELSEWHERE,
                 f"runs on {self.here}, is recorded on {self.recorded}",
                 f"Record {self.here} as its host.",
                 safe=self.is_certain,
@@ -87,7 +85,7 @@ class Comparison(AtRest):
             )
         elif places and (self.recorded not in places or not self._runs_nowhere_else()):
             yield self.finding(
-                _K.GUEST_ELSEWHERE,
+                DifferenceKind.GUEST_ELSEWHERE,
                 f"is on {' and '.join(places)}, is recorded on {self.recorded or 'no host'}",
                 "Find out which one is right. manage.py discover records it.",
                 hosts=tuple(places),
@@ -103,7 +101,7 @@ class Comparison(AtRest):
         if guest.power_state is known and vm_edge(self.server.vm_state, known) is None:
             return
         yield self.finding(
-            _K.POWER_STATE,
+            DifferenceKind.POWER_STATE,
             f"is {guest.power_state.word} on {self.here}, is recorded as {known.word} ({self.server.vm_state})",
             f"Record what is seen: {guest.power_state.word}.",
             safe=self.is_certain,
@@ -114,7 +112,7 @@ class Comparison(AtRest):
     def _task(self) -> Iterator[Finding]:
         if self.server.task_state != TaskState.IDLE:
             yield self.finding(
-                _K.TASK_WITHOUT_ACTION,
+                DifferenceKind.TASK_WITHOUT_ACTION,
                 f"has the task {self.server.task_state}, and nobody works on it",
                 "End the task." if self.is_certain else "Find out where the guest is, then reset its state.",
                 safe=self.is_certain,
@@ -127,7 +125,7 @@ class Comparison(AtRest):
                     yield self._waits_for_nobody(move)
                 continue
             yield self.finding(
-                _K.MIGRATION_WITHOUT_ACTION,
+                DifferenceKind.MIGRATION_WITHOUT_ACTION,
                 f"migration {move.pk} ({move.source_compute} to {move.dest_compute or '?'}) is {move.status},"
                 " and nobody works on it",
                 "End the migration, and charge the host on which the guest is."
@@ -138,14 +136,14 @@ class Comparison(AtRest):
             )
         if self.server.vm_state == VmState.RESIZED and self.waiting is None:
             yield self.finding(
-                _K.MOVE_WAITS_FOR_NOBODY,
+                DifferenceKind.MOVE_WAITS_FOR_NOBODY,
                 "waits to be confirmed or reverted, and has no migration that is finished",
                 "Reset its state to active when the guest is well.",
             )
 
     def _waits_for_nobody(self, move: Migration) -> Finding:
         return self.finding(
-            _K.MOVE_WAITS_FOR_NOBODY,
+            DifferenceKind.MOVE_WAITS_FOR_NOBODY,
             f"migration {move.pk} waits to be confirmed, but the server is {self.server.vm_state}",
             f"Remove the old copy on {move.source_compute} by hand when the guest is well on {self.recorded or '?'}.",
             hosts=(move.source_compute,),
@@ -171,7 +169,7 @@ class Comparison(AtRest):
             return
         if own is None:
             yield self.finding(
-                _K.ALLOCATION_MISSING,
+                DifferenceKind.ALLOCATION_MISSING,
                 f"holds no room on {expected}",
                 f"Charge {expected}.",
                 safe=self.is_certain,
@@ -182,7 +180,7 @@ class Comparison(AtRest):
         if own.host.name == expected and holds == wants:
             return
         yield self.finding(
-            _K.ALLOCATION_WRONG,
+            DifferenceKind.ALLOCATION_WRONG,
             f"holds {_size(holds)} on {own.host.name}, should hold {_size(wants)} on {expected}",
             f"Charge {expected} for {_size(wants)}.",
             safe=self.is_certain,
@@ -193,7 +191,7 @@ class Comparison(AtRest):
         host = allocation.host.name
         there = host in self.sight.defined and host != self.recorded
         return self.finding(
-            _K.ALLOCATION_LEFT,
+            DifferenceKind.ALLOCATION_LEFT,
             f"{holder} still holds room on {host}",
             f"Give it back: {_size((allocation.vcpus, allocation.memory_mb, allocation.disk_gb))}.",
             safe=host in self.sight.answered and not there and not self.sight.has_job,

@@ -18,8 +18,6 @@ from servers.models import ActionRecord, Host, Migration, Server
 from servers.models.reconcile import CHANGED
 from servers.states import MIGRATION_OVER, DifferenceKind
 
-_K = DifferenceKind
-
 
 def discard(server_id: UUID, revision: int, finding: Finding) -> str:
     """Remove what was left of a guest on hosts where it is not; return what became of it.
@@ -109,8 +107,8 @@ def remove_what_was_not_undone(removal: Removal) -> None:
 
 
 AT_HYPERVISOR: dict[DifferenceKind, Callable[[Removal], None]] = {
-    _K.DESTINATION_LEFT: remove_prepared,
-    _K.COPY_LEFT: remove_copy,
-    _K.UNDO_LEFT: remove_what_was_not_undone,
+    DifferenceKind.DESTINATION_LEFT: remove_prepared,
+    DifferenceKind.COPY_LEFT: remove_copy,
+    DifferenceKind.UNDO_LEFT: remove_what_was_not_undone,
 }
 """What puts a difference right at a hypervisor: what is left of a guest is removed, the guest is not touched."""

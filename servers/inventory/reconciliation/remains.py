@@ -10,8 +10,6 @@ from servers.inventory.reconciliation.differences import Finding, Sight
 from servers.models import ActionRecord, Migration
 from servers.states import MIGRATION_OVER, DifferenceKind, MigrationStatus, MigrationType
 
-_K = DifferenceKind
-
 ARRIVED = frozenset({MigrationStatus.CONFIRMED, MigrationStatus.COMPLETED, MigrationStatus.DONE})
 """After a move that ended so, the guest at its destination is no copy."""
 STAYED = frozenset({MigrationStatus.REVERTED, MigrationStatus.FAILED, MigrationStatus.CANCELLED})
@@ -20,14 +18,14 @@ STAYED = frozenset({MigrationStatus.REVERTED, MigrationStatus.FAILED, MigrationS
 
 def copies(at_rest: AtRest) -> Iterator[Finding]:
     """Yield the copies of a guest that is on its own host. Those of a move of ours are removed when the guest runs."""
-    expected = {at_rest.recorded, at_rest.old_copy, *at_rest.forsaken}
+    expected = {at_rest.recorded, at_rest.old_copy, *at_rest.older_copies}
     extra = sorted(at_rest.sight.defined.keys() - expected)
     runs_at_home = at_rest.is_certain and at_rest.sight.alive == [at_rest.recorded]
     ours = {host: left_by(at_rest.sight, host) for host in extra if runs_at_home}
     for host in extra:
         if (move := ours.get(host)) is not None:
             yield at_rest.finding(
-                _K.COPY_LEFT,
+                DifferenceKind.COPY_LEFT,
                 f"runs on {at_rest.recorded}, and migration {move.pk} has left a copy of it on {host}",
                 f"Remove the copy on {host}.",
                 safe=True,
@@ -38,7 +36,7 @@ def copies(at_rest: AtRest) -> Iterator[Finding]:
     others = [host for host in extra if ours.get(host) is None]
     if others:
         yield at_rest.finding(
-            _K.COPY_LEFT,
+            DifferenceKind.COPY_LEFT,
             f"is on {at_rest.recorded}, and shut down on {' and '.join(others)} as well",
             f"Make sure that the one on {at_rest.recorded} is right, then remove the other one by hand.",
             hosts=tuple(others),
@@ -62,7 +60,7 @@ def leftovers(at_rest: AtRest) -> Iterator[Finding]:
         ours = move is not None if guest.owner else host in at_rest.sight.own_destinations
         over = move is None or move.status in MIGRATION_OVER
         yield at_rest.finding(
-            _K.DESTINATION_LEFT,
+            DifferenceKind.DESTINATION_LEFT,
             f"{host} is prepared for the guest, and no move is under way",
             f"Remove what was prepared on {host}."
             if ours
@@ -78,7 +76,7 @@ def undo_left(at_rest: AtRest, action: ActionRecord) -> Finding:
     """Return that an action has left something on hosts where there is no guest."""
     hosts, left = hosts_of(at_rest, action), owing.left_by(action)
     return at_rest.finding(
-        _K.UNDO_LEFT,
+        DifferenceKind.UNDO_LEFT,
         f"{action.name} ({action.request_id}) could not remove all that it had to: {left}",
         f"Remove what it has left on {' and '.join(hosts)}.",
         safe=at_rest.is_certain and at_rest.is_whole and at_rest.sight.answered >= set(hosts),

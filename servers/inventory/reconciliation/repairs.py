@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from servers import clock
-from servers.actions.task import Charge
+from servers.actions.task import MoveAllocations
 from servers.drivers.base import Guest
 from servers.engine.accepting.request_context import new_request_id
 from servers.engine.capacity import claims
@@ -31,8 +31,6 @@ from servers.states import OPEN_ACTION_STATUSES, DifferenceKind, PowerState
 RECONCILE = "reconcile"
 """What a repair is called in a server's records: slug, name, user and door. It is no action that one can ask for."""
 
-_K = DifferenceKind
-
 
 def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
     """Do the safe repairs of one server in one transaction; return what became of them.
@@ -46,7 +44,7 @@ def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
         record = new_record(server, findings)
         for finding in findings:
             REPAIRS[finding.kind](server, finding)
-        record.take("succeed")
+        record.apply_edge("succeed")
         record.finished_at = record.updated_at
         record.save(force_insert=True)
     return REPAIRED
@@ -91,7 +89,7 @@ def follow_host(server: Server, finding: Finding) -> None:
     server.host = Host.objects.get(name=name)
     server.store("host")
     move_disks(server, server.host)
-    claims.charge(server)
+    claims.allocate(server)
     follow_power(server, finding)
 
 
@@ -118,28 +116,30 @@ def end_migration(server: Server, finding: Finding) -> None:
     migration = Migration.objects.select_for_update().get(pk=finding.row)
     arrived = server.host is not None and server.host.name == migration.dest_compute
     migration.store(*set_migration_status(migration, ("fail", "set_error")))
-    claims.settle(server.pk, migration.pk, Charge.MOVE if arrived else Charge.RETURN)
-    claims.charge(server)
+    claims.finish_move_allocations(
+        server.pk, migration.pk, MoveAllocations.TO_DESTINATION if arrived else MoveAllocations.BACK_TO_SOURCE
+    )
+    claims.allocate(server)
 
 
-def charge(server: Server, finding: Finding) -> None:
-    """Charge the server's host for it."""
-    claims.charge(server)
+def allocate_again(server: Server, finding: Finding) -> None:
+    """Allocate the server's resources on its host."""
+    claims.allocate(server)
 
 
-def give_back(server: Server, finding: Finding) -> None:
+def deallocate_left(server: Server, finding: Finding) -> None:
     """Give room back that nobody uses."""
     Allocation.objects.filter(pk=finding.row).delete()
 
 
 REPAIRS: dict[DifferenceKind, Callable[[Server, Finding], None]] = {
-    _K.GUEST_ELSEWHERE: follow_host,
-    _K.POWER_STATE: follow_power,
-    _K.TASK_WITHOUT_ACTION: end_task,
-    _K.MIGRATION_WITHOUT_ACTION: end_migration,
-    _K.ALLOCATION_MISSING: charge,
-    _K.ALLOCATION_WRONG: charge,
-    _K.ALLOCATION_LEFT: give_back,
+    DifferenceKind.GUEST_ELSEWHERE: follow_host,
+    DifferenceKind.POWER_STATE: follow_power,
+    DifferenceKind.TASK_WITHOUT_ACTION: end_task,
+    DifferenceKind.MIGRATION_WITHOUT_ACTION: end_migration,
+    DifferenceKind.ALLOCATION_MISSING: allocate_again,
+    DifferenceKind.ALLOCATION_WRONG: allocate_again,
+    DifferenceKind.ALLOCATION_LEFT: deallocate_left,
 }
 """What puts a difference right inside a transaction. A kind that is neither here nor in `leftovers` is never safe."""
 
@@ -173,7 +173,7 @@ def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
             if server is None:
                 return None
             record = new_record(server, [finding])
-            record.take("claim")
+            record.apply_edge("claim")
             record.exclusive, record.attempt = True, 1
             record.begin(finding.kind.value)
             record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
@@ -187,7 +187,7 @@ def let_go(lease: Lease, fault: ActionFault | None) -> str:
     """Give the place back, and write down what became of the repair."""
     try:
         with fenced(lease) as record:
-            record.take("fail" if fault else "succeed")
+            record.apply_edge("fail" if fault else "succeed")
             if fault is None:
                 record.finish(record.begun[0])
             record.message = "Error" if fault else ""
@@ -217,7 +217,7 @@ def drop_abandoned() -> int:
         with transaction.atomic():
             record = abandoned.select_for_update().filter(pk=number).first()
             if record is not None:
-                record.take("fail")
+                record.apply_edge("fail")
                 record.attempt += 1
                 record.message, record.error_text = "Error", "The process that did the repair has ended."
                 record.save(update_fields=["attempt"])

@@ -10,11 +10,11 @@ from servers.actions.restore import Restore
 from servers.engine.accepting.restore import find_image, restore
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
-from servers.management.engine_command import AskingCommand, HelpFormatter
+from servers.management.engine_command import EngineCommand, HelpFormatter
 from servers.microversions import NEWEST
 
 
-class Command(AskingCommand):
+class Command(EngineCommand):
     help = "Make something of an image: restore makes a new server out of a backup."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,7 +29,7 @@ class Command(AskingCommand):
             formatter_class=HelpFormatter,
         )
         restoring.add_argument("image", help="name or UUID")
-        self.add_asking(restoring)
+        self.add_engine_options(restoring)
         options.add_options(restoring, Restore, NEWEST)
 
     def handle(self, *args: Any, **given: Any) -> None:

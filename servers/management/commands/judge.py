@@ -21,7 +21,7 @@ from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import LOOK_AGAIN, RULE, UNDO, judge, ways_out
 from servers.errors import Refusal
 from servers.management import documents, exit_codes, targets
-from servers.management.engine_command import AskingCommand, HelpFormatter
+from servers.management.engine_command import EngineCommand, HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_table
 from servers.models import ActionRecord
@@ -38,7 +38,7 @@ HELP = {
 }
 
 
-class Command(AskingCommand):
+class Command(EngineCommand):
     help = "Judge what came to no end by itself: list, show, look again, close or undo; with a reason."
 
     def add_arguments(self, parser: CommandParser) -> None:

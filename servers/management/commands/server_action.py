@@ -13,7 +13,7 @@ from servers.actions import Action, kinds, registry
 from servers.engine.accepting.submit import Accepted, submit
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
-from servers.management.engine_command import AskingCommand, HelpFormatter
+from servers.management.engine_command import EngineCommand, HelpFormatter
 from servers.management.exit_codes import ExitCode
 from servers.microversions import MINIMUM, Microversion, maximum
 from servers.policy import Context
@@ -40,7 +40,7 @@ def version_asked_for(arguments: list[str]) -> Microversion:
     return version
 
 
-class Command(AskingCommand):
+class Command(EngineCommand):
     help = "Do something to a server, as REST and the console do it: one subcommand an action."
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -79,7 +79,7 @@ class Command(AskingCommand):
         parser.add_argument(
             "--api-version", default=str(self.version), help="microversion (default: %(default)s)"
         )
-        self.add_asking(parser)
+        self.add_engine_options(parser)
 
     def handle(self, *args: Any, **given: Any) -> None:
         action = registry[given["slug"]]

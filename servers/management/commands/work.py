@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from servers.engine.execution.queue import name_of, unique_name, work_as
-from servers.engine.execution.queues.base import bells
+from servers.engine.execution.queues.base import work_queue
 from servers.management.age import refuse_strange_database
-from servers.supervisor.periodic_tasks import Rounds
+from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
 log = logging.getLogger(__name__)
@@ -54,15 +54,16 @@ class Command(BaseCommand):
             end_with_parent(given["parent"])
         if given["one"]:
             work_as(given["one"])
-            bells().serve(given["one"])
+            work_queue().serve(given["one"])
         else:
             self.supervise(given["processes"], given["grace"])
 
     def supervise(self, processes: int, grace_s: float) -> None:
         """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
-        rounds = Rounds(unique_name(), processes)
+        periodic_tasks = PeriodicTasks(unique_name(), processes)
         children = [
-            WorkerProcess(f"worker {number}", [], told=rounds.note_reaped) for number in range(processes)
+            WorkerProcess(f"worker {number}", [], told=periodic_tasks.note_reaped)
+            for number in range(processes)
         ]
         stopping = Stopping().listen()
         try:
@@ -71,11 +72,11 @@ class Command(BaseCommand):
                     happened = child.tend()
                     if happened:
                         log.warning(happened)
-                rounds.keep_up()
+                periodic_tasks.keep_up()
                 stopping.wait(TEND_S)
         finally:
             stop(children, grace_s)
-            rounds.leave()
+            periodic_tasks.leave()
 
 
 @dataclass

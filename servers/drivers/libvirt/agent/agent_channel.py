@@ -26,7 +26,7 @@ TURN_S = 30
 """How long libvirt lets a command wait for its turn, behind whatever else is asked of that agent."""
 CONNECT_S = 10
 """How long to wait for an agent that is not connected: after a migration it comes back within a second or two."""
-SAID_CHARS = 1000
+MAX_ERROR_CHARS = 1000
 """How much of what a guest says is handed on."""
 RUN_S = 180
 """How long a program in the guest may run: it waits for another change, sets the network, and may have to put it back."""
@@ -179,4 +179,4 @@ class AgentChannel:
             )
         if command is replies.EXEC_STATUS:  # of a process that an earlier agent had started
             return AgentNotReady(f"The guest agent of {self.guest.name} was started anew.")
-        return self.refused(f"refused {name}: {printable(said, SAID_CHARS)}")
+        return self.refused(f"refused {name}: {printable(said, MAX_ERROR_CHARS)}")

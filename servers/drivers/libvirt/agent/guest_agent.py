@@ -7,7 +7,7 @@ from typing import Any
 from servers.drivers.base import Guest, GuestAgent
 from servers.drivers.guest_network import FORMATS, Format, Survey, Unrenderable, match, script
 from servers.drivers.libvirt.agent import links, replies
-from servers.drivers.libvirt.agent.agent_channel import SAID_CHARS, AgentChannel
+from servers.drivers.libvirt.agent.agent_channel import MAX_ERROR_CHARS, AgentChannel
 from servers.drivers.libvirt.agent.replies import Status
 from servers.drivers.libvirt.host_session import HostSession
 from servers.errors import AgentUnavailable, DriverFault, printable
@@ -113,5 +113,5 @@ def _interfaces(channel: AgentChannel, names: list[str]) -> list[dict[str, Any]]
 
 
 def _complaint(done: Status) -> str:
-    said = (done.stderr or done.stdout).strip()[-SAID_CHARS:]
+    said = (done.stderr or done.stdout).strip()[-MAX_ERROR_CHARS:]
     return printable(said) or f"exit status {done.exitcode}"

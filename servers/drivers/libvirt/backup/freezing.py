@@ -14,7 +14,7 @@ from servers.errors import DriverFault
 FREEZE_S = 30
 """How long an agent may take: what the guest has not written yet is written first."""
 THAW_TRIES, THAW_AGAIN_S = 3, 1.0
-DEAF = (
+AGENT_GONE = (
     *AGENT_SILENT,
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
     libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
@@ -32,7 +32,7 @@ def can_freeze(domain: libvirt.virDomain) -> bool:
     except libvirt.libvirtError as error:
         if is_lost(error):
             raise
-        return error.get_error_code() not in DEAF  # it may answer that it cannot tell the time
+        return error.get_error_code() not in AGENT_GONE  # it may answer that it cannot tell the time
     return True
 
 
@@ -53,7 +53,7 @@ def _freeze(domain: libvirt.virDomain) -> bool:
     try:
         return bool(domain.fsFreeze() > 0)
     except libvirt.libvirtError as error:
-        if is_lost(error) or error.get_error_code() in DEAF:
+        if is_lost(error) or error.get_error_code() in AGENT_GONE:
             thaw(domain)
             raise
         return False  # that is the agent's own answer

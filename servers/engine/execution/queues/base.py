@@ -19,22 +19,22 @@ STEADY_S = 30.0
 """Whoever has served for that long has had its database back: the next pause is a short one again."""
 
 
-class Bells(Protocol):
-    """A queue that `manage.py work` can serve. It may lose a bell or ring twice: the row is the truth."""
+class WorkQueue(Protocol):
+    """A queue that `manage.py work` can serve. It may lose an entry or deliver it twice: the action's row is the truth."""
 
     def serve(self, worker: str) -> None:
-        """Answer one bell at a time until SIGTERM, and end the one that is being answered first.
+        """Carry out one entry at a time until SIGTERM, and end the one that is under way first.
 
         A database that goes away is waited for, however long that takes.
         """
 
     def tidy_up(self) -> None:
-        """Forget bells that nobody will answer any more."""
+        """Delete entries that no worker will carry out any more."""
 
 
-def bells() -> Bells:
+def work_queue() -> WorkQueue:
     """Return the queue that the setting QUEUE names."""
-    return cast(Bells, default_task_backend)
+    return cast(WorkQueue, default_task_backend)
 
 
 def persevere(serve: Callable[[], object], is_told_to_end: Callable[[], bool]) -> None:

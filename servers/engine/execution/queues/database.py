@@ -1,4 +1,4 @@
-"""Bells in a table that workers ask again and again: for every database, and with no server of its own."""
+"""WorkQueue in a table that workers ask again and again: for every database, and with no server of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTERVAL_S = 0.2
 KEEP_DAYS = 1
 
 
-class DatabaseBells(DatabaseBackend):
+class DatabaseQueue(DatabaseBackend):
     """django-tasks-db."""
 
     def serve(self, worker: str) -> None:
@@ -34,6 +34,6 @@ class DatabaseBells(DatabaseBackend):
         persevere(process.run, lambda: not process.running)
 
     def tidy_up(self) -> None:
-        """Forget bells that were answered; as `prune_db_task_results`, but a few at a time."""
+        """Delete entries that were carried out; as `prune_db_task_results`, but a few at a time."""
         answered = DBTaskResult.objects.finished().filter(backend_name=self.alias)
         forget(answered.filter(finished_at__lte=timezone.now() - timedelta(days=KEEP_DAYS)))

@@ -1,4 +1,4 @@
-"""Bells by Procrastinate: PostgreSQL itself wakes a worker (LISTEN/NOTIFY), on whichever machine it is."""
+"""WorkQueue by Procrastinate: PostgreSQL itself wakes a worker (LISTEN/NOTIFY), on whichever machine it is."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from servers.engine.execution.queues.base import persevere
 
 JOB = "gantry.run_task"
 POLL_S = 5.0
-"""How long a bell waits whose notification was lost, as while the connection was."""
+"""After how many seconds an entry is found whose notification was lost, as while the connection was."""
 POOL = {"min_size": 1, "max_size": 1, "timeout": 10.0}
-"""One connection to fetch bells, beside the one that listens."""
+"""One connection to fetch entries, beside the one that listens."""
 
 
-class ProcrastinateBells(BaseTaskBackend):
+class ProcrastinateQueue(BaseTaskBackend):
     """Django's Tasks API over Procrastinate. Results are not kept: the action's row has them."""
 
     supports_defer = True
     supports_priority = True
 
     def enqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
-        """Ring in the caller's transaction: the connection is Django's own."""
+        """Enqueue in the caller's transaction: the connection is Django's own."""
         self.validate_task(task)
         job = app.configure_task(
             JOB, queue=task.queue_name, priority=task.priority, schedule_at=task.run_after
@@ -60,7 +60,7 @@ class ProcrastinateBells(BaseTaskBackend):
         )
 
     def serve(self, worker: str) -> None:
-        """Answer bells; one that was answered is deleted, whatever came of it: a row that is due rings again."""
+        """Carry out entries; one that was carried out is deleted, whatever came of it: a row that is due is enqueued again."""
         ending = threading.Event()
 
         def listen_once() -> None:
@@ -72,14 +72,14 @@ class ProcrastinateBells(BaseTaskBackend):
         persevere(listen_once, ending.is_set)
 
     def tidy_up(self) -> None:
-        """Forget the bells of workers that were killed while they answered."""
+        """Delete the entries of workers that were killed while they carried them out."""
         with translated():
             for job in async_to_sync(app.job_manager.get_stalled_jobs)():
                 async_to_sync(app.job_manager.finish_job_by_id_async)(job.id, Status.FAILED, delete_job=True)
 
 
 async def listen(worker: str, queues: Iterable[str], ending: threading.Event) -> None:
-    """Answer bells until the database goes away, or a signal says that it is enough: then the last one is ended first."""
+    """Carry out entries until the database goes away, or a signal says that it is enough: then the last one is ended first."""
     listening = DjangoApp(connector=PsycopgConnector(kwargs=connector_params(), **POOL))
     listening.task(name=JOB)(run_task)
     async with listening.open_async():
