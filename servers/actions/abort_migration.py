@@ -31,6 +31,7 @@ class AbortMigration(Action):
     transition = Transition(task_states=frozenset({TaskState.MIGRATING}), needs_launched=False)
     events = (EVENT,)
     consequence = "The guest stays on its host and runs on; what was copied is thrown away."
+    destructive = True
 
     def accept(self, accepting: AcceptContext) -> None:
         number = accepting.params["migration"]

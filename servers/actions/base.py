@@ -73,6 +73,14 @@ class Parameter:
     """Whether REST takes it from the URL instead of the body."""
 
 
+@dataclass(frozen=True)
+class Example:
+    """The value of a request that is good at one microversion and those like it, as Nova's reference shows it."""
+
+    version: str
+    value: Any = None
+
+
 class ServerState(Protocol):
     """The part of a server that decides whether an action is possible."""
 
@@ -243,6 +251,10 @@ class Action:
     """Names of the events that it may leave."""
     consequence: ClassVar[str] = ""
     """What it means for the guest, in one sentence; the docstring's first line where nothing else is said."""
+    destructive: ClassVar[bool] = False
+    """Whether it takes something away for good: the console's button is red."""
+    examples: ClassVar[tuple[Example, ...]] = ()
+    """For each shape of its body one at least; of an action without parameters there is one by itself."""
     without_agent: ClassVar[str] = ""
     """What becomes of it where no guest agent answers, in one sentence; empty where none is needed."""
     steps: ClassVar[tuple[Step, ...]] = ()
@@ -256,6 +268,8 @@ class Action:
             if not hasattr(cls, fact):
                 raise TypeError(f"action {name} does not say its {fact}")
         cls.verb = cls.__dict__.get("verb", cls.wire_name)
+        if not cls.parameters and cls.wire_name:
+            cls.examples = (Example(cls.since or "2.1"),)
         cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
         for other in definitions.values():
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servers.actions.abilities import guest_agent
-from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
+from servers.actions.base import Action, Example, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Secret
 from servers.actions.task import Change, Task
 from servers.errors import ActionFault, AgentAnswerInvalid, AgentNotReady, AgentUnavailable
@@ -25,6 +25,7 @@ class ChangePassword(Action):
     transition = Transition(allowed=frozenset({VmState.ACTIVE}), edge="begin_updating_password")
     errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
     events = (EVENT,)
+    examples = (Example("2.1", {"adminPass": "a-better-one"}),)
     consequence = "The old password of the guest's administrator stops working."
     without_agent = "It will fail unless one answers by then."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servers.actions.abilities import instead_of_leftovers
-from servers.actions.base import Action, Answer, Exclusivity, Parameter, Request, Transition, step
+from servers.actions.base import Action, Answer, Example, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Count, KeyValues, Name, Text
 from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
 from servers.drivers.base import Progress
@@ -49,6 +49,7 @@ class CreateBackup(Action):
     )
     errors = (BackupFailed, ImageStoreFault)
     events = (EVENT,)
+    examples = (Example("2.1", {"name": "nightly", "backup_type": "daily", "rotation": 1}),)
     consequence = "The guest runs on; its disk is copied, and older backups of this type may be deleted."
 
     def check_request(self, request: Request) -> None:

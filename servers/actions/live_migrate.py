@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from servers.actions.abilities import instead_of_leftovers, live_migration
-from servers.actions.base import Action, Exclusivity, Parameter, Request, Transition, step
+from servers.actions.base import Action, Example, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
 from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.drivers.base import DestinationCheck, Moved, MoveOptions
@@ -138,6 +138,12 @@ class LiveMigrate(Action):
         MOVE,
         PREPARE,
         ARRIVE,
+    )
+    examples = (
+        Example("2.1", {"host": "node2", "block_migration": False, "disk_over_commit": False}),
+        Example("2.25", {"host": None, "block_migration": "auto"}),
+        Example("2.30", {"host": "node2", "block_migration": "auto", "force": False}),
+        Example("2.68", {"host": "node2", "block_migration": "auto"}),
     )
     consequence = (
         "The guest runs on and changes its host; it stands still for a fraction of a second at the end."

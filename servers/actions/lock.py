@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Parameter, Shape
+from servers.actions.base import ANY_STATE, Action, Body, Example, Exclusivity, Parameter, Shape
 from servers.actions.kinds import Text
 from servers.actions.task import AcceptContext
 from servers.policy import Role, Rule
@@ -20,6 +20,10 @@ class Lock(Action):
     bodies = (Body(Shape.ANYTHING, until="2.72"), Body(Shape.OBJECT_OR_NULL, since="2.73"))
     parameters = (Parameter("locked_reason", Text(1, 255), "why it is locked", since="2.73", required=False),)
     transition = ANY_STATE
+    examples = (
+        Example("2.1"),
+        Example("2.73", {"locked_reason": "being measured"}),
+    )
     consequence = "Whoever is no admin can no longer move, revert or reconfigure the server."
 
     def accept(self, accepting: AcceptContext) -> None:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from servers.actions.abilities import cold_migration, instead_of_leftovers
-from servers.actions.base import Action, Body, Exclusivity, Parameter, Request, Shape, Transition, step
+from servers.actions.base import (
+    Action,
+    Body,
+    Example,
+    Exclusivity,
+    Parameter,
+    Request,
+    Shape,
+    Transition,
+    step,
+)
 from servers.actions.kinds import HostName
 from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
 from servers.errors import (
@@ -59,6 +69,10 @@ class Migrate(Action):
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.STOPPED}), edge="begin_resize_prep")
     errors = (NoValidHost, ComputeResourcesUnavailable, ResizeError, DiskMoveRolledBack)
     events = (CONDUCT, CHOOSE, CLAIM, MOVE_DISK, FINISH)
+    examples = (
+        Example("2.1"),
+        Example("2.56", {"host": "node2"}),
+    )
     consequence = "The guest is shut down, moved, and started again on another host."
 
     def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
@@ -133,7 +147,12 @@ class Migrate(Action):
         except DriverFault as fault:
             left = fault
         power_on = task.former_vm_state == VmState.ACTIVE
-        power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
+        try:
+            power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
+        except DriverFault as fault:
+            task.remember(left_off=str(fault))
+            raise
+        task.remember(left_off="")
         task.record(Change(host=task.source, power_state=power))
         if left is not None:
             raise left
@@ -161,7 +180,7 @@ class Migrate(Action):
         untouched = isinstance(fault, DriverFault) and "move_disk" not in task.effective
         moved = "move_disk" in task.begun and not untouched and not isinstance(fault, DiskMoveRolledBack)
         return Change(
-            server=("set_error", "end_task") if moved else ("end_task",),
+            server=("set_error", "end_task") if moved or task.memo.get("left_off") else ("end_task",),
             migration=("set_error",),
             allocations=MoveAllocations.TO_DESTINATION if arrived else MoveAllocations.BACK_TO_SOURCE,
             progress=0,
@@ -169,9 +188,11 @@ class Migrate(Action):
         )
 
     def cancelled(self, task: Task) -> Change:
+        left_off = task.memo.get("left_off")
         return Change(
-            server=("end_task",),
+            server=("set_error", "end_task") if left_off else ("end_task",),
             migration=("cancel",),
             allocations=MoveAllocations.BACK_TO_SOURCE,
             progress=0,
+            fault=DriverFault(message=left_off) if left_off else None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers.actions.base import ANY_STATE, Action, Exclusivity, Parameter
+from servers.actions.base import ANY_STATE, Action, Example, Exclusivity, Parameter
 from servers.actions.kinds import Choice
 from servers.actions.task import AcceptContext
 from servers.policy import Role, Rule
@@ -27,7 +27,9 @@ class ResetState(Action):
     policy = (Rule("os_compute_api:os-admin-actions:reset_state", Role.ADMIN, "reset a server's state"),)
     parameters = (Parameter("state", Choice(tuple(EDGES)), "the state to set"),)
     transition = ANY_STATE
+    examples = (Example("2.1", {"state": "active"}),)
     consequence = "Only the record changes; the guest is not touched, and running work is taken over."
+    destructive = True
 
     def accept(self, accepting: AcceptContext) -> None:
         accepting.reset(EDGES[accepting.params["state"]])

@@ -32,6 +32,7 @@ class RevertResize(Action):
     errors = (GuestNotFound, GuestOnTwoHosts)
     events = (REVERT, FINISH, STOP)
     consequence = "The guest on the new host is destroyed with all that was written since the move."
+    destructive = True
 
     def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
         if fleet.migration_source(server.uuid) is None:

@@ -20,7 +20,7 @@ from servers.admin.destinations import destinations_of
 from servers.admin.equivalents import command_line, curl_line
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
-from servers.admin.labels import GRAVE, action_label
+from servers.admin.labels import action_label
 from servers.engine.accepting.submit import explain, find_server, submit
 from servers.errors import (
     ActionFault,
@@ -154,7 +154,7 @@ def describe(action: type[Action]) -> dict[str, Any]:
         "label": action_label(action),
         "summary": action.summary(),
         "consequence": action.consequence,
-        "grave": action.slug in GRAVE,
+        "destructive": action.destructive,
     }
 
 

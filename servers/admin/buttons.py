@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from servers.actions import Action, registry
-from servers.admin.labels import GRAVE, action_label
+from servers.admin.labels import action_label
 from servers.engine.accepting.submit import explain
 from servers.microversions import maximum
 from servers.models import Migration, Server
@@ -26,7 +26,7 @@ class Button:
     help: str
     url: str
     refusal: str
-    grave: bool
+    destructive: bool
 
     @property
     def is_possible(self) -> bool:
@@ -61,5 +61,5 @@ def button_of(action: type[Action], server: Server, context: Context, migration:
         help=action.summary(),
         url=form_url(action, server, params),
         refusal=str(refusal) if refusal else "",
-        grave=action.slug in GRAVE,
+        destructive=action.destructive,
     )

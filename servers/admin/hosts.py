@@ -24,7 +24,7 @@ from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
-from servers.engine.capacity.usage import usage_by_host
+from servers.engine.capacity.usage import allocations_by_host
 from servers.engine.hosts import set_service
 from servers.models import Host, Migration
 from servers.states import MIGRATION_OVER
@@ -209,9 +209,9 @@ class HostAdmin(PageAdmin, RememberedAdmin):
 
 def add_allocations(hosts: Any) -> None:
     """Give each host the sums of its allocations: a query of its own, because two joins would multiply each other."""
-    usages = usage_by_host(hosts)
+    allocations = allocations_by_host(hosts)
     for host in hosts:
-        allocated = usages[host.pk].resources
+        allocated = allocations[host.pk]
         host.allocated_vcpus, host.allocated_memory, host.allocated_disk = allocated
 
 

@@ -38,7 +38,7 @@ class Way:
     consequence: str
     said: str
     """What is said once it is done."""
-    grave: bool = False
+    destructive: bool = False
 
 
 WAYS = {
@@ -56,13 +56,13 @@ WAYS = {
         "Close as failed",
         "Every host is asked once more. The record follows the guest; nothing happens at a hypervisor.",
         "It was closed as failed.",
-        grave=True,
+        destructive=True,
     ),
     UNDO: Way(
         "Undo",
         "A worker takes back what the action has made, and ends it as failed.",
         "A worker takes it back.",
-        grave=True,
+        destructive=True,
     ),
 }
 

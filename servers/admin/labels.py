@@ -7,9 +7,6 @@ import re
 from servers.actions import Action, definitions
 from servers.actions.base import Parameter
 
-GRAVE = frozenset({"reset-state", "revert-resize", "abort-migration"})
-"""Actions that take something away for good: their button is red."""
-
 
 def action_label(action: type[Action]) -> str:
     """Return the action's name for people: live-migration becomes Live migration."""

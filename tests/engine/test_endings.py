@@ -98,3 +98,15 @@ def test_backup_that_was_never_completed_counts_as_none(fleet: SmallFleet) -> No
     fields = {"server": server, "project_id": whole.project_id, "backup_type": "daily"}
     Image.objects.create(name="broken", created_at=clock.now(), **fields)
     assert images.rotate(server.pk, "daily", 1, images.Survey(), newest=uuid4()) == []
+
+
+def test_a_guest_that_ran_and_could_not_be_started_again_is_in_error_for_everybody_to_see(
+    fleet: SmallFleet,
+) -> None:
+    server = fleet.add_server()
+    fleet.simulation.set_fault("migrate_disk_and_power_off", mode="fail_after", times=1)
+    fleet.simulation.set_fault("finish_revert_migration", times=1)
+    record = fleet.do("migrate", server)
+    seen = fleet.state(server)
+    assert (record.status, seen["vm_state"], seen["task_state"]) == (ActionStatus.FAILED, "error", "")
+    assert "finish_revert_migration" in record.result["not_undone"][0]

@@ -141,7 +141,7 @@ class Watched:
 
 def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
     """Put the points where a worker passes."""
-    fenced, take, truth, start = lease.fenced, Machine.take, jobs.transaction, guests.start
+    fenced, take, truth, start = lease.fenced, Machine.apply_edge, jobs.transaction, guests.start
     report = task.WorkingTask.report
 
     def watched_driver(host: HostRef, fence: Fence) -> Any:
@@ -187,7 +187,7 @@ def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(task, "driver_of", watched_driver)
     patch.setattr(task, "fenced", watched_write)
     patch.setattr(jobs, "transaction", holding)
-    patch.setattr(Machine, "take", watched_take)
+    patch.setattr(Machine, "apply_edge", watched_take)
     patch.setattr(task.WorkingTask, "report", watched_report)
     patch.setattr(cold, "guests", Starting())
     patch.setattr(restore, "guests", Starting())

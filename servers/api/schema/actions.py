@@ -13,7 +13,6 @@ from servers.actions.base import ANY_STATE, Answer, Exclusivity
 from servers.api.compute.actions import IMAGE_ID_IN_BODY
 from servers.api.compute.schemas import action_schema
 from servers.api.faults import status_of
-from servers.api.schema.examples import EXAMPLES
 from servers.api.schema.operation import Operation, Reply
 from servers.api.schema.shapes import UUID, Field, Schema, Shape, version_range
 from servers.errors import (
@@ -170,7 +169,7 @@ def operation(summary: str, actions: list[type[Action]]) -> Operation:
         "\n\n".join(text_of(action) for action in actions),
         body={"anyOf": refs} if refs else {},
         refusals=tuple(sorted(codes)),
-        examples={e.name: e.body for e in EXAMPLES if e.action in {a.wire_name for a in actions}},
+        examples={f"{a.wire_name} {e.version}": {a.wire_name: e.value} for a in actions for e in a.examples},
         extension={"x-openstack": {"actions": {a.wire_name: facts(a) for a in actions}}},
     )
 

@@ -9,7 +9,6 @@ from typing import Any
 from django.views.generic import TemplateView
 
 from servers.api.schema import actions
-from servers.api.schema.examples import EXAMPLES
 from servers.api.schema.generator import document
 from servers.api.schema.operation import JSON
 from servers.api.schema.shapes import Schema
@@ -42,9 +41,8 @@ def described_actions() -> Iterator[dict[str, Any]]:
                 for body in actions.bodies(action)
             ],
             "examples": [
-                {"version": example.version, "body": pretty(example.body)}
-                for example in EXAMPLES
-                if example.action == action.wire_name
+                {"version": example.version, "body": pretty({action.wire_name: example.value})}
+                for example in action.examples
             ],
         }
 

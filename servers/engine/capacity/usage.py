@@ -42,13 +42,17 @@ class Usage:
         return (self.vcpus, self.memory_mb, self.disk_gb)
 
 
+def allocations_by_host(hosts: Iterable[Host]) -> dict[int, tuple[int, int, int]]:
+    """Return the allocated vCPUs, MiB and GiB of each host, by its primary key, in one query."""
+    found = {host.pk: (0, 0, 0) for host in hosts}
+    rows = Allocation.objects.filter(host__in=found).values("host").order_by()
+    sums = rows.annotate(vcpus=Sum("vcpus"), memory=Sum("memory_mb"), disk=Sum("disk_gb"))
+    return found | {row["host"]: (row["vcpus"], row["memory"], row["disk"]) for row in sums}
+
+
 def usage_by_host(hosts: Iterable[Host]) -> dict[int, Usage]:
     """Return the usage of each host, by its primary key, in two queries however many hosts there are."""
-    found = {host.pk: Usage() for host in hosts}
-    sums = Allocation.objects.filter(host__in=found).values("host").order_by()
-    for row in sums.annotate(vcpus=Sum("vcpus"), memory=Sum("memory_mb"), disk=Sum("disk_gb")):
-        usage = found[row["host"]]
-        usage.vcpus, usage.memory_mb, usage.disk_gb = row["vcpus"], row["memory"], row["disk"]
+    found = {pk: Usage(*resources) for pk, resources in allocations_by_host(hosts).items()}
     counts = Server.objects.filter(host__in=found, deleted_at=None).values("host").order_by()
     for count in counts.annotate(
         servers=Count("pk"),
@@ -66,7 +70,4 @@ def usage_by_host(hosts: Iterable[Host]) -> dict[int, Usage]:
 
 def allocated(host: Host) -> tuple[int, int, int]:
     """Return the vCPUs, MiB and GiB that are allocated on `host`, in one query."""
-    sums = Allocation.objects.filter(host=host).aggregate(
-        vcpus=Sum("vcpus", default=0), memory=Sum("memory_mb", default=0), disk=Sum("disk_gb", default=0)
-    )
-    return (sums["vcpus"], sums["memory"], sums["disk"])
+    return allocations_by_host([host])[host.pk]

@@ -73,7 +73,7 @@ def due() -> QuerySet[ActionRecord]:
 def sweep() -> int:
     """Enqueue every due action that was not enqueued lately; return how many that were."""
     patience = clock.now() - timedelta(seconds=settings.LEASE_TTL_S)
-    not_enqueued_lately = Q(enqueued_at=None) | Q(rung_at__lt=F("due_at")) | Q(rung_at__lt=patience)
+    not_enqueued_lately = Q(enqueued_at=None) | Q(enqueued_at__lt=F("due_at")) | Q(enqueued_at__lt=patience)
     enqueued = 0
     for record in due().filter(not_enqueued_lately):
         enqueue(record)

@@ -15,7 +15,6 @@ from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import formats
 from servers.api.schema.actions import bodies as bodies_of
 from servers.api.schema.actions import on_servers
-from servers.api.schema.examples import EXAMPLES
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Server
 from tests.conftest import Caller
@@ -103,7 +102,7 @@ def invalid_bodies(action: type[Action], version: Microversion) -> st.SearchStra
     """Return bodies of an action that its schema refuses: good ones in which something is changed."""
     schema = action_schema(action, version)
     valid = Draft202012Validator(schema, format_checker=formats).is_valid
-    good = st.sampled_from([example.body for example in EXAMPLES if example.action == action.wire_name])
+    good = st.sampled_from([{action.wire_name: example.value} for example in action.examples])
     return good.flatmap(changed).filter(lambda body: isinstance(body, dict) and not valid(body))
 
 
