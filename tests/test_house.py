@@ -23,6 +23,49 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager"}
 READERS = {"env_int", "env_number", "env_choice", "env_flag"}
 
 
+PRIVATE_WORDS = frozenset(
+    [
+        "asking",
+        "beginnings",
+        "bell",
+        "bells",
+        "deaf",
+        "deed",
+        "deeds",
+        "desk",
+        "duties",
+        "duty",
+        "errand",
+        "forgiven",
+        "forsaken",
+        "grave",
+        "likeness",
+        "marks",
+        "newcomer",
+        "newcomers",
+        "notes",
+        "opinion",
+        "opinions",
+        "paper",
+        "papers",
+        "redeem",
+        "redeemed",
+        "ring",
+        "rings",
+        "rounds",
+        "rung",
+        "seat",
+        "seats",
+        "spare",
+        "ticket",
+        "tickets",
+        "torn",
+        "whereabouts",
+    ]
+)
+"""Metaphors that this house once had for what Nova, libvirt, QEMU and Django have words for."""
+
+
 def own_modules() -> list[Path]:
     return [path for room in ("project", "servers", "tests") for path in (ROOT / room).rglob("*.py")]
 
@@ -142,3 +185,33 @@ def test_the_documented_default_is_the_one_in_force(name: str, default: object) 
 def test_the_documented_exit_codes_are_those_in_force() -> None:
     text = (ROOT / "docs/commands.md").read_text().replace("`", "")
     assert re.findall(r"^\| (\d+) \| (.*) \|$", text, re.M) == [(str(int(c)), m) for c, m in MEANING.items()]
+
+
+def identifiers(tree: ast.AST) -> Iterator[str]:
+    """Yield every name that a module gives: functions, classes, parameters, variables, attributes, imports."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+            case ast.alias(name=name, asname=other):
+                yield other or name
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words of an identifier, in lower case: `KEPT_TICKETS` and `keptTickets` have kept and tickets."""
+    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
+
+
+def test_no_identifier_file_or_column_has_a_word_of_a_private_language() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "servers").rglob("*.py")
+        if "migrations" not in path.parts
+        for name in {*identifiers(ast.parse(path.read_text())), path.stem, path.parent.name}
+        if words_of(name) & PRIVATE_WORDS
+    }
+    assert found == set()  # columns are attributes of the models

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 TRUE_WORDS = ("True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes")
 FALSE_WORDS = ("False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no")
@@ -40,14 +40,19 @@ class BooleanOrAuto(Boolean):
 
 @dataclass(frozen=True)
 class HostName(Kind):
-    """The name of a host: 1 to 255 of A-Z a-z 0-9 - . _"""
+    """The name of a host: 1 to `max_length` of A-Z a-z 0-9 - . _"""
 
     nullable: bool = True
+    max_length: ClassVar[int] = 255
+    characters: ClassVar[str] = "[a-zA-Z0-9-._]"
+    """One character of it, as a regular expression."""
 
 
 @dataclass(frozen=True)
 class Name(Kind):
-    """1 to 255 printable characters without white space at either end."""
+    """1 to `max_length` printable characters without white space at either end."""
+
+    max_length: ClassVar[int] = 255
 
     def clean(self, value: Any) -> str:
         return str(value).strip()
@@ -86,7 +91,11 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class KeyValues(Kind):
-    """Strings by key: keys of 1 to 255 of A-Z a-z 0-9 - _ : . and blank, values of at most 255 characters."""
+    """Strings by key: keys of 1 to `max_length` of A-Z a-z 0-9 - _ : . and blank, values of at most as many characters."""
+
+    max_length: ClassVar[int] = 255
+    key_characters: ClassVar[str] = "[a-zA-Z0-9-_:. ]"
+    """One character of a key, as a regular expression."""
 
 
 @dataclass(frozen=True)

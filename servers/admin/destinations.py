@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from servers.actions import Action
 from servers.admin.forms import ActionForm
-from servers.engine.accepting.submit import explain
+from servers.engine.accepting.submit import refuses_rules
 from servers.engine.capacity.scheduling import explain_hosts
 from servers.models import Server
 from servers.policy import Context
 
-SOMEBODYS_HOST = "a-host"
-"""Stands for any host when it is asked whether one may be named at all."""
+ANY = "*"
+"""Stands for whatever host: rules ask whether one is named, not which."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def destinations_of(
 
 
 def naming_is_refused(action: type[Action], server: Server, context: Context) -> str:
-    """Return why the caller may not name a host where he may move the server, or nothing."""
-    if explain(action, server, context) is not None:
+    """Return why the caller may not name a host where he may ask for the action, or nothing: rules alone decide."""
+    if refuses_rules(action, {}, context, server.project_id) is not None:
         return ""
-    refusal = explain(action, server, context, {"host": server.host.name if server.host else SOMEBODYS_HOST})
-    return str(refusal) if refusal is not None and refusal.code == "not_permitted" else ""
+    return str(refuses_rules(action, {"host": ANY}, context, server.project_id) or "")

@@ -11,9 +11,9 @@ from django.core.exceptions import ValidationError
 
 from servers.actions import kinds
 
-_HOST_NAME = r"^[A-Za-z0-9._-]{1,255}\Z"
-_KEY = re.compile(r"[A-Za-z0-9_:. -]{1,255}", re.ASCII)
-_MAX_TEXT = 255
+_HOST_NAME = rf"^{kinds.HostName.characters}{{1,{kinds.HostName.max_length}}}\Z"
+_MAX_TEXT = kinds.KeyValues.max_length
+_KEY = re.compile(f"{kinds.KeyValues.key_characters}{{1,{_MAX_TEXT}}}", re.ASCII)
 NOT_GIVEN = (("", "not given"),)
 YES_NO = (("true", "yes"), ("false", "no"))
 
@@ -85,7 +85,7 @@ def _(kind: kinds.HostName, *, required: bool = True) -> forms.Field:
 
 @field_of.register
 def _(kind: kinds.Name, *, required: bool = True) -> forms.Field:
-    return PrintableField(max_length=_MAX_TEXT, required=required)
+    return PrintableField(max_length=kind.max_length, required=required)
 
 
 @field_of.register

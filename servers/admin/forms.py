@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.forms import BoundField
 
 from servers.actions import Action, kinds
@@ -36,14 +36,32 @@ class ActionForm(forms.Form):
         self.newest = maximum()
         self.older = older_parameters(action, self.newest)
         self.shown = [p for p in action.parameters_at(self.newest) if p.name not in without]
+        self.version = self._version()
+        at_version = {p.name: p for p in action.parameters_at(self.version)}
         for parameter in self.shown:
-            self._add(parameter, required=parameter.required, help_text=parameter.help)
+            self._add(parameter, at_version.get(parameter.name, parameter), parameter.help)
         for parameter in self.older:
             text = f"{parameter.help}; known to {versions_of(parameter)}".lstrip("; ")
-            self._add(parameter, required=False, help_text=text)
+            self._add(replace(parameter, required=False), None, text)
 
-    def _add(self, parameter: Parameter, *, required: bool, help_text: str) -> None:
-        field = field_of(parameter.kind, required=required)
+    def _version(self) -> Microversion:
+        """Return the newest version that knows every older parameter that was given."""
+        limits = [Microversion.parse(p.until) for p in self.older if self._is_given(p.name) and p.until]
+        return min([self.newest, *limits])
+
+    def _is_given(self, name: str) -> bool:
+        return self.is_bound and self.data.get(self.add_prefix(name), "") != ""
+
+    def _add(self, parameter: Parameter, at_version: Parameter | None, help_text: str) -> None:
+        """Add a field that looks as the newest version has it, and takes what the version of the request takes."""
+        field = field_of(parameter.kind, required=parameter.required)
+        if at_version is not None and at_version != parameter:
+            shown, field = field, field_of(at_version.kind, required=at_version.required)
+            field.widget = shown.widget
+            sentence = (
+                f"Microversion {self.version}, which what you gave below asks for, does not take this value."
+            )
+            field.error_messages = dict.fromkeys(field.error_messages, sentence)
         field.label, field.help_text = parameter_label(parameter), help_text
         self.fields[parameter.name] = field
 
@@ -67,32 +85,14 @@ class ActionForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        given = {name for name, value in cleaned.items() if value is not None}
-        self.version = self._version(given)
-        self.params = {}
-        for parameter in self.action.parameters_at(self.version):
-            if parameter.name not in cleaned or parameter.name in self.errors:
-                continue
-            self._take(parameter, cleaned[parameter.name])
-        self._refuse_unknown(given)
+        known = {p.name: p for p in self.action.parameters_at(self.version)}
+        self.params = {
+            name: value
+            for name, value in cleaned.items()
+            if name in known and (value is not None or known[name].required)
+        }
+        self._refuse_unknown({name for name, value in cleaned.items() if value is not None})
         return cleaned
-
-    def _version(self, given: set[str]) -> Microversion:
-        """Return the newest version that knows every older parameter that was given."""
-        limits = [Microversion.parse(p.until) for p in self.older if p.name in given and p.until]
-        return min([self.newest, *limits])
-
-    def _take(self, parameter: Parameter, value: Any) -> None:
-        if value is None and not parameter.required:
-            return
-        field = field_of(parameter.kind, required=parameter.required)
-        try:
-            self.params[parameter.name] = field.clean(self.data.get(self.add_prefix(parameter.name), value))
-        except ValidationError:
-            self.add_error(
-                parameter.name,
-                f"Microversion {self.version}, which what you gave below asks for, does not take this value.",
-            )
 
     def _refuse_unknown(self, given: set[str]) -> None:
         known = {p.name for p in self.action.parameters_at(self.version)}

@@ -54,7 +54,7 @@ def disk_breaks(fleet: Fleet) -> None:
     fleet.set_fault("migrate_disk_and_power_off", "rack1-b", error="ResizeError", args=facts, times=1)
 
 
-DEEDS = (
+PAST_ACTIONS = (
     *(backup(24 * day + 26, "web-1", "daily", 4) for day in range(5)),
     *(backup(24 * day + 75, "db-1", "daily", 3, "martin") for day in range(3)),
     backup(4, "db-1", "weekly", 2, "martin"),
@@ -78,8 +78,8 @@ DEEDS = (
 def relive(fleet: Fleet, clock: VirtualClock) -> None:
     """Do all of it, one after the other, each at its time by `clock`."""
     began_at = clock.now()
-    assert {past.server for past in DEEDS} <= {server.name for server in SERVERS}
-    for past in sorted(DEEDS, key=lambda past: past.hour):
+    assert {past.server for past in PAST_ACTIONS} <= {server.name for server in SERVERS}
+    for past in sorted(PAST_ACTIONS, key=lambda past: past.hour):
         clock.time = max(clock.time, began_at + timedelta(hours=past.hour))
         for host in Host.objects.all():
             refresh_host(host)

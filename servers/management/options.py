@@ -15,9 +15,9 @@ from servers.actions import Action, kinds
 from servers.actions.base import Parameter
 from servers.microversions import Microversion
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
-_KEY = re.compile(r"[A-Za-z0-9_:. -]{1,255}", re.ASCII)
-_MAX_TEXT = 255
+_HOST_NAME = re.compile(f"{kinds.HostName.characters}{{1,{kinds.HostName.max_length}}}", re.ASCII)
+_MAX_TEXT = kinds.KeyValues.max_length
+_KEY = re.compile(f"{kinds.KeyValues.key_characters}{{1,{_MAX_TEXT}}}", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def _move(lab: SimulatedLab, here: HostRef, there: HostRef, on_progress: Callabl
     live(lab, here).move(GUEST, there, FAST, on_progress, block_migration=True)
 
 
-DEEDS: dict[str, Deed] = {
+PAST_ACTIONS: dict[str, Deed] = {
     "move": lambda lab, here, there: _move(lab, here, there, ignore),
     "begin to move": lambda lab, here, there: _move(lab, here, there, let_go),
     "prepare": lambda lab, here, there: live(lab, there).prepare(GUEST, here, block_migration=True),
@@ -49,7 +49,9 @@ DEEDS: dict[str, Deed] = {
 
 
 @settings(max_examples=60, deadline=None)
-@given(deeds=st.lists(st.tuples(st.sampled_from(sorted(DEEDS)), st.booleans()), min_size=3, max_size=15))
+@given(
+    deeds=st.lists(st.tuples(st.sampled_from(sorted(PAST_ACTIONS)), st.booleans()), min_size=3, max_size=15)
+)
 def test_the_guest_is_always_somewhere_and_never_runs_twice(deeds: list[tuple[str, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder, clock.use(clock.VirtualClock()):
         lab = SimulatedLab(Path(folder) / "store")
@@ -57,7 +59,7 @@ def test_the_guest_is_always_somewhere_and_never_runs_twice(deeds: list[tuple[st
         for deed, turned in deeds:
             here, there = (lab.destination, lab.source) if turned else (lab.source, lab.destination)
             with suppress(DriverFault, Interrupted):
-                DEEDS[deed](lab, here, there)
+                PAST_ACTIONS[deed](lab, here, there)
             hosts = lab.fleet.defined_on(GUEST.uuid)
             assert hosts
             runs = lab.fleet.running_on(GUEST.uuid)

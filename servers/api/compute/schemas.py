@@ -11,8 +11,8 @@ from servers.microversions import Microversion
 
 Schema = dict[str, Any]
 
-HOST_PATTERN = r"^[a-zA-Z0-9-._]*$(?!\n)"
-KEY_PATTERN = r"^[a-zA-Z0-9-_:. ]{1,255}$(?!\n)"
+HOST_PATTERN = rf"^{kinds.HostName.characters}*$(?!\n)"
+KEY_PATTERN = rf"^{kinds.KeyValues.key_characters}{{1,{kinds.KeyValues.max_length}}}$(?!\n)"
 DIGITS_PATTERN = r"^[0-9]*$(?!\n)"
 """`(?!\\n)`: Python's `$` also matches before a last newline."""
 
@@ -41,12 +41,12 @@ def _(kind: kinds.BooleanOrAuto) -> Schema:
 @schema_of.register
 def _(kind: kinds.HostName) -> Schema:
     types = ["string", "null"] if kind.nullable else "string"
-    return {"type": types, "minLength": 1, "maxLength": 255, "pattern": HOST_PATTERN}
+    return {"type": types, "minLength": 1, "maxLength": kind.max_length, "pattern": HOST_PATTERN}
 
 
 @schema_of.register
 def _(kind: kinds.Name) -> Schema:
-    return {"type": "string", "minLength": 1, "maxLength": 255, "format": "name"}
+    return {"type": "string", "minLength": 1, "maxLength": kind.max_length, "format": "name"}
 
 
 @schema_of.register
@@ -84,7 +84,7 @@ def _(kind: kinds.Choice) -> Schema:
 def _(kind: kinds.KeyValues) -> Schema:
     return {
         "type": "object",
-        "patternProperties": {KEY_PATTERN: {"type": "string", "maxLength": 255}},
+        "patternProperties": {KEY_PATTERN: {"type": "string", "maxLength": kind.max_length}},
         "additionalProperties": False,
     }
 

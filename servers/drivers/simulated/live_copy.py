@@ -80,10 +80,10 @@ class LiveCopy:
         """Return how far the copy is at that time."""
         fate = self.fate
         at = max(min(at, fate.ended_at), self.started_at)
-        in_rounds = min(at, fate.paused_at)
-        now = self._walk(in_rounds)
-        disk, memory = self._sent(now, in_rounds)
-        memory_rest, disk_rest = self._rest(in_rounds)
+        in_iterations = min(at, fate.paused_at)
+        now = self._walk(in_iterations)
+        disk, memory = self._sent(now, in_iterations)
+        memory_rest, disk_rest = self._rest(in_iterations)
         since_pause = max(at - fate.paused_at, 0) * self.bytes_s  # nothing is dirtied any more
         disk_late = min(since_pause, disk_rest)
         memory_late = min(since_pause - disk_late, memory_rest)

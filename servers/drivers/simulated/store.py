@@ -152,8 +152,8 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
 
 def insert(db: sqlite3.Connection, table: str, row: Mapping[str, object], *, otherwise: str = "ABORT") -> int:
     """Add a row, and return its number; `otherwise` is what SQLite does where it is there already."""
-    marks = ", ".join("?" * len(row))
+    placeholders = ", ".join("?" * len(row))
     added = db.execute(
-        f"INSERT OR {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
+        f"INSERT OR {otherwise} INTO {table} ({', '.join(row)}) VALUES ({placeholders})", tuple(row.values())
     )
     return int(added.lastrowid or 0)

@@ -23,7 +23,14 @@ from servers.engine.records import sealed_parameters
 from servers.engine.records.changes import take_server_edges
 from servers.engine.records.facts import server_facts
 from servers.engine.visibility import visible_servers
-from servers.errors import ActionUnresolved, InstanceLocked, InstanceMissing, InvalidState, Refusal
+from servers.errors import (
+    ActionUnresolved,
+    InstanceLocked,
+    InstanceMissing,
+    InvalidState,
+    NotPermitted,
+    Refusal,
+)
 from servers.fleet.drivers import KnownFleet
 from servers.fleet.guest_sightings import GuestSightings, collect_sightings
 from servers.microversions import NEWEST, Microversion
@@ -185,6 +192,17 @@ def new_record(definition: Action, server: Server, request: Request, context: Co
         former_power_state=server.power_state,
         source_host=server.host.name if server.host else "",
     )
+
+
+def refuses_rules(
+    action: type[Action], params: Mapping[str, Any], context: Context, project_id: str
+) -> NotPermitted | None:
+    """Return why no rule lets the caller ask for the action with these parameters, on whatever server; or None."""
+    try:
+        require(action, params, context, project_id)
+    except NotPermitted as refusal:
+        return refusal
+    return None
 
 
 def explain(
