@@ -126,7 +126,8 @@ class World:
         server = Server.objects.create(
             uuid=uuid,
             name="wire",
-            number=1,
+            number=Server.objects.count()
+            + 1,  # each has one of its own, and so a name of its own for its guest
             user_id="member",
             project_id=PROJECT,
             host=host,

@@ -10,7 +10,7 @@ from servers import clock
 from servers.clock import VirtualClock
 from servers.engine.execution.queue import run_until_idle
 from servers.microversions import maximum
-from servers.models import Migration
+from servers.models import Migration, Server
 from tests.wire import compare, data, replay
 from tests.wire.build import World
 
@@ -89,3 +89,13 @@ def result_differences(flow: dict[str, Any], left: dict[str, Any], known: dict[s
             expected, actual, known, "actions", subset="events_newest_first" not in expected
         )
     return found
+
+
+def test_a_flow_may_have_servers_beside_the_one_under_test(settings: Any) -> None:
+    first = next(flow for flow in FLOWS if flow["given"]["server"]["host"])
+    given = first["given"] | {
+        "other_servers": {"one": first["given"]["server"], "two": first["given"]["server"]}
+    }
+    World(given, [], settings)
+    assert sorted(Server.objects.values_list("number", flat=True)) == [1, 2, 3]
+    assert len({server.instance_name for server in Server.objects.all()}) == 3

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from servers.actions import kinds, registry
+from servers.actions import registry
 from servers.actions.base import Action
-from servers.api.compute.schemas import action_schema, schema_of
+from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import check_body
 from servers.errors import InvalidParameters
 from servers.microversions import HISTORY, Microversion
@@ -28,25 +27,6 @@ def refusal(slug: str, value: Any, version: str = "2.34", *, trims: bool = False
     except InvalidParameters as fault:
         return str(fault)
     return None
-
-
-def all_kinds(kind: type[kinds.Kind] = kinds.Kind) -> list[type[kinds.Kind]]:
-    return [k for below in kind.__subclasses__() for k in (below, *all_kinds(below))]
-
-
-@pytest.mark.parametrize("kind", [k for k in all_kinds() if k.__module__ == kinds.__name__])
-def test_every_kind_has_a_schema(kind: type[kinds.Kind]) -> None:
-    example = kind(("a", "b")) if kind is kinds.Choice else kind()
-    Draft202012Validator.check_schema(schema_of(example))
-
-
-def test_new_kind_without_a_schema_is_refused_by_name() -> None:
-    @dataclass(frozen=True)
-    class Colour(kinds.Kind):
-        pass
-
-    with pytest.raises(NotImplementedError, match="Colour"):
-        schema_of(Colour())
 
 
 @pytest.mark.parametrize("action", registry.values(), ids=lambda action: action.slug)

@@ -52,7 +52,8 @@ def test_credentials_cost_as_many_queries_with_fifty_as_with_five(
         for number in more:
             ApplicationCredential.objects.create(name=str(number), user=anna, project=shop, secret_hash="x")
         with django_assert_num_queries(3):
-            get(f"/identity/v3/users/{anna.pk}/application_credentials", root)
+            answer = get(f"/identity/v3/users/{anna.pk}/application_credentials", root)
+        assert len(answer.json()["application_credentials"]) == more.stop
 
 
 @pytest.mark.parametrize(
