@@ -79,7 +79,7 @@ lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this ma
 
 bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; about six minutes)
 	@$(BIN)/python -m bench.server_list
-	@$(BIN)/python -m bench.doorbell
+	@$(BIN)/python -m bench.queue_delay
 	@$(BIN)/python -m bench.live_migration
 
 libvirt: setup

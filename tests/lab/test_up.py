@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.doorbell import Cloud
+from bench.queue_delay import Cloud
 from tests.lab.hosts import NUMBER, wait_for
 from tests.running import ROOT, Running, free_port
 

@@ -80,7 +80,7 @@ def once(cloud: Cloud, server: str) -> float:
 
 
 def main() -> int:
-    """Print the figures; return 1 when the bell is too slow."""
+    """Print the figures; return 1 when the queue is too slow."""
     with gantry() as running:
         cloud = Cloud(running)
         (server,) = cloud.call("GET", f"/v2.1/servers?all_tenants=1&name=^{SERVER}$")["servers"]
