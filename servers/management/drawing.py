@@ -75,7 +75,12 @@ def _section(title: str, text: str, words: type[StrEnum], edges: tuple[Edge, ...
         for edge in edges
         for source in sorted(_sources(edge, words))
     ]
-    return "\n".join([*lines, "```", ""])
+    table = [
+        "| edge | what has happened |",
+        "| --- | --- |",
+        *(f"| {edge.name} | {edge.why} |" for edge in edges),
+    ]
+    return "\n".join([*lines, "```", "", *table, ""])
 
 
 ANY = "any state"
