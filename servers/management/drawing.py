@@ -9,35 +9,35 @@ from io import StringIO
 
 from django.core.management import call_command
 
-from servers import states
-from servers.states import Edge
+from servers import edges, states
+from servers.edges import Edge
 
 MACHINES: tuple[tuple[str, str, type[StrEnum], tuple[Edge, ...]], ...] = (
     (
         "vm_state of a server",
         "What a server is when nothing is being done to it.",
         states.VmState,
-        states.VM_EDGES,
+        edges.VM_EDGES,
     ),
     (
         "task_state of a server",
         "What is being done to it; idle is null on the wire.",
         states.TaskState,
-        states.TASK_EDGES,
+        edges.TASK_EDGES,
     ),
-    ("status of a migration", "How far a move is.", states.MigrationStatus, states.MIGRATION_EDGES),
-    ("status of an image", "Whether a backup can be used.", states.ImageStatus, states.IMAGE_EDGES),
+    ("status of a migration", "How far a move is.", states.MigrationStatus, edges.MIGRATION_EDGES),
+    ("status of an image", "Whether a backup can be used.", states.ImageStatus, edges.IMAGE_EDGES),
     (
         "status of an action",
         "Whether accepted work waits, runs, or is over.",
         states.ActionStatus,
-        states.ACTION_EDGES,
+        edges.ACTION_EDGES,
     ),
 )
 
 HEADING = """# State machines
 
-Drawn by `make docs` from the edges in `servers/states.py`; what is no edge cannot happen. The same for Graphviz
+Drawn by `make docs` from `servers/edges.py`; what is no edge cannot happen. The same for Graphviz
 is in [states.dot](states.dot): `dot -Tsvg docs/states.dot -o states.svg`.
 """
 

@@ -10,20 +10,9 @@ from django.db import models
 from django_fsm import FSMField, transition
 
 from servers import clock
+from servers.edges import ACTION_EDGES, IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES, Edge
 from servers.errors import StaleRow
-from servers.states import (
-    ACTION_EDGES,
-    IMAGE_EDGES,
-    MIGRATION_EDGES,
-    TASK_EDGES,
-    VM_EDGES,
-    ActionStatus,
-    Edge,
-    ImageStatus,
-    MigrationStatus,
-    TaskState,
-    VmState,
-)
+from servers.states import ActionStatus, ImageStatus, MigrationStatus, TaskState, VmState
 
 
 class Machine(models.Model):

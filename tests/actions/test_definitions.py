@@ -12,9 +12,10 @@ import pytest
 from servers.actions import Action, registry
 from servers.actions.base import Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, Count, Name, Text
+from servers.edges import TASK_EDGES
 from servers.microversions import HISTORY, Microversion
 from servers.policy import Role, Rule
-from servers.states import TASK_EDGES, TaskState, VmState
+from servers.states import TaskState, VmState
 
 MISSION = {
     "createBackup", "injectNetworkInfo", "migrate", "os-migrateLive", "resetNetwork", "os-resetState",

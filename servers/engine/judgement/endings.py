@@ -11,6 +11,7 @@ from uuid import UUID
 from servers.actions import definitions
 from servers.actions.base import Action, Exclusivity, Step
 from servers.actions.task import Change, MoveAllocations
+from servers.edges import MIGRATION_EDGES
 from servers.engine.capacity import claims
 from servers.engine.judgement.cases import Case
 from servers.engine.records.changes import set_migration_status
@@ -25,15 +26,7 @@ from servers.errors import (
     NotKnown,
 )
 from servers.models import ActionRecord, Migration, Server
-from servers.states import (
-    MIGRATION_EDGES,
-    MIGRATION_OVER,
-    ImageStatus,
-    MigrationStatus,
-    MigrationType,
-    PowerState,
-    VmState,
-)
+from servers.states import MIGRATION_OVER, ImageStatus, MigrationStatus, MigrationType, PowerState, VmState
 
 NOT_SEEN = "the guest is seen on no host that has answered"
 ELSEWHERE = "the guest is seen on {seen}, and not on {wanted}"

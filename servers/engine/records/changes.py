@@ -7,21 +7,12 @@ from uuid import UUID
 from servers import clock
 from servers.actions.task import Change
 from servers.drivers.base import Disk
+from servers.edges import IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES, Edge
 from servers.engine.capacity import claims
 from servers.engine.records import progress
 from servers.models import ActionRecord, Host, Image, Migration, Server, ServerDisk, StoragePool
 from servers.models.machine import Machine
-from servers.states import (
-    IMAGE_EDGES,
-    MIGRATION_EDGES,
-    MIGRATION_OVER,
-    TASK_EDGES,
-    VM_EDGES,
-    Edge,
-    ImageStatus,
-    MigrationStatus,
-    VmState,
-)
+from servers.states import MIGRATION_OVER, ImageStatus, MigrationStatus, VmState
 
 _VM = {edge.name: edge for edge in VM_EDGES}
 _TASK = {edge.name: edge for edge in TASK_EDGES}
