@@ -268,7 +268,7 @@ class Action:
             if not hasattr(cls, fact):
                 raise TypeError(f"action {name} does not say its {fact}")
         cls.verb = cls.__dict__.get("verb", cls.wire_name)
-        if not cls.parameters and cls.wire_name:
+        if cls.wire_name and all(parameter.in_path for parameter in cls.parameters):
             cls.examples = (Example(cls.since or "2.1"),)
         cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
         for other in definitions.values():

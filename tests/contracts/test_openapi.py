@@ -15,14 +15,14 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from jsonschema import Draft202012Validator
 
 from servers.actions import Action, registry
+from servers.actions.base import Example
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
 from servers.api.identity.door import KeystoneView
 from servers.api.image.door import GlanceView
 from servers.api.schema import generator
 from servers.api.schema.actions import bodies
-from servers.api.schema.examples import EXAMPLES, Example
-from servers.api.schema.routes import METHODS, NOT_SEEN
+from servers.api.schema.routes import METHODS, NOT_FOUND_VIEWS
 from servers.microversions import HISTORY, Microversion
 from servers.models import Project
 from tests.contracts.test_policy_matrix import prepared
@@ -31,6 +31,8 @@ from tests.wire import data
 
 MISSION = {"createBackup", "injectNetworkInfo", "migrate", "os-migrateLive", "resetNetwork", "os-resetState"}
 ON_WIRE = [action for action in registry.values() if action.wire_name]
+EXAMPLES = [(action, example) for action in ON_WIRE for example in action.examples]
+NAMES = [f"{action.wire_name} {example.version}" for action, example in EXAMPLES]
 
 
 @cache
@@ -55,7 +57,7 @@ def addresses() -> set[tuple[str, str]]:
     """Return path and method of everything that the URL configuration leads to, below `/v2.1` and without a project."""
     found = set()
     for address, view in leaves(get_resolver().url_patterns):
-        if view in NOT_SEEN or view.__name__ == "NothingHere":
+        if view in NOT_FOUND_VIEWS or view.__name__ == "NothingHere":
             continue
         path = address.replace(r"(?P<minor>\.1)?", ".1").replace("(?:(?P<project_id>[0-9a-f-]+)/)?", "")
         path = re.sub(r"<str:(\w+)>", r"{\1}", re.sub(r"\^|/\?\\Z", "", path))
@@ -103,28 +105,25 @@ def test_every_body_can_be_sent_to_the_address_of_its_action(action: type[Action
 
 
 def test_every_action_of_the_mission_has_an_example_for_each_shape_of_its_body() -> None:
-    assert {example.action for example in EXAMPLES} >= MISSION
+    assert {action.wire_name for action in ON_WIRE} >= MISSION
     for action in ON_WIRE:
         for body in bodies(action):
-            versions = [Microversion.parse(e.version) for e in EXAMPLES if e.action == action.wire_name]
+            versions = [Microversion.parse(example.version) for example in action.examples]
             assert any(body.since <= version <= body.until for version in versions), body.name
 
 
-def named(wire_name: str) -> type[Action]:
-    return next(action for action in registry.values() if action.wire_name == wire_name)
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
-def test_example_keeps_to_its_schema(example: Example) -> None:
+@pytest.mark.parametrize(("action", "example"), EXAMPLES, ids=NAMES)
+def test_example_keeps_to_its_schema(action: type[Action], example: Example) -> None:
     version = Microversion.parse(example.version)
-    [body] = [b for b in bodies(named(example.action)) if b.since <= version <= b.until]
-    Draft202012Validator(document()["components"]["schemas"][body.name]).validate(example.body)
+    [body] = [b for b in bodies(action) if b.since <= version <= b.until]
+    Draft202012Validator(document()["components"]["schemas"][body.name]).validate(
+        {action.wire_name: example.value}
+    )
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
-def test_example_is_accepted(example: Example) -> None:
-    action = named(example.action)
+@pytest.mark.parametrize(("action", "example"), EXAMPLES, ids=NAMES)
+def test_example_is_accepted(action: type[Action], example: Example) -> None:
     server = prepared(action)
     project = Project.objects.get(pk=server.project_id)
     headers = {
@@ -135,7 +134,10 @@ def test_example_is_accepted(example: Example) -> None:
     if action.on_migration:
         path += f"/migrations/{server.migrations.get().pk}"
     response = Client().post(
-        f"{path}/action", json.dumps(example.body), content_type="application/json", headers=headers
+        f"{path}/action",
+        json.dumps({action.wire_name: example.value}),
+        content_type="application/json",
+        headers=headers,
     )
     assert response.status_code in {202, 204}, response.content
     assert (

@@ -21,8 +21,9 @@ from servers.demo.seed import forget_guests
 from servers.drivers.simulated import Fleet
 from servers.engine.accepting.request_context import local_operator
 from servers.engine.accepting.submit import explain
-from servers.engine.capacity.claims import RESOURCES, needs, used
+from servers.engine.capacity.claims import RESOURCES, needs
 from servers.engine.capacity.scheduling import explain_hosts
+from servers.engine.capacity.usage import allocated
 from servers.engine.images import open_image
 from servers.inventory.discovery.discover import discover
 from servers.inventory.reconciliation.reconcile import reconcile
@@ -118,12 +119,12 @@ def test_one_guest_waits_to_be_discovered(fleet: Fleet) -> None:
 
 def test_no_host_has_promised_more_than_its_room(fleet: Fleet) -> None:
     for host in Host.objects.all():
-        assert all(taken <= room for taken, room in zip(used(host), host.room(), strict=True)), host
+        assert all(taken <= room for taken, room in zip(allocated(host), host.capacity(), strict=True)), host
 
 
 def test_one_host_is_full_one_is_disabled_and_three_can_be_used(fleet: Fleet) -> None:
     hosts = list(Host.objects.all())
-    assert [h.name for h in hosts if used(h)[1] == h.room()[1]] == ["rack2-a"]
+    assert [h.name for h in hosts if allocated(h)[1] == h.capacity()[1]] == ["rack2-a"]
     assert [(h.name, bool(h.disabled_reason)) for h in hosts if not h.enabled] == [("rack2-b", True)]
     assert (len(hosts), all(h.is_up for h in hosts)) == (5, True)
 

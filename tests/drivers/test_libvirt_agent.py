@@ -75,7 +75,7 @@ def answering(patch: pytest.MonkeyPatch, *lines: object) -> Answers:
     return answers
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     ("code", "text", "kind", "says"),
     [
         (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "not available for now", AgentNotReady, "does not answer"),

@@ -226,7 +226,7 @@ def test_an_odd_guest_is_found_or_its_host_does_not_say(odd: dict[str, Any]) -> 
         require_kept(found)
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     ("change", "why"),
     [
         (("<memory unit='KiB'>524288</memory>", ""), "memory"),
@@ -432,7 +432,7 @@ def raises(found: Exception) -> Callable[[object], None]:
     return question
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     "found", [BUSY, GONE, error(libvirt.VIR_ERR_INTERNAL_ERROR), Unreadable("odd"), CLOSED]
 )
 def test_what_a_host_does_not_say_is_not_known(found: Exception) -> None:
@@ -440,7 +440,7 @@ def test_what_a_host_does_not_say_is_not_known(found: Exception) -> None:
         HostSession(HOST, Settings(), Trusting()).ask("find_guest", raises(found))
 
 
-@pytest.metadata.parametrize("found", [BUSY, Unreadable("odd"), CLOSED])
+@pytest.mark.parametrize("found", [BUSY, Unreadable("odd"), CLOSED])
 def test_a_change_of_which_nothing_is_said_has_an_unknown_outcome(found: Exception) -> None:
     with pytest.raises(HypervisorTimeout, match="node1"):
         HostSession(HOST, Settings(), Trusting()).ask("confirm", raises(found), changes=True)

@@ -74,15 +74,13 @@ def asked_of(domain: Domain, monkeypatch: pytest.MonkeyPatch) -> Presence:
 # ------------------------------------------------------------------------------------- where a guest is
 
 
-@pytest.metadata.parametrize("verb", ["isActive", "state"])
+@pytest.mark.parametrize("verb", ["isActive", "state"])
 def test_a_guest_that_goes_while_it_is_looked_at_is_absent(verb: str) -> None:
     assert guest_presence.presence(Connection(Domain(1, **{verb: GONE})), GUEST.uuid) is Presence.ABSENT
 
 
-@pytest.metadata.parametrize(
-    "found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_OPERATION_FAILED)]
-)
-@pytest.metadata.parametrize("verb", ["isActive", "state", "jobStats"])
+@pytest.mark.parametrize("found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_OPERATION_FAILED)])
+@pytest.mark.parametrize("verb", ["isActive", "state", "jobStats"])
 def test_a_host_that_never_says_leaves_it_unknown(
     verb: str, found: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,16 +181,14 @@ def test_a_copy_into_another_volume_is_somebody_elses() -> None:
     assert not backup_job.is_running(Connection(copying()), GUEST, other)
 
 
-@pytest.metadata.parametrize(
-    "found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_INTERNAL_ERROR)]
-)
-@pytest.metadata.parametrize("verb", ["isActive", "jobStats", "backupGetXMLDesc"])
+@pytest.mark.parametrize("found", [BUSY, CLOSED, Unreadable("odd"), error(libvirt.VIR_ERR_INTERNAL_ERROR)])
+@pytest.mark.parametrize("verb", ["isActive", "jobStats", "backupGetXMLDesc"])
 def test_a_copy_of_which_the_host_does_not_say_has_not_ended(verb: str, found: Exception) -> None:
     with pytest.raises(libvirt.libvirtError):
         backup_job.statistics(Connection(copying(**{verb: found})), GUEST, spare_volume())
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     ("last", "reason"),
     [
         ({"operation": BACKUP, "success": 1}, ""),
@@ -224,7 +220,7 @@ def test_a_guest_that_does_not_thaw_keeps_no_copy_running(monkeypatch: pytest.Mo
     assert aborted.asked == 1
 
 
-@pytest.metadata.parametrize("code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT])
+@pytest.mark.parametrize("code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT])
 def test_an_agent_that_answers_too_late_is_not_asked_to_freeze(code: int) -> None:
     assert not freezing.can_freeze(Domain(1, getTime=error(code)))
 
@@ -256,7 +252,7 @@ def test_a_pool_that_cannot_tell_its_size_has_no_room_and_hides_no_other() -> No
     assert scratch_volume.roomy_pool(Storage(), "odd", 50) == "sound"
 
 
-@pytest.metadata.parametrize("out", ["", "5", "[1]", "[" * 100_000, '{"corruptions": 3}'])
+@pytest.mark.parametrize("out", ["", "5", "[1]", "[" * 100_000, '{"corruptions": 3}'])
 def test_whatever_the_check_of_a_copy_prints_is_told(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,14 +279,14 @@ SAVED = Saved(lambda: iter(()), 10, "qcow2", "", SOUND, Disk("vda", "/old/web.ra
 MADE = Disk("", "/pool/new.qcow2", "disks", 0, 0)
 
 
-@pytest.metadata.parametrize("found", [BUSY, Unreadable("odd"), "<domain/>"])
+@pytest.mark.parametrize("found", [BUSY, Unreadable("odd"), "<domain/>"])
 def test_a_guest_that_was_made_is_made_whatever_its_host_says_of_its_disk(found: Any) -> None:
     domain = Domain(1, XMLDesc=found)
     told = restoring.laid(Connection(domain), domain, MADE) or restoring.made_of(SAVED, MADE)
     assert told == Disk("vda", "/pool/new.qcow2", "disks", 7, 7, "qcow2")
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     "saved", ["<?xml version='1.0' encoding='utf-8'?><domain/>", "\0", "\ud800", "<a>" * 100_000, "{}"]
 )
 def test_a_saved_definition_that_cannot_be_read_is_not_restored(saved: str) -> None:
@@ -306,7 +302,7 @@ def test_a_name_that_cannot_stand_in_a_definition_is_not_restored() -> None:
 # ---------------------------------------------------------------------------------------------- its power
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     "code", [libvirt.VIR_ERR_AGENT_UNSYNCED, COMMAND_TIMEOUT, COMMAND_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR]
 )
 def test_a_guest_whose_agent_answers_oddly_is_deaf(code: int) -> None:

@@ -158,7 +158,7 @@ def test_a_definition_is_read(driver: LibvirtDriver) -> None:
     assert not definitions.has_agent(tree, running=True)
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     ("device", "reason"),
     [
         ("<hostdev mode='subsystem' type='pci'/>", "host device"),
@@ -188,7 +188,7 @@ class Domain:
         return self.snapshots
 
 
-@pytest.metadata.parametrize(
+@pytest.mark.parametrize(
     ("domain", "more", "reason"),
     [
         (Domain(persistent=False), "", "virsh define"),
@@ -238,7 +238,7 @@ OLD_MARKS = {
 """As older versions wrote them: they name no migration."""
 
 
-@pytest.metadata.parametrize("way", OLD_MARKS)
+@pytest.mark.parametrize("way", OLD_MARKS)
 def test_a_mark_of_an_older_version_is_read_and_belongs_to_whoever_asks(domain: object, way: str) -> None:
     flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
     kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
@@ -416,7 +416,7 @@ def test_a_new_definition_is_what_the_saved_guest_was() -> None:
     assert tree.find("devices/disk[@device='cdrom']") is not None
 
 
-@pytest.metadata.parametrize("saved", ["", "<domain/>", SAVED.replace("'vda'", "'sdz'")])
+@pytest.mark.parametrize("saved", ["", "<domain/>", SAVED.replace("'vda'", "'sdz'")])
 def test_a_definition_that_is_of_no_use_is_refused(saved: str) -> None:
     with pytest.raises(RestoreFailed):
         new_definition(saved, NEW, "qemu", "vda", "/pool/new.qcow2")

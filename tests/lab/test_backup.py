@@ -38,7 +38,7 @@ from tests.lab.hosts import LabHost, run, wait_for
 from tests.lab.stage import GUEST, IMAGES, MIB, READY_S, LibvirtLab
 from tests.lab.test_actions import NEWEST, act, shown
 
-pytestmark = pytest.metadata.django_db
+pytestmark = pytest.mark.django_db
 
 
 def backup(rotation: int = 2, name: str = "nightly") -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Killed(BaseException):
     """The worker is gone."""
 
 
-@pytest.metadata.usefixtures("with_agent")
+@pytest.mark.usefixtures("with_agent")
 def test_a_backup_of_a_guest_with_an_agent_is_marked_consistent(
     admin: Caller, server: Server, lab: LibvirtLab
 ) -> None:
@@ -121,15 +121,15 @@ def test_a_backup_of_a_guest_with_an_agent_is_marked_consistent(
     assert not is_frozen(lab)
 
 
-@pytest.metadata.usefixtures("with_agent")
+@pytest.mark.usefixtures("with_agent")
 def test_the_guest_is_thawed_when_whoever_watches_lets_go(lab: LibvirtLab, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), let_go)
     assert not is_frozen(lab)
 
 
-@pytest.metadata.usefixtures("with_agent")
-@pytest.metadata.parametrize("again", ["snapshot", "discard"])
+@pytest.mark.usefixtures("with_agent")
+@pytest.mark.parametrize("again", ["snapshot", "discard"])
 def test_a_guest_that_a_dead_worker_left_frozen_is_thawed_by_who_comes_next(
     lab: LibvirtLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_guest_that_a_dead_worker_left_frozen_is_thawed_by_who_comes_next(
     assert in_the_pool(lab) == {"web.qcow2"}
 
 
-@pytest.metadata.usefixtures("with_agent")
+@pytest.mark.usefixtures("with_agent")
 def test_an_agent_that_hangs_makes_the_backup_crash_consistent(lab: LibvirtLab, tmp_path: Path) -> None:
     stop_agent(lab)
     snapshot = lab.driver(lab.source).backup.snapshot(GUEST, str(tmp_path / "backup"), ignore)
@@ -202,7 +202,7 @@ def test_a_stopped_guest_is_copied_without_a_job(lab: LibvirtLab, tmp_path: Path
     assert in_the_pool(lab) == {"web.qcow2"}
 
 
-@pytest.metadata.parametrize("running", [True, False])
+@pytest.mark.parametrize("running", [True, False])
 def test_a_disk_that_is_based_on_another_is_saved_whole(
     lab: LibvirtLab, tmp_path: Path, running: bool
 ) -> None:
@@ -258,7 +258,7 @@ def little_room(lab: LibvirtLab) -> Iterator[None]:
         yield
 
 
-@pytest.metadata.usefixtures("little_room")
+@pytest.mark.usefixtures("little_room")
 def test_without_room_on_the_host_nothing_is_copied(admin: Caller, server: Server, lab: LibvirtLab) -> None:
     record = act(admin, server, backup())
     assert record.status == ActionStatus.FAILED
@@ -277,7 +277,7 @@ def test_without_room_in_the_store_nothing_is_copied(
     assert in_the_pool(lab) == {"web.qcow2"}
 
 
-@pytest.metadata.usefixtures("little_room")
+@pytest.mark.usefixtures("little_room")
 def test_a_disk_that_fills_up_on_the_way_fails_the_backup_and_not_the_guest(
     admin: Caller, server: Server, lab: LibvirtLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,7 +382,7 @@ def slow_down(process: int, over: threading.Event) -> None:
         time.sleep(0.001)
 
 
-@pytest.metadata.usefixtures("slow_job")
+@pytest.mark.usefixtures("slow_job")
 def test_who_comes_after_a_dead_worker_attaches_to_its_job(lab: LibvirtLab, tmp_path: Path) -> None:
     ability = lab.driver(lab.source).backup
     with pytest.raises(Interrupted):

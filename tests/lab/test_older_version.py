@@ -160,7 +160,7 @@ def test_a_live_move_that_an_older_version_has_begun_is_aborted(
     assert lab.beating() == ["node1"]
 
 
-@pytest.metadata.parametrize("again", ["snapshot", "discard"])
+@pytest.mark.parametrize("again", ["snapshot", "discard"])
 def test_a_backup_that_an_older_version_has_begun_is_taken_up(
     lab: LibvirtLab, older_version: Older, tmp_path: Path, again: str
 ) -> None:

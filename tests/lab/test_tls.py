@@ -50,7 +50,7 @@ def tapped() -> Iterator[Wire]:
         def listen() -> None:
             while not over.is_set():
                 try:
-                    wire.apply_edge(tap.recv(LARGEST_PACKET))
+                    wire.take(tap.recv(LARGEST_PACKET))
                 except TimeoutError:
                     continue
 

@@ -16,7 +16,8 @@ import pytest
 
 from servers.drivers import base
 from tests.matrix.points import ABILITIES, LOOKS
-from tests.matrix.test_matrix import WANTED, is_wanted
+from tests.matrix.test_matrix import WANTED
+from tests.shares import is_wanted
 
 ROOT = Path(__file__).parent.parent.parent
 LEASE_TTL_S = 2
@@ -88,7 +89,7 @@ def test_real_drivers_have_no_other_abilities_than_those_that_are_looked_at() ->
 
 @pytest.mark.skipif(not WANTED, reason="real processes are stopped by: make matrix")
 @pytest.mark.parametrize(
-    "verb", [verb for place, verb in enumerate(verbs()) if not WANTED or is_wanted(place)]
+    "verb", [verb for place, verb in enumerate(verbs()) if not WANTED or is_wanted(WANTED, place)]
 )
 def test_stopped_worker_changes_nothing_when_it_wakes_after_its_successor(stage: Stage, verb: str) -> None:
     action = stage.ask("set", verb)
