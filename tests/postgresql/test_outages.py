@@ -99,19 +99,25 @@ def children_of(process: int) -> set[int]:
 
 def until_all_listen(processes: int) -> None:
     def listen() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM procrastinate_workers")
-            return int(cursor.fetchone()[0]) == processes and Worker.objects.exists()
+        return count("procrastinate_workers") == processes and Worker.objects.exists()
 
     until(listen, "not every process listens")
 
 
+def count(table: str) -> int:
+    """Return how many rows a table of Procrastinate has; its models are an extra."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        return int(cursor.fetchone()[0])
+
+
 def do_something(fleet: SmallFleet, name: str) -> None:
-    """Have an action carried out."""
+    """Have an action carried out, and the queue empty: nobody is at work then."""
     record = fleet.submit("reset-network", fleet.add_server(name)).record
     until_over(record)
     record.refresh_from_db()
     assert record.status == ActionStatus.SUCCEEDED
+    until(lambda: count("procrastinate_jobs") == 0, "the queue is not empty")
 
 
 # ------------------------------------------------------------------------------------------ workers
