@@ -127,11 +127,17 @@ class Stage:
         return restore(self.lab, fence).make(guest, self.backup, ignore, power_on=True)
 
     def seen(self) -> list[Any]:
-        """Return what is of the guests on both hosts: as they are found, with what their disks hold."""
+        """Return what is of the guests on both hosts: as they are found, with what their disks hold.
+
+        How much room a disk takes is left out: a guest that runs writes when it likes.
+        """
         lab = self.lab
         found: list[Any] = []
         for host in (lab.source, lab.destination):
-            found += [lab.driver(host).find_guest(uuid) for uuid in (self.guest.uuid, RESTORED)]
+            for uuid in (self.guest.uuid, RESTORED):
+                guest = lab.driver(host).find_guest(uuid)
+                disks = () if guest is None else tuple(replace(disk, used_bytes=0) for disk in guest.disks)
+                found.append(guest and replace(guest, disks=disks))
             found += [lab.disk_md5(host, uuid) for uuid in (self.guest.uuid, RESTORED)]
         return found
 
