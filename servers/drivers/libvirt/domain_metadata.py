@@ -1,4 +1,4 @@
-"""Gantry's metadata in a domain's metadata: which move the guest is in, and whose. It survives a worker's death."""
+"""Gantry's element in a domain's metadata: which move the guest is in, and whose. It survives a worker's death."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ def kept(domain: libvirt.virDomain) -> MigrationMetadata | None:
 
 
 def write(domain: libvirt.virDomain, content: MigrationMetadata | None, flags: int) -> None:
-    """Put the metadata into the domain's metadata, or take it out; flags: VIR_DOMAIN_AFFECT_LIVE or _CONFIG, or both."""
+    """Put our element into the domain's metadata, or take it out; flags: VIR_DOMAIN_AFFECT_LIVE or _CONFIG, or both."""
     with ignore_libvirt_errors(libvirt.VIR_ERR_NO_DOMAIN_METADATA):
         xml = None if content is None else etree.tostring(element(content), encoding="unicode")
         domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml, PREFIX, NAMESPACE, flags)
 
 
 def read(domain: libvirt.virDomain, flags: int) -> MigrationMetadata | None:
-    """Return the metadata in the domain's metadata, or None. Raises DriverFault for one that cannot be read."""
+    """Return our element in the domain's metadata, or None. Raises DriverFault for one that cannot be read."""
     with ignore_libvirt_errors(libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_SUPPORT):
         text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, flags)
         try:
@@ -132,7 +132,7 @@ def element(content: MigrationMetadata) -> Node:
 
 
 def into(definition: Node, content: MigrationMetadata) -> None:
-    """Put the metadata into a definition that is to be defined, in the place of any other."""
+    """Put our element into a definition that is to be defined, in the place of any other."""
     parent = definition.find("metadata")
     if parent is None:
         parent = etree.SubElement(definition, "metadata")

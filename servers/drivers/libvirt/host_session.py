@@ -62,7 +62,7 @@ class HostSession:
         return HostSession(host, self.settings, self.fence)
 
     def at_sidecar(self, host: HostRef) -> HostSession:
-        """Return a place at a host that was read from metadata or a sidecar; a URI can make libvirt run a program.
+        """Return a session with a host that was read from metadata or a sidecar; a URI can make libvirt run a program.
 
         Raises DriverFault where it is none of the deployment's hosts.
         """

@@ -71,7 +71,7 @@ class Sidecar:
 
 
 def of_disk(guest: Guest, role: Role, peer: HostRef, owner: str, **facts: Any) -> Sidecar:
-    """Return a sidecar about a disk of `guest`."""
+    """Return what the sidecar of a disk of `guest` says."""
     return Sidecar(str(guest.uuid), role, peer.name, peer.uri, owner=owner, **facts)
 
 

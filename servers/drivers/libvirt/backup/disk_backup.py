@@ -125,7 +125,7 @@ class DiskBackup:
         return self._complete(begun, consistent=begun.sidecar.consistent)
 
     def _complete(self, copy: BackupScratch, *, consistent: bool) -> BackupScratch:
-        """Sidecar that the copy is complete; never from a thread that may have been left behind."""
+        """Write into the sidecar that the copy is complete; never from a thread that may have been left behind."""
 
         def write(connection: libvirt.virConnect) -> BackupScratch:
             copy.require(connection)

@@ -38,7 +38,7 @@ class BackupScratch:
     sidecar: Sidecar
 
     def write(self, connection: libvirt.virConnect, **facts: Any) -> BackupScratch:
-        """Write the sidecar with these facts changed; return the scratch as it is then."""
+        """Write the sidecar with these facts changed; return the scratch volume as it is then."""
         changed = replace(self, sidecar=replace(self.sidecar, **facts))
         volume_sidecar.write(connection, self.pool, self.name, changed.sidecar)
         return changed
