@@ -50,13 +50,14 @@ class ActionForm(forms.Form):
         return min([self.newest, *limits])
 
     def _is_given(self, name: str) -> bool:
-        return self.is_bound and self.data.get(self.add_prefix(name), "") != ""
+        return self.is_bound and self.data.get(self.add_prefix(name), "").strip() != ""
 
     def _add(self, parameter: Parameter, at_version: Parameter | None, help_text: str) -> None:
         """Add a field that looks as the newest version has it, and takes what the version of the request takes."""
         field = field_of(parameter.kind, required=parameter.required)
-        if at_version is not None and at_version != parameter:
-            shown, field = field, field_of(at_version.kind, required=at_version.required)
+        taken = parameter if at_version is None else at_version
+        if (taken.kind, taken.required) != (parameter.kind, parameter.required):
+            shown, field = field, field_of(taken.kind, required=taken.required)
             field.widget = shown.widget
             sentence = (
                 f"Microversion {self.version}, which what you gave below asks for, does not take this value."

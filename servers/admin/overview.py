@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
 from servers.admin.attention import needs_attention
-from servers.admin.caller import allows, caller_of
+from servers.admin.caller import allows, context_for
 from servers.engine.execution.workers import worker_health
 from servers.engine.judgement.cases import visible_actions, waiting
-from servers.models import ActionRecord, Host, Server
+from servers.engine.visibility import visible_servers
+from servers.models import ActionRecord, Host
+from servers.policy import Context
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, TaskState, VmState, server_status
 
 ROWS = 10
@@ -20,17 +22,18 @@ ROWS = 10
 
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return what stands on the page, as far as the caller may see it."""
+    context = context_for(request)
     sees_hosts = allows(request, "os_compute_api:os-hypervisors:list")
-    actions = ActionRecord.objects.filter(mine(request, "server__project_id")).select_related("server")
+    actions = visible_actions(ActionRecord.objects.select_related("server"), context)
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     failed = actions.filter(status=ActionStatus.FAILED, finished_at__gte=today)
     open_now = actions.filter(status__in=OPEN_ACTION_STATUSES, stalled_at=None)
     return {
-        "waiting": list(visible_actions(waiting(), caller_of(request).context)[: ROWS + 1]),
+        "waiting": list(visible_actions(waiting(), context)[: ROWS + 1]),
         "running": list(open_now.order_by("-created_at")[: ROWS + 1]),
         "failed": list(failed.order_by("-finished_at")[: ROWS + 1]),
         "recent": list(actions.order_by("-created_at")[:ROWS]),
-        "states": states_count(request),
+        "states": states_count(context),
         "sees_hosts": sees_hosts,
         "troubled": troubled_hosts() if sees_hosts else [],
         "attention": needs_attention() if sees_hosts else None,
@@ -38,15 +41,9 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def mine(request: HttpRequest, owner_field: str) -> Q:
-    """Return the condition that a row belongs to what the caller sees."""
-    caller = caller_of(request)
-    return Q() if caller.is_operator else Q(**{owner_field: caller.context.project_id})
-
-
-def states_count(request: HttpRequest) -> list[dict[str, Any]]:
+def states_count(context: Context) -> list[dict[str, Any]]:
     """Return how many servers show each status, most first."""
-    servers = Server.objects.filter(mine(request, "project_id"), deleted_at=None).order_by()
+    servers = visible_servers(context).filter(deleted_at=None).order_by()
     counts: dict[str, dict[str, Any]] = {}
     for row in servers.values("vm_state", "task_state").annotate(count=Count("pk")):
         status = server_status(VmState(row["vm_state"]), TaskState(row["task_state"]))

@@ -8,10 +8,10 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers.actions.kinds import Boolean
+from servers.actions.kinds import Boolean, HostName
 from servers.api.compute.door import NovaView
 from servers.api.compute.links import microseconds
-from servers.api.compute.schemas import HOST_PATTERN, schema_of
+from servers.api.compute.schemas import schema_of
 from servers.api.compute.validation import TEXT, Query, Term, check_body
 from servers.engine.hosts import set_service
 from servers.errors import Invalid, Missing
@@ -19,7 +19,7 @@ from servers.models import Host
 
 BINARY = "nova-compute"
 REASON = {"type": "string", "minLength": 1, "maxLength": 255}
-HOST = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": HOST_PATTERN}
+HOST = schema_of(HostName(nullable=False))
 FLAG = schema_of(Boolean())
 
 
