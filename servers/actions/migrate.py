@@ -152,7 +152,8 @@ class Migrate(Action):
         except DriverFault as fault:
             task.remember(left_off=str(fault))
             raise
-        task.remember(left_off="")
+        if task.memo.get("left_off"):
+            task.remember(left_off="")
         task.record(Change(host=task.source, power_state=power))
         if left is not None:
             raise left
@@ -188,11 +189,9 @@ class Migrate(Action):
         )
 
     def cancelled(self, task: Task) -> Change:
-        left_off = task.memo.get("left_off")
         return Change(
-            server=("set_error", "end_task") if left_off else ("end_task",),
+            server=("end_task",),
             migration=("cancel",),
             allocations=MoveAllocations.BACK_TO_SOURCE,
             progress=0,
-            fault=DriverFault(message=left_off) if left_off else None,
         )
