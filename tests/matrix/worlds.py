@@ -57,18 +57,25 @@ class World:
         self.planned: list[tuple[float, Callable[[], None]]] = []
         self.leaked: list[str] = []
         self.changed_late: list[str] = []
+        self.is_set = False
         install(self.switch, patch)
 
-    def set_up(self, name: str, scene: Scene) -> None:
-        """Set the scene, and note what has to be kept."""
+    def choose(self, name: str, scene: Scene) -> None:
+        """Say which scene will be played."""
         self.scene_name, self.scene = name, scene
         self.definition = definitions[scene.slug]
+
+    def set_up(self) -> None:
+        """Set the scene once, and note what has to be kept."""
+        if self.is_set:
+            return
+        self.is_set = True
         settings.SIMULATED_FLEET = self.folder / "fleet.sqlite3"
         settings.IMAGE_DIR = self.folder / "images"
         settings.LEASE_TTL_S = 3
         with clock.use(self.clock):
             self.fleet = SmallFleet()
-            self.server: Server = scene.set_up(self.fleet)
+            self.server: Server = self.scene.set_up(self.fleet)
             self.fleet.heartbeat()
         self.ran = self.fleet.simulation.running_on(self.server.pk) is not None
         self.backups = Image.objects.filter(status=ImageStatus.ACTIVE).count()

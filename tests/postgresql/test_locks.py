@@ -11,7 +11,7 @@ from django.db import connection, connections
 
 from servers.actions.task import Change
 from servers.engine.accepting.restore import restore
-from servers.engine.execution.lease import claim, fenced
+from servers.engine.execution.lease import claim, fenced_record
 from servers.engine.records import changes
 from servers.inventory.discovery import apply, apply_hosts
 from servers.inventory.discovery.discover import discover
@@ -74,7 +74,7 @@ def test_a_request_about_a_running_move_waits_for_the_worker_that_writes(
         return fleet.submit(slug, server, **params).record
 
     with ThreadPoolExecutor(1) as pool:
-        with fenced(lease) as row:
+        with fenced_record(lease) as row:
             asked = pool.submit(in_a_thread(ask))
             until(somebody_waits, "the request does not meet the worker's transaction")
             changes.apply(row, Change(progress=42, downtime_ms=7))

@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
@@ -117,19 +117,28 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
 
 
 @contextmanager
-def fenced(lease: Lease) -> Iterator[ActionRecord]:
+def fenced(lease: Lease) -> Iterator[None]:
     """Open a transaction with the action's row locked. Raises LeaseLost when somebody else has it now.
 
-    The server's row is locked first, as the doors do it: whoever writes takes server, action, group,
-    host, migration and image in this order, or two of them could wait for each other.
+    The server's row is locked first, as each way in does it: whoever writes takes server, action, group,
+    host, migration and image in this order, or two of them could wait for each other. A database that locks no rows
+    (SQLite) has one writer at a time, which is this one.
     """
     with transaction.atomic():
-        of_action = ActionRecord.objects.filter(pk=lease.action).values("server")
-        Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
-        row = ActionRecord.objects.select_for_update().get(pk=lease.action)
-        if row.attempt != lease.attempt or row.status != ActionStatus.RUNNING:
+        if connection.features.has_select_for_update:
+            of_action = ActionRecord.objects.filter(pk=lease.action).values("server")
+            Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
+        mine = ActionRecord.objects.select_for_update().values_list("attempt", "status").get(pk=lease.action)
+        if mine != (lease.attempt, ActionStatus.RUNNING):
             raise LeaseLost
-        yield row
+        yield
+
+
+@contextmanager
+def fenced_record(lease: Lease) -> Iterator[ActionRecord]:
+    """Open such a transaction, with the action as it stands in it."""
+    with fenced(lease):
+        yield ActionRecord.objects.get(pk=lease.action)
 
 
 def renew(lease: Lease, **journal: object) -> bool:

@@ -183,6 +183,10 @@ class WorkingTask:
         self.row.updated_at = clock.now()
         self.row.save(update_fields=[*values, "updated_at"])
 
+    def _reread(self) -> ActionRecord:
+        """Return the record as it stands: what others may have written to it is not in `row`."""
+        return ActionRecord.objects.get(pk=self.lease.action)
+
     def begin_step(self, name: str) -> None:
         """Write down that a step begins, before it has any effect."""
         self.beat()
@@ -190,9 +194,8 @@ class WorkingTask:
         self.write(steps=self.row.steps, step=name)
 
     def finish_step(self, name: str) -> None:
-        """Write down that a step is done."""
+        """Note that a step is done. It is written with what comes next: the next step, the end, or the wait."""
         self.row.finish(name)
-        self.write(steps=self.row.steps)
 
     def prove(self) -> None:
         """Hold the lease anew, and write down that the step which runs may have made something.
@@ -419,7 +422,8 @@ class WorkingTask:
         self.beat()
         if not renew(self.lease):
             raise LeaseLost
-        with fenced(self.lease) as fresh:
+        with fenced(self.lease):
+            fresh = self._reread()
             percent = max(self.row.progress_percent, progress_of.percent_done(progress))
             self._save(progress_percent=percent)
             Server.objects.filter(pk=self.row.server_id).update(progress=percent)
@@ -479,26 +483,30 @@ class WorkingTask:
 
     def requeue(self, delay_s: float, *, tries: int | None = None) -> None:
         """Let the action wait; it comes to its turn again when it is due. That is no attempt without progress."""
-        with fenced(self.lease) as row:
+        with fenced(self.lease):
+            row = self._reread()
             row.apply_edge("requeue")
             row.lease_until = None
             row.due_at = clock.now() + timedelta(seconds=delay_s)
             row.tries = row.tries if tries is None else tries
             row.last_progress = ""
-            row.save(update_fields=["status", "lease_until", "due_at", "tries", "last_progress"])
+            row.steps = self.row.steps
+            row.save(update_fields=["status", "lease_until", "due_at", "tries", "last_progress", "steps"])
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
         """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
 
         A cancellation that came too late is not one: whoever writes first has decided.
         """
-        with fenced(self.lease) as row:
+        with fenced(self.lease):
+            row = self._reread()
             changes.apply(row, change)
             events.close_all(row, fault if edge == "fail" else None)
             row.apply_edge(edge)
             row.message = "Error" if edge == "fail" else ""
             row.error_code, row.error_text = (fault.code, str(fault)) if fault else ("", "")
             row.sealed = row.step = ""
+            row.steps = self.row.steps
             row.lease_until = row.stalled_at = None
             row.finished_at = row.updated_at = clock.now()
             row.progress_percent = 100 if edge == "succeed" else row.progress_percent
@@ -510,6 +518,7 @@ class WorkingTask:
                     "error_text",
                     "sealed",
                     "step",
+                    "steps",
                     "lease_until",
                     "stalled_at",
                     "finished_at",

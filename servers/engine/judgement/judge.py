@@ -17,7 +17,7 @@ from django.db import transaction
 
 from servers import clock, policy
 from servers.engine import images
-from servers.engine.execution.lease import Lease, fenced
+from servers.engine.execution.lease import Lease, fenced_record
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.task import WorkingTask
 from servers.engine.judgement import endings
@@ -255,7 +255,7 @@ def held(action: UUID, context: Context) -> Iterator[Lease]:
 
 def let_wait(lease: Lease) -> None:
     """Give an action back that has not ended. Raises LeaseLost for one that has."""
-    with fenced(lease) as row:
+    with fenced_record(lease) as row:
         row.apply_edge("mark_unknown")
         row.lease_until = None
         row.save(update_fields=["status", "lease_until"])
@@ -265,7 +265,7 @@ def write_end(
     lease: Lease, case: Case, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]
 ) -> None:
     """Write the action's end, and all that goes with it, in one transaction. Raises LeaseLost."""
-    with fenced(lease) as row:
+    with fenced_record(lease) as row:
         row.judgements = [*row.judgements, said]
         row.left_on = endings.end_migration(case, ending.migration) if ending.charges else ""
         if row.left_on:

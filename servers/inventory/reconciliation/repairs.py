@@ -18,7 +18,7 @@ from servers.actions.task import MoveAllocations
 from servers.drivers.base import Guest
 from servers.engine.accepting.request_context import new_request_id
 from servers.engine.capacity import claims
-from servers.engine.execution.lease import Lease, fenced
+from servers.engine.execution.lease import Lease, fenced_record
 from servers.engine.records.changes import move_disks, set_migration_status, take_server_edges
 from servers.errors import ActionFault, LeaseLost, NotSupported
 from servers.inventory.reconciliation.differences import Finding, vm_edge
@@ -156,7 +156,7 @@ class RepairFence:
 
     def prove(self) -> None:
         """Do nothing while the repair has the server's place, and hold it for another while. Raises LeaseLost."""
-        with fenced(self.lease) as record:
+        with fenced_record(self.lease) as record:
             record.mark(record.begun[0], "effect")
             record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
             record.save(update_fields=["steps", "lease_until"])
@@ -186,7 +186,7 @@ def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
 def let_go(lease: Lease, fault: ActionFault | None) -> str:
     """Give the place back, and write down what became of the repair."""
     try:
-        with fenced(lease) as record:
+        with fenced_record(lease) as record:
             record.apply_edge("fail" if fault else "succeed")
             if fault is None:
                 record.finish(record.begun[0])
