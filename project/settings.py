@@ -188,7 +188,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
-APPEND_SLASH = False  # Nova answers 404 to a trailing slash (CONTRACT E.4)
+APPEND_SLASH = False  # Nova answers 404 to a trailing slash (Nova contract E.4)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -1,9 +1,7 @@
-"""What time it is, and how to wait: one clock for the engine and the simulated fleet, so that tests can turn it.
+"""The time and the waiting of the engine and of the simulated fleet; tests replace both.
 
-Leases, due times, heartbeats and windows are compared between machines, so `now` is the time of the database that
-all of them share: how far it is from this machine's own counter is measured at each new connection. Where the
-database has no clock of its own (SQLite), it is the machine's, and a step of it is noticed. What one process waits
-for itself goes by `monotonic`, which no step moves.
+Leases, due times, heartbeats and confirm windows are compared between machines, so `now` is the time of the
+database that the machines share.
 """
 
 from __future__ import annotations
@@ -14,14 +12,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 STEP_S = 1.0
-"""A difference between wall clock and counter that is no drift."""
+"""A larger change, in seconds, of the difference between time of day and counter is a step, not drift."""
 
 _COUNTER = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Linux counts the time that a machine was suspended in its boot time alone."""
+"""On Linux CLOCK_BOOTTIME also counts the time while the machine was suspended; CLOCK_MONOTONIC does not."""
 
 
 class Clock:
-    """The database's time once it was measured, the machine's own until then."""
+    """The database's time once `measure` was called; before that, and on SQLite, the machine's own time.
+
+    `now` is this machine's counter plus the offset that was measured at the last new connection. What one
+    process waits for itself is counted by `monotonic`, which setting the time of day does not change.
+    """
 
     def __init__(self) -> None:
         self._offset_s: float | None = None
@@ -29,24 +31,25 @@ class Clock:
         self._stepped_at: float | None = None
 
     def now(self) -> datetime:
-        """Return the time, aware, in UTC."""
+        """Return the time, aware UTC."""
         if self._offset_s is None:
             return datetime.now(UTC)
         return datetime.fromtimestamp(self.monotonic() + self._offset_s, UTC)
 
     def monotonic(self) -> float:
-        """Return seconds since some moment; they go on whatever is done to the time of day."""
+        """Return the machine's counter in seconds; setting the time of day does not change it."""
         return time.clock_gettime(_COUNTER)
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait `seconds` seconds."""
         time.sleep(seconds)
 
     def measure(self, ask: Callable[[], datetime]) -> None:
-        """Go by the clock that `ask` reads, which it read at some moment between the question and its answer.
+        """Set the offset so that `now` agrees with the aware time that `ask` returns.
 
-        What agrees with that already stays as it is: other threads compare what they read before with what they read
-        now, so the time must not jump to and fro by as much as questions take.
+        `ask` read that time at some moment between its call and its return. The offset changes only as far as
+        it lies outside of these bounds: other threads compare earlier times with later ones, so `now` must
+        not jump by the length of a query. Errors of `ask` pass through, and the offset stays.
         """
         before = self.monotonic()
         answer = ask().timestamp()
@@ -56,9 +59,10 @@ class Clock:
         )
 
     def stepped_within(self, seconds: float) -> bool:
-        """Return whether the time of day was set, by more than drift, in the last so many seconds.
+        """Return whether the time of day was set, by more than STEP_S, within the last `seconds` seconds.
 
-        It is noticed when it is asked: ask about once a second. A clock that goes by the database takes no steps.
+        Only a call of this method notices a step: call it about once a second. Always False once the clock
+        follows a database.
         """
         if self._offset_s is not None:
             return False
@@ -70,7 +74,7 @@ class Clock:
 
 
 class VirtualClock(Clock):
-    """A clock that stands still until somebody sleeps; `on_sleep` may do what happens meanwhile."""
+    """A clock for tests: only `sleep` and `step` move it. `on_sleep` is called after each sleep."""
 
     def __init__(self, start: datetime | None = None, on_sleep: Callable[[], None] | None = None) -> None:
         super().__init__()
@@ -79,26 +83,30 @@ class VirtualClock(Clock):
         self.on_sleep = on_sleep
 
     def now(self) -> datetime:
+        """Return the virtual time."""
         return self.time
 
     def monotonic(self) -> float:
+        """Return the seconds that were slept in all."""
         return self.counter_s
 
     def sleep(self, seconds: float) -> None:
+        """Move the virtual time and the counter forward at once, then call `on_sleep`."""
         self.time += timedelta(seconds=seconds)
         self.counter_s += seconds
         if self.on_sleep is not None:
             self.on_sleep()
 
     def step(self, seconds: float) -> None:
-        """Set the time of day forward, or back; nobody has waited meanwhile."""
+        """Set the time of day forward or back by `seconds`; the counter stays as it is."""
         self.time += timedelta(seconds=seconds)
         self._stepped_at = self.counter_s
 
     def measure(self, ask: Callable[[], datetime]) -> None:
-        """Go on as it is: virtual time is the time of everything."""
+        """Do nothing: virtual time follows no database."""
 
     def stepped_within(self, seconds: float) -> bool:
+        """Return whether `step` was called within the last `seconds` virtual seconds."""
         return self._stepped_at is not None and self.counter_s - self._stepped_at < seconds
 
 
@@ -106,33 +114,33 @@ _clock: list[Clock] = [Clock()]
 
 
 def now() -> datetime:
-    """Return the time, aware, in UTC."""
+    """Return the time of the clock in use, aware UTC."""
     return _clock[-1].now()
 
 
 def monotonic() -> float:
-    """Return seconds since some moment, to tell how long something takes."""
+    """Return seconds of the counter of the clock in use, for durations."""
     return _clock[-1].monotonic()
 
 
 def sleep(seconds: float) -> None:
-    """Wait, by the clock in use."""
+    """Wait `seconds` seconds by the clock in use."""
     _clock[-1].sleep(seconds)
 
 
 def measure(ask: Callable[[], datetime]) -> None:
-    """Let the clock in use go by the clock that `ask` reads."""
+    """Let the clock in use agree with the aware time that `ask` returns; see Clock.measure."""
     _clock[-1].measure(ask)
 
 
 def stepped_within(seconds: float) -> bool:
-    """Return whether the time of day was set in the last so many seconds."""
+    """Return whether the time of day was set within the last `seconds` seconds; see Clock.stepped_within."""
     return _clock[-1].stepped_within(seconds)
 
 
 @contextmanager
 def use(clock: Clock) -> Iterator[Clock]:
-    """Let `clock` be the time inside the block."""
+    """Make `clock` the clock of all threads of this process inside the block; blocks can be nested."""
     _clock.append(clock)
     try:
         yield clock

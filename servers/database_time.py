@@ -1,4 +1,4 @@
-"""The database's clock, read at each new connection: machines whose clocks differ agree about leases by it."""
+"""The database's clock, measured at each new connection: with it, machines agree about leases."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from servers import clock
 
 
 def measure(sender: Any, connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Let the clock go by the database that was connected to; SQLite has none but the machine's."""
+    """Let the process's clock follow the database that was just connected to.
+
+    Receiver of Django's connection_created. Does nothing on SQLite, which has only the machine's own clock.
+    """
     if connection.vendor == "postgresql":
         clock.measure(lambda: read(connection))
 
 
 def read(connection: BaseDatabaseWrapper) -> datetime:
-    """Return the database's time at this moment, whatever transaction is open."""
+    """Return the database's time at this moment, aware; it advances inside a transaction, unlike now()."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (found,) = cursor.fetchone()

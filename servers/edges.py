@@ -1,4 +1,4 @@
-"""Every permitted change of a state, each with what has happened; `make docs` draws them."""
+"""Every permitted transition (edge) of a state, each with the reason for it; `make docs` draws them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from servers.states import ActionStatus, ImageStatus, MigrationStatus, TaskState
 
 @dataclass(frozen=True)
 class Edge:
-    """One permitted transition of one field: `name` is the method that the machine gets for it."""
+    """One permitted transition of one field. `name` is the method that the state machine gets for it."""
 
     name: str
     sources: frozenset[str]
     target: str
     why: str
-    """What has happened, in a sentence: the reason why the edge exists."""
+    """What has happened when the edge is taken, in one sentence: the reason why the edge exists."""
 
 
 def _edge(name: str, sources: Iterable[str], target: str, why: str) -> Edge:

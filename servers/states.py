@@ -97,7 +97,7 @@ class MigrationType(StrEnum):
 
 
 class MigrationStatus(StrEnum):
-    """Statuses of a migration record, in the order in which they come (CONTRACT B.2)."""
+    """Statuses of a migration record, in the order in which they come (Nova contract B.2)."""
 
     ACCEPTED = "accepted"
     QUEUED = "queued"
@@ -151,7 +151,7 @@ IN_PROGRESS_LIVE = frozenset(
         MigrationStatus.POST_MIGRATING,
     }
 )
-"""What `GET /servers/{id}/migrations` shows; `accepted` is not in progress (CONTRACT A.4)."""
+"""What `GET /servers/{id}/migrations` shows; `accepted` is not in progress (Nova contract A.4)."""
 
 MIGRATION_OVER = frozenset(
     {
@@ -207,7 +207,7 @@ _STATUS: dict[VmState, tuple[str, dict[TaskState, str]]] = {  # nova/api/opensta
 
 
 def server_status(vm_state: VmState, task_state: TaskState) -> str:
-    """Return the `status` that Nova derives from both states (CONTRACT B.1)."""
+    """Return the `status` that Nova derives from both states (Nova contract B.1)."""
     default, by_task = _STATUS[vm_state]
     return by_task.get(task_state, default)
 
@@ -223,7 +223,7 @@ def states_for_status(status: str) -> list[tuple[VmState, frozenset[TaskState]]]
 
 
 class DifferenceKind(StrEnum):
-    """What records and hypervisors can differ in; repairs are done in this order."""
+    """What records and hypervisors can differ in."""
 
     GUEST_TWICE = "guest_twice"
     GUEST_MISSING = "guest_missing"

@@ -313,10 +313,10 @@ class Action:
         """Raise a Refusal where the deployment does not have the action at all; asked before everything else."""
 
     def check_request(self, request: Request) -> None:
-        """Raise a Refusal for a request that is wrong whatever the server's state (CONTRACT A.0, 12)."""
+        """Raise a Refusal for a request that is wrong whatever the server's state (Nova contract A.0, 12)."""
 
     def check_server(self, request: Request, server: ServerFacts, fleet: FleetFacts) -> None:
-        """Raise a Refusal for a server that is in the right state and still cannot (CONTRACT A.0, 16)."""
+        """Raise a Refusal for a server in the right state that still cannot (Nova contract A.0, 16)."""
 
     def accept(self, accepting: AcceptContext) -> None:
         """Write what accepting means besides the record and the edge; inside its transaction."""

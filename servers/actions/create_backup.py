@@ -34,7 +34,7 @@ class CreateBackup(Action):
     record_name = "createBackup"
     slug = "create-backup"
     exclusivity = Exclusivity.EXCLUSIVE
-    respects_lock = False  # a lock protects against loss, not against copying (CONTRACT A.3)
+    respects_lock = False  # a lock protects against loss, not against copying (Nova contract A.3)
     answer = Answer.IMAGE
     policy = (Rule("os_compute_api:os-create-backup", Role.MEMBER, "back a server up"),)
     parameters = (

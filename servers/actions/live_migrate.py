@@ -54,7 +54,7 @@ CHECK_FAULTS = (
     HypervisorUnavailable,
     InvalidPowerState,
 )
-"""With these the checks may end; anything else is an unforeseen error (CONTRACT A.2)."""
+"""With these the checks may end; anything else is an unforeseen error (Nova contract A.2)."""
 
 
 def choice_event(task: Task) -> str:
@@ -64,7 +64,7 @@ def choice_event(task: Task) -> str:
 
 
 def is_forced(task: Task) -> bool:
-    """Return whether the scheduler is passed by (CONTRACT B.7)."""
+    """Return whether the scheduler is passed by (Nova contract B.7)."""
     given = task.params["host"] is not None
     return given and (task.microversion < CHECKED_HOST or bool(task.params.get("force")))
 
@@ -204,7 +204,7 @@ class LiveMigrate(Action):
         except CHECK_FAULTS:
             raise
         except (ActionFault, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise MigrationError(reason=str(error)) from error  # the guest is untouched: CONTRACT F24
+            raise MigrationError(reason=str(error)) from error  # the guest is untouched: Nova contract F24
         for host in hosts:
             try:
                 task.claim(host)

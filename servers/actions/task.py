@@ -22,7 +22,7 @@ from servers.states import MigrationStatus, MigrationType, PowerState
 
 
 class MoveAllocations(StrEnum):
-    """What becomes of the room on both hosts (CONTRACT C.7)."""
+    """What becomes of the room on both hosts (Nova contract C.7)."""
 
     TO_DESTINATION = "move"
     """The guest is at its destination for good: the source's room is given back."""

@@ -75,7 +75,7 @@ def keystone_address() -> str:
 
 
 def unauthenticated() -> HttpResponse:
-    """Return the 401 of a service that asks Keystone for its users (CONTRACT E.5)."""
+    """Return the 401 of a service that asks Keystone for its users (Nova contract E.5)."""
     message = str(Unauthenticated())
     answer = json_answer({"error": {"code": 401, "title": "Unauthorized", "message": message}}, 401)
     answer["WWW-Authenticate"] = f'Keystone uri="{keystone_address()}"'

@@ -91,7 +91,7 @@ NAMES = {
     501: "notImplemented",
     503: "serviceUnavailable",
 }
-"""Nova's key for a code; any other code is a computeFault (CONTRACT E.1)."""
+"""Nova's key for a code; any other code is a computeFault (Nova contract E.1)."""
 
 TOLD_IN_THE_REQUEST = (
     NoValidHost,
@@ -107,7 +107,7 @@ TOLD_IN_THE_REQUEST = (
     HypervisorUnavailable,
     MigrationPreCheckError,
 )
-"""What a live migration below 2.34 answers with 400 (CONTRACT A.2)."""
+"""What a live migration below 2.34 answers with 400 (Nova contract A.2)."""
 
 
 def status_of(kind: type[BaseException]) -> int:

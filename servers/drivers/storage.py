@@ -1,4 +1,4 @@
-"""Whether a guest's disks have to be copied, and whether they fit: what Nova asks of any driver (CONTRACT B.8)."""
+"""Whether a guest's disks have to be copied, and whether they fit, for any driver (Nova contract B.8)."""
 
 from __future__ import annotations
 

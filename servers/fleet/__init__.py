@@ -1,1 +1,1 @@
-"""What hypervisors say: the driver of each host, asking many hosts at a time, and where a guest is seen."""
+"""What hypervisors say: the driver of each host, questions to hosts, heartbeats, and where a guest is."""

@@ -1,4 +1,4 @@
-"""The fleet as the engine sees it: which driver speaks to which host, and what is known without asking."""
+"""The fleet as the engine sees it: the driver of each host, and what is known without a call to one."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LIBVIRT_MISSING = "libvirt-python is not installed; apt-get install libvirt-dev 
 
 
 def ref(host: Host) -> HostRef:
-    """Return how to reach `host`."""
+    """Return how a driver reaches a recorded host."""
     return HostRef(host.name, host.driver, host.uri, host.domain_type)
 
 
 def new_ref(name: str, driver: str, uri: str, domain_type: str) -> HostRef:
-    """Return how to reach a host that is not recorded yet."""
+    """Return how a driver reaches a host that is not recorded yet."""
     return HostRef(name, driver, uri, domain_type)
 
 
 def driver_of(host: HostRef, fence: Fence = LOOKING) -> Driver:
-    """Return the driver that speaks to `host`; without a fence it can only look.
+    """Return the driver of `host`; without a fence the driver can only read.
 
-    Raises NotSupported where that driver is not installed.
+    The host is not contacted. Raises NotSupported when there is no such driver, or when it is not installed.
     """
     if host.driver == "simulated":
         return SimulatedFleet(settings.SIMULATED_FLEET).driver(host, fence)
@@ -60,7 +60,10 @@ def _libvirt_driver(host: HostRef, fence: Fence) -> Driver:
 
 
 def refresh_host(host: Host) -> None:
-    """Ask the host's driver how it is, and write down that it answered. Raises DriverFault when it does not."""
+    """Ask the host's driver what the host is, and write the answer with the time of the heartbeat.
+
+    Raises DriverFault when the host does not answer; then nothing is written.
+    """
     info = driver_of(ref(host)).describe()
     Host.objects.filter(pk=host.pk).update(
         heartbeat_at=clock.now(),
@@ -71,7 +74,7 @@ def refresh_host(host: Host) -> None:
 
 
 def guest_of(server: Server) -> Guest:
-    """Return the guest that a hypervisor has to run for `server`."""
+    """Return the guest that a hypervisor has to run for `server`, as its records describe it."""
     return Guest(
         uuid=server.uuid,
         name=server.instance_name,
@@ -99,23 +102,27 @@ def _nic(interface: NetworkInterface) -> Nic:
 
 
 class KnownFleet:
-    """What can be known of the fleet without asking a hypervisor."""
+    """What the database says of the fleet, without a call to a hypervisor (implements FleetFacts)."""
 
     def knows(self, host: str) -> bool:
+        """Return whether a host of this name is recorded."""
         return Host.objects.filter(name=host).exists()
 
     def is_up(self, host: str) -> bool:
+        """Return whether the host is recorded, not forced down, and answered within HEARTBEAT_LIMIT."""
         found = Host.objects.filter(name=host).first()
         return found is not None and found.is_up
 
     def migration_source(self, server: UUID) -> str | None:
+        """Return the source host of the migration that waits to be confirmed or reverted, or None."""
         migration = finished_migration(server)
         return migration.source_compute if migration else None
 
     def reset_network_gone(self) -> bool:
+        """Return whether resetNetwork is answered with 410, as by Nova since 23.0.0."""
         return bool(settings.RESET_NETWORK_GONE)
 
 
 def finished_migration(server: UUID) -> Migration | None:
-    """Return the server's newest migration that waits for its confirmation, or None."""
+    """Return the server's newest migration that waits to be confirmed or reverted, or None."""
     return Migration.objects.filter(server_id=server, status=MigrationStatus.FINISHED).order_by("-pk").first()

@@ -1,4 +1,4 @@
-"""Whether a guest's agent answers: asked briefly, because a person waits for it."""
+"""Whether a guest has a guest agent; the limit is short, because a person waits for the answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ NO_AGENT = (
 
 
 def agent_warning(action: type[Action], server: Server, limit_s: float = LIMIT_S) -> str:
-    """Return what an action meets in a guest without agent; nothing where one answers, or the host does not."""
+    """Return a warning when `action` uses a guest agent and the guest has none; otherwise an empty string.
+
+    The host is asked for at most `limit_s` seconds. Empty as well when the host does not answer, or does not
+    have the guest: then nothing is known of an agent.
+    """
     if not action.without_agent or server.host is None:
         return ""
     host = ref(server.host)

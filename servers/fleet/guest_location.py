@@ -1,4 +1,4 @@
-"""Where a guest really is: the hypervisors are asked before the database is believed (law 3)."""
+"""Where a guest really is: the hypervisors are asked before the database is believed (engine law 3)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from servers.models import Server
 from servers.states import PowerState
 
 ALIVE = frozenset({PowerState.RUNNING, PowerState.PAUSED})
-"""A guest in one of these has a process, and may write to its disks."""
+"""Power states in which a guest has a process, which may write to its disks."""
 
 
 def guest_host(server: Server, drivers: Mapping[str, Driver]) -> str | None:
-    """Return which of the hosts has the server's guest; None when none has it.
+    """Return the name of the host that has the server's guest, or None when no host has it.
 
-    One that runs comes before one that is only defined. Raises GuestOnTwoHosts; HypervisorUnavailable or
-    HypervisorTimeout when a host's silence leaves the answer open.
+    `drivers` are by host name. A host where the guest has a process comes before a host where it is only
+    defined; a destination that was only prepared does not count. Raises GuestOnTwoHosts when the guest has a
+    process on several hosts. Raises HypervisorUnavailable or HypervisorTimeout when a host is silent and the
+    guest has a process on none of the others.
     """
     found: dict[str, FoundGuest] = {}
     silence: HypervisorUnavailable | HypervisorTimeout | None = None

@@ -1,4 +1,4 @@
-"""Where a guest was seen, at the last reconcile and at this moment: asked briefly, because a person waits for it."""
+"""Where a guest was seen, by the last reconcile pass and now; the limit is short, because a person waits."""
 
 from __future__ import annotations
 
@@ -23,19 +23,23 @@ LIMIT_S = 2.0
 
 @dataclass(frozen=True)
 class GuestSightings:
-    """What is known of a guest's whereabouts."""
+    """The evidence of where a guest is, collected before an action is accepted."""
 
     server: UUID
     asked_at: datetime
     seen: Mapping[str, Answer[FoundGuest | None]]
-    """By host; a guest that is not there is None, a host that is silent has a fault."""
+    """By host name. No value and no fault: the guest is not defined there. A fault: the host is silent."""
     divergences: tuple[Divergence, ...]
     down: frozenset[str]
-    """Hosts of which a person has said that they are dead."""
+    """Names of hosts that an operator has forced down."""
 
     @property
     def runs_on(self) -> list[str]:
-        """Return where the guest runs. What the last pass saw on a host counts while that host is silent."""
+        """Return, sorted, the hosts on which the guest has a process.
+
+        A host that is silent now, and not forced down, counts when the last reconcile pass saw the guest run
+        there and elsewhere.
+        """
         now = runs_on({host: answer.value for host, answer in self.seen.items() if answer.value is not None})
         silent = {host for host, answer in self.seen.items() if answer.fault} - self.down
         twice = [d for d in self.divergences if d.kind == DifferenceKind.GUEST_TWICE]
@@ -43,12 +47,12 @@ class GuestSightings:
 
     @property
     def refusal(self) -> GuestSeenTwice | None:
-        """Return the refusal of whatever would hide that the guest runs twice, or None."""
+        """Return GuestSeenTwice when the guest has a process on several hosts, otherwise None."""
         hosts = self.runs_on
         return GuestSeenTwice(server=self.server, hosts=" and ".join(hosts)) if len(hosts) > 1 else None
 
     def as_data(self) -> dict[str, Any]:
-        """Return the evidence in the form in which it is kept with an action."""
+        """Return the evidence as JSON data for the action record: asked_at, hosts, last_reconcile."""
         return {
             "asked_at": self.asked_at.isoformat(),
             "hosts": {host: in_words(answer) for host, answer in sorted(self.seen.items())},
@@ -60,7 +64,7 @@ class GuestSightings:
 
 
 def in_words(answer: Answer[FoundGuest | None]) -> str:
-    """Return what a host said of the guest."""
+    """Return in a few words what one host said of the guest."""
     if answer.fault:
         return f"silent: {answer.fault}"
     if answer.value is None:
@@ -72,7 +76,11 @@ def in_words(answer: Answer[FoundGuest | None]) -> str:
 
 
 def collect_sightings(server: Server, limit_s: float = LIMIT_S) -> GuestSightings:
-    """Return the evidence, at the latest after `limit_s`; a host that does not answer is part of it."""
+    """Return the evidence after at most `limit_s` seconds; a silent host is part of it, with its fault.
+
+    Asked are the server's own host, the hosts with an allocation of the server or of its migrations, both
+    hosts of each migration that is not over, and the hosts of unrepaired divergences.
+    """
     divergences = tuple(Divergence.objects.unrepaired().filter(server=server))
     moves = Migration.objects.filter(server=server).exclude(status__in=MIGRATION_OVER)
     names = {host for d in divergences for host in d.hosts}

@@ -1,4 +1,4 @@
-"""How hosts are, asked again and again: whoever answers is up, and all who have answered are written down together."""
+"""Heartbeats of hosts: all hosts are asked periodically, and the answers are written together."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from servers.models import Host
 log = structlog.get_logger(__name__)
 
 LIMIT_S = 8.0
-"""How long a round waits for answers; a later one is written by the next round."""
+"""Seconds that `collect` waits for answers; the next call writes what comes later."""
 FIELDS = ("heartbeat_at", "hypervisor_type", "hypervisor_version", "cpu_model")
 
 
 class Heartbeats:
-    """What hosts have said since it was last written down, by their names."""
+    """Answers of hosts that are not written yet, by host name, each with the time when it came."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._heard: dict[str, tuple[datetime, HostInfo]] = {}
 
     def collect(self, limit_s: float = LIMIT_S) -> int:
-        """Ask every host, and write down who has answered; return how many have. Nobody waits for one that hangs.
+        """Ask every host, for at most `limit_s` seconds, and write the answers; return how many were written.
 
-        Those come first of which nothing was heard for longest, so that of many slow ones each has its turn.
+        The hosts with the oldest heartbeat are asked first, so that each of many slow hosts is asked in time.
+        An answer that comes later, or whose row is locked, is written by the next call.
         """
         longest_ago = F("heartbeat_at").asc(nulls_first=True)
         hosts = [ref(host) for host in Host.objects.order_by(longest_ago)]
@@ -47,7 +48,7 @@ class Heartbeats:
             self._heard[driver.host.name] = (clock.now(), info)
 
     def _write(self, known: set[str]) -> int:
-        """Write down what was heard of the hosts that there are; a host that was removed is forgotten."""
+        """Write the answers of the hosts named in `known`; answers of hosts that were removed are dropped."""
         with self._lock:
             heard, self._heard = self._heard, {}
         heard = {name: said for name, said in heard.items() if name in known}
@@ -59,10 +60,10 @@ class Heartbeats:
 
 @transaction.atomic
 def write_down(heard: dict[str, tuple[datetime, HostInfo]]) -> set[str]:
-    """Write what hosts have said, in one statement; return whose rows that were.
+    """Write what hosts have said, in one transaction; return the names of the hosts that were written.
 
-    Nothing else of a row is written, and none that is locked is waited for: whoever locks several hosts could wait
-    for somebody who waits for it.
+    `heard` has the time and the answer by host name. Only FIELDS are written. A row that another transaction
+    has locked is skipped: to wait for a transaction that locks several hosts could be a deadlock.
     """
     rows = list(Host.objects.select_for_update(skip_locked=True).filter(name__in=heard).order_by("pk"))
     for row in rows:

@@ -1,4 +1,4 @@
-"""Questions to hosts, so many at a time for all who ask: one that hangs takes nobody's turn, and is not asked again."""
+"""Questions to hosts, each in a thread, only so many at a time: a host that hangs delays no other one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from django.db import connections
 log = structlog.get_logger(__name__)
 
 AT_A_TIME = 20
+"""How many questions younger than PATIENCE_S are asked at the same time."""
 PATIENCE_S = 1.0
-"""A question that takes longer keeps its thread, and no longer counts among those that are asked at a time."""
+"""After so many seconds a question does not count in AT_A_TIME any more; its thread goes on."""
 PER_HOST = 4
-"""How many questions on one topic a host is asked at a time."""
+"""How many questions of one topic a host is asked at the same time."""
 
 
 @dataclass(eq=False)
 class Question:
-    """Something to ask one host. `ask` raises nothing."""
+    """One question to one host. `ask` runs in a thread of its own, keeps the answer, and raises nothing."""
 
     host: str
     topic: str
     ask: Callable[[], None]
     until: float
-    """When nobody waits for the answer any more, by the monotonic clock."""
+    """The time, by time.monotonic(), at which callers stop waiting for the answer."""
     began: float = 0.0
     answered: threading.Event = field(default_factory=threading.Event)
 
 
 class Asker:
-    """Asks hosts in threads, which end with their question; none of them keeps a connection to the database.
+    """The queue of questions to hosts: each is asked in a daemon thread, a limited number at a time.
 
-    What is known of a host ends with its last question, so a host that was removed is forgotten.
+    A thread ends with its question, and keeps no connection to the database. What is known of a host ends
+    with its last question, so nothing is left of a host that was removed.
     """
 
     def __init__(self) -> None:
@@ -45,7 +47,11 @@ class Asker:
         self._asked: dict[tuple[str, str], list[Question]] = {}
 
     def put(self, question: Question) -> None:
-        """Take a question; the caller then has to `wait`. A host that hangs over an earlier one is not asked."""
+        """Queue a question; the caller then calls `wait`.
+
+        A question is not asked at all when the host still hangs over an earlier one of the same topic, that
+        is one past its `until`.
+        """
         with self._lock:
             if any(time.monotonic() > earlier.until for earlier in self._of_its_kind(question)):
                 question.answered.set()
@@ -54,7 +60,7 @@ class Asker:
         self._begin()
 
     def wait(self, question: Question) -> None:
-        """Wait for the answer, as long as the question has time."""
+        """Wait until the question was answered, until it was refused by `put`, or until its `until`."""
         while not question.answered.wait(min(question.until - time.monotonic(), PATIENCE_S)):
             if time.monotonic() >= question.until:
                 return
@@ -64,7 +70,7 @@ class Asker:
         return self._asked.get((question.topic, question.host), [])
 
     def _begin(self) -> None:
-        """Ask what may be asked now, and forget what nobody waits for."""
+        """Start the queued questions that may be asked now, in order; drop those past their `until`."""
         with self._lock:
             now = time.monotonic()
             young = sum(now - q.began < PATIENCE_S for asked in self._asked.values() for q in asked)
@@ -78,14 +84,14 @@ class Asker:
             self._waiting = left
 
     def _start(self, question: Question, now: float) -> bool:
-        """Ask in a thread; return whether there was one to be had."""
+        """Ask in a new thread; return False when the machine has no thread left."""
         question.began = now
         name = f"{question.topic} {question.host}"
         thread = threading.Thread(target=self._ask, args=(question,), name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # as many as the machine has
-            log.warning("asking.no_thread", host=question.host, reason=str(error))
+        except RuntimeError as error:  # the machine has no more threads
+            log.warning("host_question.no_thread", host=question.host, reason=str(error))
             return False
         self._asked.setdefault((question.topic, question.host), []).append(question)
         return True
@@ -105,3 +111,4 @@ class Asker:
 
 
 ASKER = Asker()
+"""The one Asker of this process."""

@@ -1,4 +1,4 @@
-"""Asking hypervisors, all of them at once: one that hangs keeps nobody waiting longer than the limit."""
+"""Questions to many hypervisors at once: a host that hangs delays the answer by no more than the limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_ANSWER = "no answer in {limit_s:g} s"
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What one host has said. `fault` says why there is no value."""
+    """The answer of one host, or the reason why there is none: `fault` is empty when the host answered."""
 
     value: T | None = None
     fault: str = ""
@@ -36,22 +36,24 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True)
 class HostReport:
-    """A host and all its guests, as it told them."""
+    """What a host says of itself, and all guests that are defined on it."""
 
     info: HostInfo
     guests: tuple[FoundGuest, ...]
 
 
 Survey = dict[str, Answer[HostReport]]
-"""By the host's name."""
+"""The reports of hosts, by host name."""
 
 
 def ask_all(
     hosts: Iterable[HostRef], question: Callable[[Driver], T], limit_s: float, topic: str
 ) -> dict[str, Answer[T]]:
-    """Return each host's answer, at the latest after `limit_s`; whoever has not answered by then is silent.
+    """Return the answer of each host, by host name, after at most `limit_s` seconds.
 
-    A host that still hangs over an earlier question of the same topic is not asked again: threads would pile up.
+    `question` is called with a driver that can only read. A host that does not answer in time gets a fault,
+    and so does a host that raises: no error of a host is raised here. A host that still hangs over an earlier
+    question of the same `topic` is not asked again, because threads would pile up.
     """
     hosts, answers = list(hosts), dict[str, Answer[T]]()
     until = time.monotonic() + limit_s
@@ -60,7 +62,7 @@ def ask_all(
         ASKER.put(each)
     for each in questions:
         ASKER.wait(each)
-    given = dict(answers)  # a late answer may still come in
+    given = dict(answers)  # a thread that is late may still write into `answers`
     silent = Answer[T](fault=NO_ANSWER.format(limit_s=limit_s))
     return {host.name: given.get(host.name, silent) for host in hosts}
 
@@ -76,7 +78,7 @@ def _ask(host: HostRef, question: Callable[[Driver], T], answers: dict[str, Answ
 
 
 def survey(hosts: Iterable[HostRef], limit_s: float = SURVEY_LIMIT_S) -> Survey:
-    """Return what every host says of itself and of its guests."""
+    """Return each host's report, by host name, after at most `limit_s` seconds; see ask_all."""
     return ask_all(hosts, _report, limit_s, "survey")
 
 
@@ -85,7 +87,7 @@ def _report(driver: Driver) -> HostReport:
 
 
 def sightings(found: Survey) -> dict[UUID, dict[str, FoundGuest]]:
-    """Return on which hosts each guest was seen."""
+    """Return what each host has of each guest: by the guest's UUID, then by host name."""
     seen: dict[UUID, dict[str, FoundGuest]] = {}
     for host, answer in found.items():
         for guest in answer.value.guests if answer.value else ():
@@ -94,9 +96,10 @@ def sightings(found: Survey) -> dict[UUID, dict[str, FoundGuest]]:
 
 
 def runs_on(seen: Mapping[str, FoundGuest]) -> list[str]:
-    """Return the hosts on which the guest has a process.
+    """Return, sorted, the hosts on which the guest has a process; `seen` is the guest by host name.
 
-    While it is moved live it has one on both, of which at most one runs: the other one is no second guest.
+    During a live migration it has a process on both hosts. Then only the hosts on which it is RUNNING are
+    returned, or the first host when it is RUNNING on none: the other process is no second guest.
     """
     alive = sorted(host for host, g in seen.items() if g.power_state in ALIVE and not g.prepared_only)
     moved = any(guest.job is JobKind.LIVE_MIGRATION for guest in seen.values())

@@ -1,1 +1,1 @@
-"""Records against reality: what is discovered, what differs, and how it is put right."""
+"""Records compared with hypervisors: discovery of hosts and guests, and reconciliation of differences."""

@@ -1,4 +1,4 @@
-"""Asking again before something is said that is true only when nothing moved while hosts were asked."""
+"""A second survey, before something is reported that is true only if no guest moved during the first one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from servers.fleet.polling import Survey, survey
 
 
 def look_again(found: Survey, hosts: Iterable[HostRef], limit_s: float) -> Survey:
-    """Return what was found, as these hosts say it now; the word of one that is silent by now still stands."""
+    """Return `found` with new answers of `hosts`, which are asked again for at most `limit_s` seconds.
+
+    The first answer of a host stays when the host does not answer now.
+    """
     again = survey(hosts, limit_s)
     return found | {host: answer for host, answer in again.items() if answer.value is not None}

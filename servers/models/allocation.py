@@ -12,7 +12,7 @@ from servers.models.server import Server
 
 
 class Allocation(models.Model):
-    """Room on a host, held by a server or by one of its migrations (CONTRACT C.7)."""
+    """Room on a host, held by a server or by one of its migrations (Nova contract C.7)."""
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="allocations")
     server = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""State machines: each table of edges in `servers.states` becomes protected django-fsm transitions."""
+"""State machines: each table of edges in `servers.edges` becomes protected django-fsm transitions."""
 
 from __future__ import annotations
 

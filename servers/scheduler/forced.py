@@ -1,4 +1,4 @@
-"""What is checked of a host that the scheduler is not asked about (CONTRACT B.7)."""
+"""What is checked of a host that the scheduler is not asked about (Nova contract B.7)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_forced(request: MoveRequest, host: HostState) -> None:
 
     The promise of the server's group holds here as well: Nova's destination looks at it however it was chosen
     (since 23.0.0). It is checked again by the claim that follows, and so is whether the host has room for an
-    allocation (CONTRACT F20, F21). Raises UnableToMigrateToSelf, ComputeServiceUnavailable,
+    allocation (Nova contract F20, F21). Raises UnableToMigrateToSelf, ComputeServiceUnavailable,
     MigrationPreCheckError, InvalidHypervisorType, DestinationHypervisorTooOld, GroupPolicyViolated.
     """
     if host.name == request.source:

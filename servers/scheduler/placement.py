@@ -1,4 +1,4 @@
-"""Which hosts come into question at all: what Placement does for Nova before any filter runs (CONTRACT C.1)."""
+"""Which hosts come into question at all: what Placement does before any filter runs (Nova contract C.1)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Member:
 class GroupFacts:
     """A server group as its other members hold room on the hosts.
 
-    The moving server is not counted, so a server that is alone in its group may go anywhere (CONTRACT F22).
+    The moving server is not counted, so one that is alone in its group may go anywhere (Nova contract F22).
     """
 
     name: str
@@ -51,7 +51,7 @@ class GroupFacts:
 
 @dataclass(frozen=True)
 class HostState:
-    """A host as it stands. `used` counts every allocation on it, those of migrations too (CONTRACT C.7)."""
+    """A host as it stands. `used` counts every allocation, those of migrations too (Nova contract C.7)."""
 
     name: str
     total: Resources
@@ -101,7 +101,7 @@ class HostState:
 
 @dataclass(frozen=True)
 class MoveRequest:
-    """One attempt to move a server; nothing of it is kept for the next one (CONTRACT F19).
+    """One attempt to move a server; nothing of it is kept for the next one (Nova contract F19).
 
     requested_host=None leaves the choice to the scheduler; ignore_hosts are compared without regard to case;
     availability_zone is set only where the server may not leave it.

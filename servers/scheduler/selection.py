@@ -1,4 +1,4 @@
-"""Choosing destinations: candidates, filters, weights. Every host gets a verdict (CONTRACT C.1 to C.4)."""
+"""Choosing destinations: candidates, filters, weights; a verdict for each host (Nova contract C.1 to C.4)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def rank(hosts: Sequence[HostState], request: MoveRequest, multipliers: Mapping[
 def refuses_policy(
     request: MoveRequest, filters: Iterable[Filter], weighers: Mapping[str, float] | None
 ) -> str | None:
-    """Return the sentence for a group whose policy nothing that is enabled cares for, or None (CONTRACT C.3)."""
+    """Return the sentence for a group whose policy nothing enabled cares for, or None (Nova contract C.3)."""
     if request.group is None:
         return None
     enabled = {rule.policy for rule in filters}

@@ -1,4 +1,4 @@
-"""What is done by itself from time to time."""
+"""Periodic work that becomes due: old moves are confirmed, and records are reconciled with hypervisors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from servers.states import OPEN_ACTION_STATUSES, MigrationStatus, VmState
 log = structlog.get_logger(__name__)
 
 CONFIRMED_AT_ONCE = 50
-"""How many moves are confirmed in a round: the next one is soon."""
+"""How many moves one call of `confirm_overdue` tries; the next call is soon."""
 
 
 def confirm_overdue() -> int:
-    """Confirm cold migrations that have waited longer than RESIZE_CONFIRM_WINDOW; return how many. 0 is off.
+    """Confirm cold migrations that waited longer than RESIZE_CONFIRM_WINDOW; return how many were accepted.
 
-    They come in no order, so that those which are refused keep no other from its turn for ever. After a step of the
-    clock nobody can tell how long a move has waited: none is confirmed for a window.
+    Does nothing when the window is 0 (Nova's resize_confirm_window), and for one window after a step of the
+    clock: then nobody can tell how long a move has waited. At most CONFIRMED_AT_ONCE are tried, in random
+    order, so that refused ones do not keep the others waiting; each is accepted in a transaction of its own.
     """
     window_s = settings.RESIZE_CONFIRM_WINDOW_S
     if not window_s or clock.stepped_within(window_s):
@@ -43,7 +44,10 @@ def confirm_overdue() -> int:
 
 
 def overdue() -> QuerySet[Migration]:
-    """Return the moves that have waited for too long, each its server's last one, where nobody works on that."""
+    """Return the finished migrations that are older than the window, at most one of each server.
+
+    That is the server's newest finished one, while the server is in vm_state RESIZED and has no open action.
+    """
     limit = clock.now() - timedelta(seconds=settings.RESIZE_CONFIRM_WINDOW_S)
     at_work = ActionRecord.objects.filter(server=OuterRef("server"), status__in=OPEN_ACTION_STATUSES)
     waiting = Migration.objects.filter(status=MigrationStatus.FINISHED, server__vm_state=VmState.RESIZED)
@@ -54,14 +58,18 @@ def overdue() -> QuerySet[Migration]:
 
 
 def confirm(number: int) -> bool:
-    """Accept the confirmation of a move, if it still waits for it; return whether it was accepted."""
+    """Submit confirm-resize for the migration with this primary key; return whether it was accepted.
+
+    One transaction, in which the server is locked and `overdue` is read again. A Refusal is logged and not
+    raised.
+    """
     context = replace(local_operator(), user_name="resize_confirm_window", door="periodic")
     server = Migration.objects.values_list("server_id", flat=True).get(pk=number)
     try:
         with transaction.atomic():
             lock_server(server)
             if not overdue().filter(pk=number).exists():
-                return False  # the server may have been moved again since
+                return False  # since it was listed, the server may have been moved again
             submit(registry["confirm-resize"], str(server), {}, context)
     except Refusal as refused:
         log.info("confirm_overdue.refused", migration=number, reason=str(refused))
@@ -70,5 +78,5 @@ def confirm(number: int) -> bool:
 
 
 def reconcile_when_due() -> Report | None:
-    """Compare records and hypervisors, and repair what is safe, once in RECONCILE_INTERVAL."""
+    """Run one reconcile pass if none was begun within RECONCILE_INTERVAL; return its report, or None."""
     return reconcile(door="periodic") if is_due() else None

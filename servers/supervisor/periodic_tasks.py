@@ -1,4 +1,4 @@
-"""What the supervisor of workers does itself, again and again: each task for itself, whatever becomes of the others."""
+"""Periodic tasks of a supervisor, each in a thread of its own: one that fails or hangs stops no other."""
 
 from __future__ import annotations
 
@@ -35,36 +35,43 @@ CONFIRM_S = 10.0
 DISCARD_S = 60.0
 LOOK_AGAIN_S = 10.0
 RECONCILE_S = 5.0
-"""How often it is looked whether a comparison is due; RECONCILE_INTERVAL says how often one is."""
+"""How often the task looks whether a pass is due, in seconds; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 SLOW_AT_A_TIME = 3
-"""How many tasks that can take long are at it at a time, each with a connection to the database."""
+"""How many of the slow tasks work at the same time; each needs a connection to the database."""
 LEAVE_WITHIN_S = 2.0
 BREATHER = 0.1
-"""The part of its time for which a task rests that takes longer than it."""
+"""The part of its period for which a task rests that takes longer than its period."""
 
 
 @dataclass
 class PeriodicTask:
-    """Something to do every so many seconds, in a thread of its own: one that takes long keeps no other waiting."""
+    """Work that is done every `every_s` seconds, in a thread of its own."""
 
     name: str
     every_s: float
     do: Callable[[], object]
     turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
-    """What to hold while it is done."""
+    """What is held while the task works: a semaphore shared by the slow tasks."""
     keeps_connection: bool = False
     thread: threading.Thread | None = None
 
     def keep_up(self, ended: threading.Event) -> None:
-        """See to it that there is a thread that does it until `ended` is set. Raises RuntimeError when there is none."""
+        """Start the task's thread unless it runs; the thread ends when `ended` is set.
+
+        Raises RuntimeError when the machine has no thread left.
+        """
         if self.thread is None or not self.thread.is_alive():
             self.thread = threading.Thread(target=self.repeat, args=(ended,), name=self.name, daemon=True)
             self.thread.start()
 
     def repeat(self, ended: threading.Event) -> None:
-        """Do it again and again, so many seconds from one beginning to the next where it does not take longer."""
+        """Call `do_once` until `ended` is set, every `every_s` seconds from one start to the next.
+
+        When the work takes longer than that, the thread rests for BREATHER of `every_s`. Closes the thread's
+        database connections at the end.
+        """
         while not ended.is_set():
             next_at = time.monotonic() + self.every_s
             self.do_once()
@@ -72,7 +79,12 @@ class PeriodicTask:
         connections.close_all()
 
     def do_once(self) -> None:
-        """Do it. Whatever it raises is logged, and met again the next time: a database that is away comes back."""
+        """Call `do` once, while `turn` is held.
+
+        Raises nothing: an exception is logged, with its traceback unless the database is unavailable, and the
+        next call tries again. Closes the thread's database connections after an exception, and always unless
+        `keeps_connection`.
+        """
         with self.turn:
             try:
                 check_connections()
@@ -85,7 +97,7 @@ class PeriodicTask:
 
 
 class PeriodicTasks:
-    """All tasks of one supervisor."""
+    """All periodic tasks of one supervisor of worker processes."""
 
     def __init__(self, name: str, processes: int) -> None:
         self.name, self.processes = name, processes
@@ -106,7 +118,7 @@ class PeriodicTasks:
         ]
 
     def keep_up(self) -> None:
-        """See to it that each task is done; one for which there is no thread has to wait for one."""
+        """Start a thread for each task that has none; what fails is logged, and tried at the next call."""
         for task in self.tasks:
             try:
                 task.keep_up(self.ended)
@@ -114,27 +126,44 @@ class PeriodicTasks:
                 log.warning("%s: %s", task.name, error)
 
     def show_presence(self) -> None:
-        """Write down that this supervisor is there, and forget those that have not been for long."""
+        """Write that this supervisor is alive, with the number of its processes (model Worker).
+
+        Deletes the rows of supervisors that were not seen for FORGET_WORKERS.
+        """
         Worker.objects.update_or_create(
             name=self.name, defaults={"processes": self.processes, "seen_at": clock.now()}
         )
         Worker.objects.filter(seen_at__lt=clock.now() - FORGET_WORKERS).delete()
 
     def note_reaped(self, worker: str) -> None:
-        """Take note that a worker process is no more; what it held is released as soon as there is a database."""
+        """Remember the name of a worker process that has ended.
+
+        `enqueue_due` ends its leases as soon as the database answers.
+        """
         self.reaped.append(worker)
 
     def enqueue_due(self) -> None:
-        """Enqueue whatever is due, and what dead workers held."""
+        """Enqueue the actions that are due, and end the leases of worker processes that have ended."""
         sweep()
-        while self.reaped:
-            release(self.reaped[0])
-            self.reaped.popleft()
+        while worker := self._next_reaped():
+            try:
+                release(worker)
+            except BaseException:
+                self.reaped.appendleft(worker)
+                raise
+
+    def _next_reaped(self) -> str:
+        """Take a name from `reaped`, empty when there is none: `leave` may do so beside the sweep's thread."""
+        try:
+            return self.reaped.popleft()
+        except IndexError:
+            return ""
 
     def leave(self) -> None:
-        """End all tasks, release what was held, and write down that this supervisor is gone.
+        """End all tasks and the leases of worker processes that have ended; delete this supervisor's row.
 
-        Without a database leases end by running out, and a presence by growing old.
+        Waits at most LEAVE_WITHIN_S for the threads. Raises nothing: without a database leases run out by
+        themselves, and another supervisor deletes the row when it is old.
         """
         self.ended.set()
         for task in self.tasks:
@@ -147,4 +176,5 @@ class PeriodicTasks:
             last.do_once()
 
     def forget_presence(self) -> None:
+        """Delete this supervisor's row."""
         Worker.objects.filter(name=self.name).delete()

@@ -1,4 +1,4 @@
-"""Child processes under supervision: started, started again when they die, stopped by their id."""
+"""Child processes under supervision: started, started again when they die, stopped by their process id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO
 from django.conf import settings
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-"""What runs another command of manage.py."""
+"""The beginning of a command line that runs a command of manage.py."""
 
 HEALTHY_AFTER_S = 10.0
 LONGEST_PAUSE_S = 30.0
@@ -25,7 +25,10 @@ WATCH_S = 1.0
 
 @dataclass
 class Child:
-    """A command that is to run for ever. It is no member of the terminal's group: Ctrl-C is for its parent alone."""
+    """A command that is to run until it is stopped.
+
+    It has a process group of its own, so Ctrl-C in the terminal reaches the parent alone.
+    """
 
     name: str
     command: list[str]
@@ -37,7 +40,7 @@ class Child:
     start_at: float = 0.0
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process; `environment` is added to this process's own. Raises OSError when that fails."""
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
@@ -49,16 +52,18 @@ class Child:
         )
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:
-        """Hear of a process that has ended, once."""
+        """Handle the end of a process; called once for each. Does nothing here: subclasses override it."""
 
     def is_alive(self) -> bool:
         """Return whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def tend(self) -> str | None:
-        """Start a dead process again, each time after a longer pause; return what happened, if anything did.
+        """Start the process when it does not run; return what happened, as a sentence for the log, or None.
 
-        A machine that has no room for a process, for now, is the same as a process that has died.
+        To be called about twice a second. After a death the next start waits, from 0.5 s up to
+        LONGEST_PAUSE_S, twice as long each time; a process that has lived for HEALTHY_AFTER_S starts that
+        anew. A process that cannot be started (OSError) counts as a death.
         """
         if self.is_alive():
             if self.deaths and time.monotonic() - self.started_at > HEALTHY_AFTER_S:
@@ -76,7 +81,7 @@ class Child:
         return None
 
     def _put_off(self) -> str:
-        """Let the next start wait, longer each time; return how long."""
+        """Put the next start off, each time for longer; return how long, in words."""
         self.deaths += 1
         pause = min(0.5 * 2 ** (self.deaths - 1), LONGEST_PAUSE_S)
         self.start_at = time.monotonic() + pause
@@ -89,7 +94,10 @@ class Child:
 
 
 def stop(children: Iterable[Child], grace_s: float) -> None:
-    """Ask all to end; kill after `grace_s` what has not. Nothing of them runs when this returns."""
+    """Send SIGTERM to all children, and SIGKILL to those that still run after `grace_s` seconds in all.
+
+    Returns when none of them runs any more. Calls `reaped` of each.
+    """
     children = list(children)
     running = [child for child in children if child.is_alive()]
     for child in running:
@@ -108,10 +116,10 @@ def stop(children: Iterable[Child], grace_s: float) -> None:
 
 
 class Stopping(threading.Event):
-    """Set when somebody asks this process to end: SIGTERM, SIGINT, or the death of its parent."""
+    """An event that is set when this process gets SIGTERM, SIGINT or SIGHUP."""
 
     def listen(self) -> Stopping:
-        """Take over the signals; return self."""
+        """Install the signal handlers, in the main thread; return self."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         return self
@@ -121,7 +129,10 @@ class Stopping(threading.Event):
 
 
 def end_with_parent(parent: int) -> None:
-    """Send this process SIGTERM as soon as `parent` is no longer its parent, so that nobody is left behind."""
+    """Send this process SIGTERM as soon as `parent` (a process id) is no longer its parent.
+
+    A daemon thread looks every WATCH_S seconds, so no child is left behind when its parent is killed.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,4 +1,4 @@
-"""What is forgotten when it has been kept for long enough; nothing that is still owed to anybody is."""
+"""Retention: records that are old enough are deleted, except those that something still depends on."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from servers.models import ActionEvent, ActionRecord, Allocation, Divergence, Ho
 from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES, ImageStatus
 
 AT_MOST = 20_000
-"""How many rows of a kind are forgotten at a time: the next time is soon."""
+"""How many rows of a kind one call of `prune` deletes; the next call is within the hour."""
 
 
 def ago(days: int) -> datetime:
-    """Return the time so many days ago."""
+    """Return the time so many days before now, aware UTC."""
     return clock.now() - timedelta(days=days)
 
 
 def old_actions() -> QuerySet[ActionRecord]:
-    """Return actions that are over, and of which nothing is left to do.
+    """Return the actions that ended more than KEEP_ACTIONS_DAYS ago and that nothing depends on.
 
-    No move waits to be confirmed, no image to be finished, and nothing is to be removed from a host that there is.
+    Kept are actions whose migration is not over, whose image is queued or saving, which have overtaken an
+    action that is still open, or which have left something on a host that is still recorded.
     """
     overtaken = ActionRecord.objects.filter(overtaken_by=OuterRef("pk"), status__in=OPEN_ACTION_STATUSES)
     moves = Q(migration=None) | Q(migration__status__in=MIGRATION_OVER)
@@ -44,7 +45,10 @@ def old_actions() -> QuerySet[ActionRecord]:
 
 
 def forget_actions(keys: list[UUID]) -> None:
-    """Delete actions with their events; those that they have overtaken stay."""
+    """Delete actions, given by primary key, with their events; actions that they have overtaken stay.
+
+    The events go first, in transactions of their own, then the actions in one transaction.
+    """
     forget(ActionEvent.objects.filter(action__in=keys))
     with transaction.atomic():
         ActionRecord.objects.filter(overtaken_by__in=keys).update(overtaken_by=None)
@@ -53,7 +57,10 @@ def forget_actions(keys: list[UUID]) -> None:
 
 
 def old_migrations() -> QuerySet[Migration]:
-    """Return moves that are over, and of which nothing speaks any more: no action, no room, no difference."""
+    """Return the migrations that were over more than KEEP_ACTIONS_DAYS ago and that nothing refers to.
+
+    Kept are those with an action or an allocation, and those of a server with a divergence.
+    """
     mine = {"migration": OuterRef("pk")}
     differs = Divergence.objects.filter(server=OuterRef("server"))
     ended = Coalesce("finished_at", "updated_at", "created_at")
@@ -68,7 +75,10 @@ def old_migrations() -> QuerySet[Migration]:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Rows of one kind that are not kept for ever."""
+    """One kind of rows that are not kept for ever.
+
+    `rows` returns those to delete. `delete` gets primary keys; None is a plain DELETE.
+    """
 
     name: str
     rows: Callable[[], QuerySet[Any]]
@@ -89,5 +99,8 @@ FORGOTTEN = (
 
 
 def prune() -> dict[str, int]:
-    """Delete what is past its retention, in bounded transactions; return how much of each kind that was."""
+    """Delete what is past its retention, in short transactions; return how many rows of each kind, by name.
+
+    At most AT_MOST rows of each kind are deleted in one call.
+    """
     return {kind.name: forget(kind.rows(), kind.delete, at_most=AT_MOST) for kind in FORGOTTEN}

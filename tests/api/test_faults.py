@@ -1,4 +1,4 @@
-"""The tree of faults in HTTP (CONTRACT E.1)."""
+"""The tree of faults in HTTP (Nova contract E.1)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from servers import clock
 from servers.drivers.base import JobKind, Pool
 from servers.engine import images
+from servers.engine.accepting.accept_context import RESERVED_PROPERTIES
 from servers.engine.execution.queue import run_until_idle
 from servers.engine.execution.task import WorkingTask
 from servers.fleet.drivers import ref
@@ -79,3 +80,14 @@ def test_an_image_that_somebody_is_about_to_make_is_left_alone(fleet: SmallFleet
     record = fleet.submit("create-backup", fleet.add_server(), **BACKUP).record
     images.discard_left()
     assert Image.objects.get(pk=record.image_id).status == "queued"
+
+
+def test_a_caller_overrides_no_property_that_gantry_goes_by(fleet: SmallFleet) -> None:
+    server = fleet.add_server()
+    honest = fleet.submit("create-backup", server, **BACKUP).record.image
+    fleet.work()
+    lies = dict.fromkeys(RESERVED_PROPERTIES, "a lie") | {"mine": "kept"}
+    liar = fleet.submit("create-backup", server, **BACKUP, metadata=lies).record.image
+    assert honest is not None and liar is not None
+    assert liar.properties == honest.properties | {"mine": "kept"}
+    assert {"boot_roles", "instance_owner"} <= RESERVED_PROPERTIES

@@ -6,20 +6,22 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test.utils import CaptureQueriesContext
 
 from servers.drivers.base import Pool
 from servers.engine.capacity import claims
 from servers.fleet.drivers import new_ref, refresh_host
 from servers.fleet.polling import Answer
+from servers.inventory.discovery import apply_hosts
 from servers.inventory.discovery.apply import CHANGED, Owner, adopt
 from servers.inventory.discovery.discover import BUSY, discover, make_plan
+from servers.inventory.discovery.facts import PoolFacts
 from servers.inventory.discovery.plan import ChangeKind, Plan
 from servers.inventory.discovery.recorded import read_known
 from servers.models import Allocation, Flavor, Host, NetworkInterface, Server, ServerDisk, StoragePool
 from servers.states import PowerState
-from tests.small_fleet import GIB, SmallFleet
+from tests.small_fleet import GIB, SHARED, SmallFleet
 from tests.unknown_guests import place, run_twice, stranger
 
 
@@ -173,6 +175,25 @@ def test_what_has_changed_on_a_host_and_in_a_guest_is_taken_over(known: SmallFle
     assert server.disks.get().pool.shared and not server.interfaces.exists()
     assert Allocation.objects.get().memory_mb == 2048
     assert discover().changes == ()
+
+
+def test_a_pool_that_cannot_be_written_now_stays_with_its_host(
+    known: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(Host.objects.get(name="node1").pools.values_list("identity", flat=True))
+    write_pool = apply_hosts.write_pool
+
+    def shared_fails(facts: PoolFacts) -> StoragePool:
+        if facts.shared:
+            raise DataError("out of range")
+        return write_pool(facts)
+
+    monkeypatch.setattr(apply_hosts, "write_pool", shared_fails)
+    known.simulation.add_host("node1", memory_mb=16384, pools=[SHARED])
+    (change,) = adopt(discover(), Owner(known.project.pk, "somebody")).left
+    assert "written without" in change.obstacle
+    assert before >= {SHARED.identity}
+    assert set(Host.objects.get(name="node1").pools.values_list("identity", flat=True)) == {SHARED.identity}
 
 
 def test_room_that_was_counted_before_a_host_was_found_smaller_is_counted_again(known: SmallFleet) -> None:

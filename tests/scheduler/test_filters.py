@@ -1,4 +1,4 @@
-"""The filters: what each lets pass, and what it says otherwise (CONTRACT C.3)."""
+"""The filters: what each lets pass, and what it says otherwise (Nova contract C.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is checked of a forced host (CONTRACT B.7, F21)."""
+"""What is checked of a forced host (Nova contract B.7, F21)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which hosts come into question, and the two reasons of NoValidHost (CONTRACT C.1, C.2)."""
+"""Which hosts come into question, and the two reasons of NoValidHost (Nova contract C.1, C.2)."""
 
 from __future__ import annotations
 

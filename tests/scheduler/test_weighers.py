@@ -1,4 +1,4 @@
-"""The weighers, and the order in which hosts are tried (CONTRACT C.4)."""
+"""The weighers, and the order in which hosts are tried (Nova contract C.4)."""
 
 from __future__ import annotations
 

@@ -132,6 +132,6 @@ def abort_migration(view: NovaView, server_id: str, migration_id: str) -> HttpRe
         submit(action, server_id, params, view.context, view.version)
     except MigrationNotFound as fault:
         raise MigrationNotFound(**{**fault.facts, "migration": migration_id}) from fault
-    except InstanceLocked as fault:  # Nova catches the lock as a state here (CONTRACT A.3)
+    except InstanceLocked as fault:  # Nova catches the lock as a state here (Nova contract A.3)
         raise InvalidState(verb=action.verb, **fault.facts) from fault
     return empty_answer(202)

@@ -1,4 +1,4 @@
-"""What a request's body says, or why it says nothing (CONTRACT E.3)."""
+"""What a request's body says, or why it says nothing (Nova contract E.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What versions there are: the documents that clients read first (CONTRACT D.2)."""
+"""What versions there are: the documents that clients read first (Nova contract D.2)."""
 
 from __future__ import annotations
 

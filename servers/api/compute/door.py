@@ -1,4 +1,4 @@
-"""The order in which a request is checked before a resource sees it (CONTRACT A.0)."""
+"""The order in which a request is checked before a resource sees it (Nova contract A.0)."""
 
 from __future__ import annotations
 

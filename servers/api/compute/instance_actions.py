@@ -1,4 +1,4 @@
-"""`/servers/{id}/os-instance-actions`: what was done to a server (CONTRACT A.4)."""
+"""`/servers/{id}/os-instance-actions`: what was done to a server (Nova contract A.4)."""
 
 from __future__ import annotations
 

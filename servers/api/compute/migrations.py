@@ -1,4 +1,4 @@
-"""Moves of servers: `/os-migrations`, and the live migration of one server that is going on (CONTRACT A.4)."""
+"""Moves of servers: `/os-migrations`, and the live migration of one that is going on (Nova contract A.4)."""
 
 from __future__ import annotations
 

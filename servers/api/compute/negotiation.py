@@ -1,4 +1,4 @@
-"""Which microversion a request asks for (CONTRACT D.1)."""
+"""Which microversion a request asks for (Nova contract D.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a body or a query keeps to its schema, and what Nova says when it does not (CONTRACT E.2)."""
+"""Whether a body or a query keeps to its schema, and what Nova says when it does not (Nova contract E.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a guest can go to a host: what libvirt knows of both, each refusal with its reason (CONTRACT B.8)."""
+"""Whether a guest can go to a host: what libvirt knows of both, with each reason (Nova contract B.8)."""
 
 from __future__ import annotations
 

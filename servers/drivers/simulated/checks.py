@@ -1,4 +1,4 @@
-"""Whether a guest can go to a host: the CPU and the hypervisor (CONTRACT B.8)."""
+"""Whether a guest can go to a host: the CPU and the hypervisor (Nova contract B.8)."""
 
 from __future__ import annotations
 

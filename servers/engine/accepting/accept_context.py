@@ -1,4 +1,4 @@
-"""Where an action is accepted: what its definition may write inside the accepting transaction."""
+"""What the definition of an action may write inside the accepting transaction."""
 
 from __future__ import annotations
 
@@ -23,8 +23,18 @@ from servers.models import ActionRecord, Image, Migration, Server
 from servers.policy import Context
 from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus, MigrationStatus
 
-RESERVED_PROPERTIES = frozenset({"instance_uuid", "user_id", "image_type", "backup_type", "base_image_ref"})
-"""What no caller can override, or its backups would escape rotation (CONTRACT F13)."""
+RESERVED_PROPERTIES = frozenset(
+    [
+        "instance_uuid",
+        "user_id",
+        "image_type",
+        "backup_type",
+        "base_image_ref",
+        "boot_roles",
+        "instance_owner",
+    ]
+)
+"""Image properties that no caller can override: rotation and sharing depend on them (Nova contract F13)."""
 
 NOT_INHERITED = ("cache_in_nova", "bittorrent")
 NOT_INHERITED_PREFIXES = ("cinder_encryption_key_", "img_signature", "os_glance")
@@ -32,7 +42,10 @@ NOT_INHERITED_PREFIXES = ("cinder_encryption_key_", "img_signature", "os_glance"
 
 @dataclass
 class ActionAcceptContext:
-    """The server's row is locked; the record exists, and is saved after the definition has had its say."""
+    """The implementation of `AcceptContext`. The caller has locked the server's row, and saves `record`.
+
+    The record is saved after the definition's `accept`; that of an IMMEDIATE action before it.
+    """
 
     row: Server
     record: ActionRecord
@@ -42,11 +55,18 @@ class ActionAcceptContext:
 
     @property
     def server(self) -> ServerFacts:
+        """Return the facts of the locked server."""
         return server_facts(self.row)
 
     def create_image(
         self, *, name: str, backup_type: str, metadata: Mapping[str, str], uploaded: bool
     ) -> None:
+        """Insert the record of the image that the action will fill, and attach it to the action record.
+
+        The image belongs to the caller's project, and is shared with the server's project where that is
+        another one. It inherits the server's image properties; `metadata` overrides them, except
+        RESERVED_PROPERTIES.
+        """
         server, foreign = self.row, self.context.project_id != self.row.project_id
         properties = {
             key: value
@@ -71,6 +91,10 @@ class ActionAcceptContext:
         )
 
     def take_finished_migration(self, edge: str, missing: Refusal) -> None:
+        """Apply `edge` to the migration that waits to be confirmed, and set it as the action record's.
+
+        Raises `missing` when the server has no such migration.
+        """
         migration = finished_migration(self.row.uuid)
         if migration is None:
             raise missing
@@ -78,21 +102,32 @@ class ActionAcceptContext:
         self.record.migration = migration
 
     def migration(self, number: int) -> MigrationFacts | None:
+        """Return the facts of the server's migration with this number, or None when it has none."""
         found = Migration.objects.filter(pk=number, server=self.row).first()
         return migration_facts(found) if found else None
 
     def ask_running(self, migration: int, *, cancel: bool) -> None:
+        """Request the open exclusive action of this migration to stop, or else to complete at once.
+
+        The time of the request is written to that action's record. With `cancel` a queued action becomes due
+        now.
+        """
         self.record.migration = Migration.objects.get(pk=migration)
         field = "cancel_requested_at" if cancel else "force_requested_at"
         ActionRecord.objects.filter(
             migration_id=migration, exclusive=True, status__in=OPEN_ACTION_STATUSES
         ).update(**{field: clock.now()})
-        if cancel:  # one that waits for a slot must hear of it now
+        if cancel:  # an action that waits for a migration slot must not wait until it is due
             ActionRecord.objects.filter(
                 migration_id=migration, exclusive=True, status=ActionStatus.QUEUED
             ).update(due_at=clock.now())
 
     def reset(self, edge: str) -> None:
+        """Apply `edge` to the server, end its task, and take over its open exclusive actions.
+
+        A migration that waits to be confirmed ends in status error, and its allocation on the source is
+        deleted.
+        """
         fields = take_server_edges(self.row, (edge, "end_task"))
         self.row.progress = 0
         self.row.store(*fields, "progress")
@@ -100,9 +135,9 @@ class ActionAcceptContext:
         self._take_over()
 
     def _settle_waiting_move(self) -> None:
-        """End a move that waits for its confirmation: the server is where it is, and owes no other host room.
+        """End the migrations that wait to be confirmed: the server stays where it is, with one allocation.
 
-        The old copy is left to the reconciler, which removes it once it has seen that the guest is well.
+        The reconciler removes the old copy of the guest, once it has seen that the guest itself is well.
         """
         waiting = Migration.objects.select_for_update().filter(
             server=self.row, status=MigrationStatus.FINISHED
@@ -112,18 +147,21 @@ class ActionAcceptContext:
             claims.finish_move_allocations(self.row.pk, migration.pk, MoveAllocations.TO_DESTINATION)
 
     def _take_over(self) -> None:
-        """Fence whoever runs an exclusive action; a worker will stop it, or complete it, without touching states."""
+        """Fence the workers of the server's open exclusive actions, and request these actions to stop.
+
+        A successor worker stops or completes each of them, without writing the server's states.
+        """
         running = ActionRecord.objects.select_for_update().filter(
             server=self.row, exclusive=True, status__in=OPEN_ACTION_STATUSES, overtaken_by=None
         )
         for action in running:
             if not action.begun and definitions[action.slug].exclusivity is Exclusivity.QUEUED:
-                continue  # it has touched nothing, and may still have its turn
+                continue  # it has begun no step, so it keeps its turn
             if action.status in HELD_ACTION_STATUSES:
                 action.apply_edge("requeue")
             action.attempt += 1
             action.lease_until = None
-            # a moment's grace lets the fenced worker notice before its successor speaks to the hypervisor
+            # the fenced worker gets time to notice before its successor calls the hypervisor
             action.due_at = clock.now() + timedelta(seconds=min(1.0, settings.LEASE_TTL_S / 3))
             action.cancel_requested_at = action.cancel_requested_at or clock.now()
             action.overtaken_by = self.record
@@ -143,8 +181,10 @@ class ActionAcceptContext:
             )
 
     def set_lock(self, locked_by: str, reason: str) -> None:
+        """Lock the server for `locked_by` ("owner" or "admin") with this reason, or unlock it with ""."""
         self.row.locked_by, self.row.locked_reason = locked_by, reason
         self.row.store("locked_by", "locked_reason")
 
     def require(self, rule: str) -> None:
+        """Check that the policy rule lets the caller act on this server. Raises NotPermitted."""
         policy.in_force().require(self.context, rule, self.row.project_id)

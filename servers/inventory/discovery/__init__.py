@@ -1,1 +1,1 @@
-"""Taking up hosts and guests that are not recorded, or recorded otherwise: a plan, then its writing."""
+"""Discovery: hosts and guests that are not recorded, or recorded differently; a plan, then its writing."""

@@ -1,4 +1,4 @@
-"""Writing a plan of discovery, a bounded part of it at a time, as far as all still is as it was planned."""
+"""Writing a plan of discovery in short transactions, as far as records still are as they were planned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Adopted", "Owner", "adopt", "default_owner"]
 
 DEFAULT_PROJECT = "admin"
 GUESTS_AT_ONCE = 50
-"""How many guests are written in one transaction: about half a second."""
+"""How many guests are written in one transaction, which takes about half a second."""
 
 CHANGED = "it has changed meanwhile: look again"
 NO_HOST = "its host {host} is not recorded"
@@ -35,21 +35,27 @@ WITHOUT = "written without {pools}"
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of a plan. What was left alone says why."""
+    """The outcome of a plan, each change in one of two groups.
+
+    `left` are changes that were not written, and hosts that were written without some of their pools; the
+    `obstacle` of each says why.
+    """
 
     written: tuple[PlannedChange, ...]
     left: tuple[PlannedChange, ...]
 
 
 def adopt(plan: Plan, owner: Owner) -> Adopted:
-    """Write the plan, a bounded part of it in each transaction; return what was written, and what was left alone.
+    """Write the changes of the plan that have no obstacle; return which were written, and which were not.
 
-    What is no longer as it was planned is left alone. Whoever is killed in mid-way has written whole batches, and the
-    next plan has the rest.
+    Hosts come first, each with its pools, then guests, GUESTS_AT_ONCE in a transaction. No host is asked:
+    each change is made again, from the plan's survey and from the records under lock, and written only if it
+    is still the same. When the process dies, complete transactions stay written, and the next plan has the
+    rest. Raises the error when the database is unavailable.
     """
     hosts = [change for change in plan.to_write if change.uuid is None]
     guests = [change for change in plan.to_write if change.uuid is not None]
-    done = [adopt_host(plan, change) for change in hosts]  # guests need them
+    done = [adopt_host(plan, change) for change in hosts]  # first, because servers refer to their host
     for batch in in_batches(guests, GUESTS_AT_ONCE):
         done += adopt_guests(plan, batch, owner)
     written = tuple(change for change in done if not change.obstacle)
@@ -57,7 +63,10 @@ def adopt(plan: Plan, owner: Owner) -> Adopted:
 
 
 def default_owner(project: Project | None, user_id: str) -> Owner:
-    """Return the owner in the project; where none is named, the admin's. Raises Missing where there is none."""
+    """Return the owner of adopted servers: in `project`, or in the enabled project "admin".
+
+    Raises Missing when there is none.
+    """
     chosen = project or Project.objects.filter(name=DEFAULT_PROJECT, enabled=True).first()
     if chosen is None:
         raise Missing("Say to which project adopted servers are to belong.")
@@ -65,7 +74,10 @@ def default_owner(project: Project | None, user_id: str) -> Owner:
 
 
 def not_written(change: PlannedChange, error: Exception, rows: type[Model], **key: object) -> PlannedChange:
-    """Return a change that could not be written, with the reason: somebody was quicker, or it is odd."""
+    """Return the change with an obstacle: the reason why `error` prevented its writing.
+
+    `rows` and `key` name the row that another transaction may have inserted first.
+    """
     raced = isinstance(error, IntegrityError) and rows._default_manager.filter(**key).exists()
     return replace(change, obstacle=CHANGED if raced else NOT_WRITTEN.format(error=words(error)))
 
@@ -74,7 +86,10 @@ def not_written(change: PlannedChange, error: Exception, rows: type[Model], **ke
 
 
 def adopt_host(plan: Plan, change: PlannedChange) -> PlannedChange:
-    """Write a host, then its pools, if it is as it was planned; return what became of it."""
+    """Write a host, then its pools, if it still is as it was planned.
+
+    Return the change, with an obstacle when the host, or some of its pools, could not be written.
+    """
     target = next(host for host in plan.hosts if host.name == change.host)
     facts = found_host(target, plan.seen.report(change.host))
     host = apart(lambda: write_as_planned(plan, change, target, facts), "adoption.odd_host", host=change.host)
@@ -88,7 +103,10 @@ def adopt_host(plan: Plan, change: PlannedChange) -> PlannedChange:
 
 @transaction.atomic
 def write_as_planned(plan: Plan, change: PlannedChange, target: HostRef, facts: HostFacts) -> Host | str:
-    """Write a host and return its row, or why it is left alone."""
+    """Write a host and return its row, or return the reason why it is not written.
+
+    One transaction, with the host's row locked.
+    """
     row = Host.objects.select_for_update().filter(name=change.host).first()
     namesakes = Host.objects.filter(hypervisor_hostname=facts.hostname)
     named = dict(namesakes.values_list("hypervisor_hostname", "name"))
@@ -103,7 +121,10 @@ def write_as_planned(plan: Plan, change: PlannedChange, target: HostRef, facts: 
 
 @transaction.atomic
 def adopt_guests(plan: Plan, batch: Sequence[PlannedChange], owner: Owner) -> list[PlannedChange]:
-    """Write a batch of guests in one transaction, their servers locked; return what became of each."""
+    """Write a batch of guests in one transaction, with the rows of their servers locked.
+
+    Return each change, with an obstacle when it was not written.
+    """
     known = lock_known([change.uuid for change in batch if change.uuid])
     everybody = plan.seen.is_whole(known.hosts)
     return [adopt_guest(plan, change, known, owner, everybody=everybody) for change in batch]
@@ -112,7 +133,11 @@ def adopt_guests(plan: Plan, batch: Sequence[PlannedChange], owner: Owner) -> li
 def adopt_guest(
     plan: Plan, change: PlannedChange, known: Known, owner: Owner, *, everybody: bool
 ) -> PlannedChange:
-    """Write one guest, if all is as it was planned; return what became of it. One that is odd disturbs no other."""
+    """Write one guest if it still is as it was planned, in a savepoint: an error of one stops no other.
+
+    Return the change, with an obstacle when it was not written. `everybody` says whether every recorded host
+    has answered.
+    """
     reason = differs_now(plan, change, known, everybody=everybody)
     if reason:
         return replace(change, obstacle=reason)
@@ -126,7 +151,11 @@ def adopt_guest(
 
 
 def differs_now(plan: Plan, change: PlannedChange, known: Known, *, everybody: bool) -> str:
-    """Return why a guest is not any more what it was when the plan was made, or an empty string."""
+    """Return why a change is not the same any more as when the plan was made, or an empty string.
+
+    The change is made again from the plan's survey and the locked records; the server's revision has to be
+    the same.
+    """
     uuid = uuid_of(change)
     if change.host not in known.hosts:
         return NO_HOST.format(host=change.host)
@@ -138,7 +167,7 @@ def differs_now(plan: Plan, change: PlannedChange, known: Known, *, everybody: b
 
 
 def uuid_of(change: PlannedChange) -> UUID:
-    """Return the guest of a change."""
+    """Return the UUID of the guest that a change is about. Raises LookupError for a change of a host."""
     if change.uuid is None:
         raise LookupError(f"{change.kind} of {change.host} is about no guest")
     return change.uuid
@@ -146,7 +175,7 @@ def uuid_of(change: PlannedChange) -> UUID:
 
 @transaction.atomic
 def write_guest(plan: Plan, change: PlannedChange, known: Known, owner: Owner) -> None:
-    """Write what has become of one guest."""
+    """Write the change of one guest to its server, in a savepoint."""
     server, host = known.servers.get(uuid_of(change)), known.hosts[change.host]
     if server is not None and change.kind is ChangeKind.GUEST_GONE:
         write_gone(server, host)

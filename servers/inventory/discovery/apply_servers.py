@@ -1,4 +1,4 @@
-"""Writing servers as their guests were found: what they are, where, and what they hold there."""
+"""Writing servers as their guests were found: size, host, disks, interfaces, allocation."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ VM_STATES = {
     PowerState.CRASHED: VmState.STOPPED,
     PowerState.NOSTATE: VmState.STOPPED,
 }
-"""What an adopted server is, by what its guest was doing."""
+"""The vm_state of an adopted server, by the power state of its guest."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """To whom adopted servers belong."""
+    """The project and the user to which adopted servers belong."""
 
     project_id: str
     user_id: str
 
 
 def write_new(guest: FoundGuest, facts: GuestFacts, host: Host, owner: Owner) -> None:
-    """Make the server that stands for a guest, and charge its host for it."""
+    """Insert the server of a guest, with disks, interfaces and the allocation on its host.
+
+    In the caller's transaction. Raises IntegrityError when a server with the guest's UUID exists.
+    """
     server = Server(
         uuid=guest.uuid,
         name=guest.name,
@@ -58,7 +61,11 @@ def write_new(guest: FoundGuest, facts: GuestFacts, host: Host, owner: Owner) ->
 
 
 def write_changed(server: Server, guest: FoundGuest, facts: GuestFacts, host: Host, *, back: bool) -> None:
-    """Let the server be where and as its guest was found. One that was missed is what its guest is."""
+    """Write where and how the guest of a server was found, with its allocation; in the caller's transaction.
+
+    `vm_state` stays, unless the guest is `back` after it was missing: then the fault is cleared, and the
+    state is active or stopped, as the guest is.
+    """
     fields = ["guest_name", "host", "seen_at", "power_state"]
     if back:
         edges = ("reset_active",) if guest.power_state in ALIVE else ("reset_active", "resume_stopped")
@@ -76,7 +83,10 @@ def write_changed(server: Server, guest: FoundGuest, facts: GuestFacts, host: Ho
 
 
 def write_gone(server: Server, host: Host) -> None:
-    """Put the server of a lost guest into error, with a fault that says so; nothing is deleted."""
+    """Set the server of a guest that no host has to vm_state error, with the fault GuestNotFound.
+
+    In the caller's transaction. Nothing is deleted: disks, interfaces and allocation stay.
+    """
     fault = GuestNotFound(guest=server.instance_name, host=host.name)
     fields = take_server_edges(server, ("set_error",))
     server.fault_code, server.fault_message, server.fault_at = fault.code, str(fault), clock.now()
@@ -85,7 +95,10 @@ def write_gone(server: Server, host: Host) -> None:
 
 
 def fill_size(server: Server, facts: GuestFacts) -> list[str]:
-    """Give the server the size of its guest, and the flavor that fits; return the fields that have changed."""
+    """Set the server's size, and a flavor of that size, in memory; return the names of the fields to store.
+
+    Root and ephemeral disk stay when no disk of the guest is known.
+    """
     server.vcpus, server.memory_mb = facts.vcpus, facts.memory_mb
     if facts.disks:
         server.root_gb, server.ephemeral_gb = facts.root_gb, facts.ephemeral_gb
@@ -96,13 +109,16 @@ def fill_size(server: Server, facts: GuestFacts) -> list[str]:
 
 
 def fits(flavor: Flavor | None, server: Server) -> bool:
-    """Return whether the flavor has the server's size."""
+    """Return whether the flavor has exactly the server's vCPUs, memory, root disk and ephemeral disk."""
     names = ("vcpus", "memory_mb", "root_gb", "ephemeral_gb")
     return flavor is not None and all(getattr(flavor, name) == getattr(server, name) for name in names)
 
 
 def flavor_for(server: Server) -> Flavor:
-    """Return a flavor of exactly the server's size; one is made where there is none."""
+    """Return a flavor of exactly the server's size, without swap and extra specs.
+
+    One named adopted-… is inserted when there is none.
+    """
     size = {
         "vcpus": server.vcpus,
         "memory_mb": server.memory_mb,
@@ -120,7 +136,10 @@ def flavor_for(server: Server) -> Flavor:
 
 
 def write_parts(server: Server, facts: GuestFacts) -> None:
-    """Let the server's disks and interfaces be those of its guest; what is known of an interface stays."""
+    """Let the server's disks and interfaces be those of its guest.
+
+    Others are deleted. An interface that is known keeps its addresses, which no hypervisor knows.
+    """
     server.disks.exclude(device__in=[disk.device for disk in facts.disks]).delete()
     for disk in facts.disks:
         ServerDisk.objects.update_or_create(
@@ -144,5 +163,5 @@ def write_parts(server: Server, facts: GuestFacts) -> None:
 
 
 def find_pool(facts: PoolFacts) -> StoragePool:
-    """Return the pool of a disk, even where its host was left out of the plan."""
+    """Return the pool of a disk; it is inserted when its host was left out of the plan."""
     return StoragePool.objects.filter(identity=facts.identity).first() or write_pool(facts)

@@ -1,4 +1,4 @@
-"""What hypervisors have that the database does not know, or knows otherwise: a plan, of which nothing is written yet."""
+"""Comparing what hypervisors have with what is recorded: the result is a plan, and nothing is written."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ SAME_HOST = "{host} says of itself what host {other} says: {hostname}"
 ODD = "what its host says of it cannot be used: {error}"
 
 MOVES = frozenset({JobKind.LIVE_MIGRATION, JobKind.DISK_MOVE})
-"""A guest with one of these jobs is on its way."""
+"""Jobs of a guest that is being moved to another host."""
 
 
 def discover(added: Iterable[HostRef] = (), only: Iterable[str] = (), *, limit_s: float = 30.0) -> Plan:
-    """Ask every known host and the added ones; return what would change, on the hosts `only` names or on all.
+    """Ask every recorded host and the `added` ones; return what would change on hosts in `only`, or on all.
 
-    Records are read first: whoever changes one while hosts are asked is noticed by its revision.
+    Takes at most about twice `limit_s` seconds. Records are read before hosts are asked; a server whose
+    record changes meanwhile counts as busy. What is true only if the guest did not move meanwhile (it is
+    gone, or on several hosts) is checked by a second survey; a guest for which that says something else
+    counts as busy.
     """
     known, wanted = read_known(), frozenset(only)
     recorded = {host.name: ref(host) for host in known.hosts.values()}
@@ -52,13 +55,13 @@ def discover(added: Iterable[HostRef] = (), only: Iterable[str] = (), *, limit_s
 
 
 def is_doubtful(change: PlannedChange) -> bool:
-    """Return whether the change is true only if the guest did not move while one host was asked after the other."""
+    """Return whether a change is true only if the guest did not move while the hosts were asked."""
     gone = change.kind is ChangeKind.GUEST_GONE and not change.obstacle
     return gone or change.kind is ChangeKind.GUEST_TWICE
 
 
 def concerned(plan: Plan, doubted: Iterable[PlannedChange]) -> list[HostRef]:
-    """Return the hosts that have to be asked again: where a guest was seen, all of them for one that was not."""
+    """Return the hosts to ask again: those where the guests were seen, or all when one was seen nowhere."""
     names: set[str] = set()
     for change in doubted:
         names |= plan.seen.places.get(change.uuid, {}).keys() if change.uuid else set()
@@ -68,7 +71,7 @@ def concerned(plan: Plan, doubted: Iterable[PlannedChange]) -> list[HostRef]:
 
 
 def make_plan(hosts: tuple[HostRef, ...], found: Survey, known: Known, only: frozenset[str]) -> Plan:
-    """Return the plan that follows from what was found and what is known."""
+    """Return the plan that follows from the survey `found` and the records `known`; nothing is asked."""
     host_changes = list(changes_of_hosts(hosts, found, known))
     refused = {change.host for change in host_changes if change.obstacle}
     seen = Seen({name: answer for name, answer in found.items() if name not in refused})
@@ -81,7 +84,7 @@ def make_plan(hosts: tuple[HostRef, ...], found: Survey, known: Known, only: fro
 
 
 def changes_of_hosts(hosts: Iterable[HostRef], found: Survey, known: Known) -> Iterator[PlannedChange]:
-    """Yield a change for each host that is new, says something new, or does not answer."""
+    """Yield a change for each host that is new, differs from its record, or does not answer; by name."""
     named = {host.hypervisor_hostname: host.name for host in known.hosts.values()}
     for host in sorted(hosts, key=lambda h: h.name):
         change = change_of_host(host, found[host.name], known.hosts.get(host.name), named)
@@ -92,7 +95,11 @@ def changes_of_hosts(hosts: Iterable[HostRef], found: Survey, known: Known) -> I
 def change_of_host(
     host: HostRef, answer: Answer[HostReport], row: Host | None, named: dict[str, str]
 ) -> PlannedChange | None:
-    """Return what would change for one host, or None. `named`: which host has said first that it is called so."""
+    """Return the change of one host, or None when it is as it is recorded; `row` is None for a new host.
+
+    `named` is the name of the recorded host by hypervisor hostname; the host is added to it. A host that has
+    the hostname of another one gets an obstacle.
+    """
     if answer.value is None:
         return PlannedChange(ChangeKind.HOST_SILENT, host.name, host.name, obstacle=answer.fault)
     facts = found_host(host, answer.value)
@@ -105,7 +112,7 @@ def change_of_host(
 
 
 def compare(old: HostFacts | GuestFacts, new: HostFacts | GuestFacts) -> tuple[Difference, ...]:
-    """Return the facts that differ, in words."""
+    """Return the facts that differ, each with the old and the new value in words; a missing one is empty."""
     before, after = old.in_words(), new.in_words()
     return tuple(
         Difference(name, before.get(name, ""), after.get(name, ""))
@@ -118,7 +125,7 @@ def compare(old: HostFacts | GuestFacts, new: HostFacts | GuestFacts) -> tuple[D
 
 
 def changes_of_guests(seen: Seen, known: Known) -> Iterator[PlannedChange]:
-    """Yield a change for each guest that appeared, went, moved or is not as it is recorded."""
+    """Yield a change for each guest that is new, gone, elsewhere or different; by host and name."""
     everybody = seen.is_whole(known.hosts)
     uuids = sorted({*seen.places, *known.servers}, key=str)
     changes = (change_of_guest(uuid, seen, known, everybody=everybody) for uuid in uuids)
@@ -126,7 +133,12 @@ def changes_of_guests(seen: Seen, known: Known) -> Iterator[PlannedChange]:
 
 
 def change_of_guest(uuid: UUID, seen: Seen, known: Known, *, everybody: bool) -> PlannedChange | None:
-    """Return what would change for one guest, or None; one whose facts are odd is told, and disturbs no other."""
+    """Return the change of one guest, or None when it is as it is recorded.
+
+    `everybody` says whether every recorded host has answered. The old copy that a cold migration keeps until
+    it is confirmed is left out. An error is logged and returned as a change of kind GUEST_ODD, so that it
+    stops no other guest.
+    """
     server, places = known.servers.get(uuid), dict(seen.places.get(uuid, {}))
     if server is not None and server.host is not None and server.host.name in places:
         places.pop(known.old_copies.get(uuid, ""), None)
@@ -141,14 +153,14 @@ def change_of_guest(uuid: UUID, seen: Seen, known: Known, *, everybody: bool) ->
 
 
 def odd(uuid: UUID, server: Server | None, places: dict[str, FoundGuest], error: Exception) -> PlannedChange:
-    """Return that nothing can be made of what was said of a guest."""
+    """Return the change for a guest whose description cannot be used; `error` is its obstacle."""
     host = min(places, default="")
     name = server.name if server else next((str(guest.name) for guest in places.values()), "")
     return PlannedChange(ChangeKind.GUEST_ODD, host, name, uuid, (), ODD.format(error=words(error)))
 
 
 def change_of_stranger(places: dict[str, FoundGuest], seen: Seen, known: Known) -> PlannedChange | None:
-    """Return the adoption of a guest that no server stands for."""
+    """Return the change that adopts a guest without a server, or None when no host has it."""
     if not places:
         return None
     host, guest = min(places.items())
@@ -161,13 +173,13 @@ def change_of_stranger(places: dict[str, FoundGuest], seen: Seen, known: Known) 
 
 
 def what_goes_on(uuid: UUID, places: Mapping[str, FoundGuest], known: Known) -> str:
-    """Return why a guest is left alone that somebody works on, or that is on its way; or an empty string."""
+    """Return BUSY when the guest has an open action or a job that moves it; otherwise an empty string."""
     moves = any(guest.job in MOVES for guest in places.values())
     return BUSY if moves or uuid in known.busy else ""
 
 
 def on_many(uuid: UUID, name: str, host: str, places: Iterable[str], busy: str) -> PlannedChange:
-    """Return that a guest is on several hosts: on its way from one to the other, or really."""
+    """Return the change for a guest on several hosts: GUEST_MOVING while it is busy, else GUEST_TWICE."""
     if busy:
         return PlannedChange(ChangeKind.GUEST_MOVING, host, name, uuid, (), busy)
     obstacle = TWICE.format(hosts=" and ".join(sorted(places)))
@@ -177,7 +189,7 @@ def on_many(uuid: UUID, name: str, host: str, places: Iterable[str], busy: str) 
 def change_of_server(
     server: Server, places: dict[str, FoundGuest], seen: Seen, known: Known, *, everybody: bool
 ) -> PlannedChange | None:
-    """Return what would change in a server's record, or None."""
+    """Return the change of a server's record, or None when its guest is as it is recorded."""
     recorded = server.host.name if server.host else ""
     busy = what_goes_on(server.pk, places, known)
     if len(places) > 1:
@@ -201,12 +213,16 @@ def change_of_server(
 
 
 def unread(guest: FoundGuest) -> str:
-    """Return why a guest cannot be recorded as it was found, or an empty string."""
+    """Return why the guest's definition could not be read, as an obstacle; otherwise an empty string."""
     return UNREAD.format(reason=guest.unread) if guest.unread else ""
 
 
 def gone(server: Server, recorded: str, seen: Seen, obstacle: str) -> PlannedChange | None:
-    """Return that the guest is nowhere, unless nobody expects it, its host is silent, or it is known to be gone."""
+    """Return the change for a server whose guest no host has.
+
+    None when the server is recorded on no host or on a silent one, or when its record says already that the
+    guest is missing.
+    """
     if not seen.has_answered(recorded) or is_missed(server):
         return None
     differences = (Difference("vm_state", server.vm_state, VmState.ERROR.value),)
@@ -214,5 +230,5 @@ def gone(server: Server, recorded: str, seen: Seen, obstacle: str) -> PlannedCha
 
 
 def is_missed(server: Server) -> bool:
-    """Return whether the record says already that the guest is gone."""
+    """Return whether the record says already that the guest is missing: vm_state error, GuestNotFound."""
     return server.vm_state == VmState.ERROR and server.fault_code == GuestNotFound.code

@@ -1,4 +1,4 @@
-"""A host and a guest as plain facts, once as they are recorded and once as they were found, so that both compare."""
+"""A host and a guest as plain facts, made from records or from a survey, so that both can be compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class PoolFacts:
-    """A storage pool; `identity` tells it from every other one of the fleet."""
+    """A storage pool. `identity` is unique in the fleet."""
 
     identity: str
     name: str
@@ -26,13 +26,13 @@ class PoolFacts:
 
     @property
     def words(self) -> str:
-        """Return what two hosts that share it agree about; each may have a name of its own for it."""
+        """Return in words what all hosts that share the pool agree about; each may call it differently."""
         return f"{'shared' if self.shared else 'local'}, {self.capacity_gb} GiB"
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What is kept of a host; empty for one that is not known."""
+    """What is recorded of a host; all fields are empty for a host that is not recorded."""
 
     driver: str = ""
     uri: str = ""
@@ -47,7 +47,7 @@ class HostFacts:
     pools: tuple[PoolFacts, ...] = ()
 
     def in_words(self) -> dict[str, str]:
-        """Return each fact by its name; what there is not is empty."""
+        """Return each fact in words, by its name; a missing one is empty."""
         plain = {
             "driver": self.driver,
             "uri": self.uri,
@@ -64,7 +64,7 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class DiskFacts:
-    """A disk and the pool in which it lies."""
+    """A disk of a guest, and the pool in which it lies."""
 
     device: str
     path: str
@@ -75,19 +75,20 @@ class DiskFacts:
 
     @property
     def words(self) -> str:
+        """Return path, size, format and pool in words."""
         return f"{self.path}, {self.size_bytes / GIB:g} GiB {self.format}, in {self.pool.identity}"
 
 
 @dataclass(frozen=True)
 class GuestFacts:
-    """What is kept of a guest; empty for one that is not known."""
+    """What is recorded of a guest; all fields are empty for a guest that is not recorded."""
 
     name: str = ""
     vcpus: int = 0
     memory_mb: int = 0
     disks: tuple[DiskFacts, ...] = ()
     nics: tuple[tuple[str, str], ...] = ()
-    """Hardware address and network of each."""
+    """Hardware address, in lower case, and network of each interface."""
 
     @property
     def root_gb(self) -> int:
@@ -100,7 +101,10 @@ class GuestFacts:
         return _gib(sum(disk.size_bytes for disk in self.disks[1:]))
 
     def in_words(self) -> dict[str, str]:
-        """Return each fact by its name; what there is not is empty. How much of a disk is used changes all the time."""
+        """Return each fact in words, by its name; a missing one is empty.
+
+        How much of a disk is used is left out, because it changes all the time.
+        """
         plain = {
             "name there": self.name,
             "vcpus": _amount(self.vcpus),
@@ -122,7 +126,7 @@ def _gib(size_bytes: int) -> int:
 
 
 def known_host(host: Any) -> HostFacts:
-    """Return a host as it is recorded. Its pools have to be prefetched."""
+    """Return a host as it is recorded. Prefetch `pools`, or each host costs a query."""
     return HostFacts(
         driver=host.driver,
         uri=host.uri,
@@ -144,7 +148,10 @@ def known_pool(pool: StoragePool) -> PoolFacts:
 
 
 def known_guest(server: Server) -> GuestFacts:
-    """Return a guest as its server is recorded. Disks with pools, and interfaces, have to be prefetched."""
+    """Return a guest as its server is recorded.
+
+    Prefetch `disks__pool` and `interfaces`, or each server costs several queries.
+    """
     return GuestFacts(
         name=server.instance_name,
         vcpus=server.vcpus,
@@ -161,7 +168,10 @@ def known_guest(server: Server) -> GuestFacts:
 
 
 def found_host(host: HostRef, report: HostReport) -> HostFacts:
-    """Return a host as it describes itself, with the folders in which disks lie outside of its pools."""
+    """Return a host as it describes itself in its report.
+
+    A folder that is in no pool and has a guest's disk counts as a pool.
+    """
     info, pools = report.info, pools_of(host.name, report.info)
     lie_in = [pool for guest in report.guests for pool in _pools_in_use(guest, pools, host.name)]
     by_identity = {pool.identity: pool for pool in (*pools.values(), *lie_in)}
@@ -181,19 +191,23 @@ def found_host(host: HostRef, report: HostReport) -> HostFacts:
 
 
 def pools_of(host: str, info: HostInfo) -> dict[str, PoolFacts]:
-    """Return a host's pools by the names that it has for them."""
+    """Return a host's pools, by the names that the host has for them."""
     return {pool.name: found_pool(host, pool) for pool in info.pools}
 
 
 def found_pool(host: str, pool: Pool) -> PoolFacts:
-    """Return a pool as its host sees it. The same path on two hosts is two pools, unless they share it."""
+    """Return a pool as its host sees it.
+
+    The identity of a pool that is not shared begins with the host's name: the same path on two hosts is two
+    pools.
+    """
     own = pool.shared or pool.identity.startswith(f"{host}:")
     identity = shortened(pool.identity if own else f"{host}:{pool.identity}")
     return PoolFacts(identity, pool.name, pool.shared, pool.capacity_bytes // GIB)
 
 
 def found_guest(guest: FoundGuest, host: str, info: HostInfo) -> GuestFacts:
-    """Return a guest as its host told it."""
+    """Return a guest as its host described it. An odd description can raise anything: use `apart`."""
     pools = pools_of(host, info)
     return GuestFacts(
         name=guest.name,
@@ -208,7 +222,7 @@ def found_guest(guest: FoundGuest, host: str, info: HostInfo) -> GuestFacts:
 
 
 def _pools_in_use(guest: FoundGuest, pools: dict[str, PoolFacts], host: str) -> list[PoolFacts]:
-    """Return in which pools a guest's disks lie; none of one of which its host says something odd."""
+    """Return the pools of a guest's disks; none when the guest's description cannot be used."""
     found = apart(
         lambda: [_pool_of(disk, pools, host) for disk in guest.disks],
         "discovery.odd_guest",
@@ -218,7 +232,7 @@ def _pools_in_use(guest: FoundGuest, pools: dict[str, PoolFacts], host: str) -> 
 
 
 def _pool_of(disk: Disk, pools: dict[str, PoolFacts], host: str) -> PoolFacts:
-    """Return the pool of a disk. One that lies in none gets its folder for one, seen by this host alone."""
+    """Return the pool of a disk; for a disk in no pool its folder, as a pool that only this host sees."""
     folder = str(PurePosixPath(disk.path).parent)
     lies_in = PoolFacts(shortened(f"{host}:{folder}"), shortened(folder), shared=False, capacity_gb=0)
     return pools.get(disk.pool) or lies_in

@@ -1,4 +1,4 @@
-"""A plan of discovery: what would change in the records, and what was found when it was made."""
+"""A plan of discovery: the changes of records, with the survey and the revisions behind them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers.fleet.polling import HostReport, Survey, sightings
 from servers.inventory.discovery.facts import GuestFacts, found_guest
 
 DIGITS = 32
-"""Of a digest: 128 bits tell any two changes apart."""
+"""Length of a digest in hexadecimal digits: 128 bits are enough to tell any two changes apart."""
 
 
 class ChangeKind(StrEnum):
@@ -37,7 +37,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One fact that would change, in words."""
+    """One fact that differs, with its recorded and its found value in words."""
 
     name: str
     old: str
@@ -46,7 +46,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """A host or guest whose record would change. With an `obstacle` it is reported, and not written."""
+    """A change of the record of one guest, or of one host (`uuid` is None).
+
+    A change with an `obstacle` is reported, and not written.
+    """
 
     kind: ChangeKind
     host: str
@@ -57,77 +60,82 @@ class PlannedChange:
 
     @property
     def digest(self) -> str:
-        """Return what two changes have in common when they say the same."""
+        """Return DIGITS hexadecimal digits that are the same for equal changes."""
         return hashlib.sha256(json.dumps(self.as_data(), sort_keys=True).encode()).hexdigest()[:DIGITS]
 
     @property
     def words(self) -> str:
-        """Return in a few words what has happened to what."""
+        """Return the kind of the change, the host and the guest's name in a few words."""
         return " ".join((self.kind.replace("_", " "), self.host, self.name if self.uuid else "")).strip()
 
     def as_data(self) -> dict[str, Any]:
-        """Return the change in the form of JSON."""
+        """Return the change as JSON data."""
         return {**asdict(self), "uuid": str(self.uuid) if self.uuid else None}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the hosts that count have said."""
+    """The answers of those hosts on which guests are looked for."""
 
     found: Survey
 
     @cached_property
     def places(self) -> dict[UUID, dict[str, FoundGuest]]:
-        """On which hosts each guest is; one that was only prepared for it has it not."""
+        """Return each guest by UUID, then by host name. A destination that was only prepared has none."""
         return {
             uuid: {host: guest for host, guest in hosts.items() if not guest.prepared_only}
             for uuid, hosts in sightings(self.found).items()
         }
 
     def has_answered(self, host: str) -> bool:
-        """Return whether the host was asked, and has said something."""
+        """Return whether the host was asked and has answered."""
         return host in self.found and self.found[host].value is not None
 
     def is_whole(self, hosts: Iterable[str]) -> bool:
-        """Return whether all of these hosts have answered."""
+        """Return whether each of these hosts has answered."""
         return all(self.has_answered(host) for host in hosts)
 
     def report(self, host: str) -> HostReport:
-        """Return what a host has said. Raises LookupError where it was silent."""
+        """Return the report of a host. Raises LookupError when the host was silent."""
         report = self.found[host].value
         if report is None:
             raise LookupError(f"host {host} has said nothing")
         return report
 
     def facts(self, guest: FoundGuest, host: str) -> GuestFacts:
-        """Return a guest as the host told it."""
+        """Return a guest as this host described it."""
         return found_guest(guest, host, self.report(host).info)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that would be written, with what it was made from."""
+    """The changes of one discovery, with what they were made from."""
 
     changes: tuple[PlannedChange, ...]
     hosts: tuple[HostRef, ...]
     found: Survey = field(repr=False)
     seen: Seen = field(repr=False)
-    """As found, without hosts that are not what they are taken for."""
+    """The survey without the hosts that are silent, or have the hostname of another host."""
     revisions: Mapping[UUID, int] = field(repr=False)
-    """With which records it was compared."""
+    """The revision of each server's record with which the survey was compared."""
     only: frozenset[str] = frozenset()
+    """The names of the hosts whose changes are in the plan; empty means all."""
 
     @property
     def to_write(self) -> list[PlannedChange]:
+        """Return the changes that have no obstacle."""
         return [change for change in self.changes if not change.obstacle]
 
     def narrowed(self, digests: Collection[str]) -> Plan:
-        """Return the plan without what would be written and is not among these."""
+        """Return the plan with only those of its writable changes whose digest is in `digests`.
+
+        Changes with an obstacle stay.
+        """
         kept = (change for change in self.changes if change.obstacle or change.digest in digests)
         return replace(self, changes=tuple(kept))
 
     def told(self, left: Iterable[PlannedChange]) -> list[dict[str, Any]]:
-        """Return the changes in the form of JSON; those that were left alone with the reason."""
+        """Return the changes as JSON data; those in `left` with the obstacle that they have there."""
         reasons = {(change.kind, change.host, change.uuid): change for change in left}
         told = (reasons.get((change.kind, change.host, change.uuid), change) for change in self.changes)
         return [change.as_data() for change in told]

@@ -1,4 +1,4 @@
-"""What is recorded of the fleet, for discovery to compare with what was found."""
+"""What is recorded of hosts and servers, for discovery to compare with a survey."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from servers.states import OPEN_ACTION_STATUSES, MigrationStatus
 
 @dataclass
 class Known:
-    """The database's opinion, read with as many queries for many servers as for one."""
+    """What the database says of the fleet, read with as many queries for many servers as for one."""
 
     hosts: dict[str, Host]
     servers: dict[UUID, Server]
     deleted: frozenset[UUID]
     busy: frozenset[UUID]
-    """Guests with which something is going on."""
+    """Servers with an open action. `discover` adds those that changed while hosts were asked."""
     old_copies: dict[UUID, str]
-    """Where a server that waits for its confirmation has its old copy."""
+    """The host of a server's old copy, while its migration waits to be confirmed or reverted."""
 
     @property
     def revisions(self) -> dict[UUID, int]:
-        """Return which revision of each server this is."""
+        """Return the revision of each server, as it was read."""
         return {uuid: server.revision for uuid, server in self.servers.items()}
 
 
 def read_known() -> Known:
-    """Return what is recorded."""
+    """Return what is recorded of all servers that are not deleted; no row is locked."""
     return _read({}, {}, Server.objects.filter(deleted_at=None))
 
 
 def lock_known(uuids: Collection[UUID]) -> Known:
-    """Return what is recorded of these guests, their servers locked; in the caller's transaction."""
+    """Return what is recorded of these servers, with their rows locked; in the caller's transaction.
+
+    The rows are locked in the order of their keys. All hosts are read, and not locked.
+    """
     rows = Server.objects.filter(deleted_at=None, pk__in=uuids).order_by("pk")
     return _read({"pk__in": uuids}, {"server_id__in": uuids}, rows.select_for_update(of=("self",)))
 
@@ -57,7 +60,10 @@ def _read(of_servers: dict[str, Any], of_their_rows: dict[str, Any], rows: Query
 
 
 def at_work(read: Mapping[UUID, int], only: Collection[UUID] | None = None) -> frozenset[UUID]:
-    """Return the servers on which somebody works now, or has worked since these revisions were read."""
+    """Return the servers that have an open action, or another revision now than in `read`.
+
+    A server that `read` does not have counts only by its action. `only` restricts the servers.
+    """
     open_actions = ActionRecord.objects.filter(server=OuterRef("pk"), status__in=OPEN_ACTION_STATUSES)
     rows = Server.objects.filter(deleted_at=None).annotate(is_busy=Exists(open_actions))
     if only is not None:

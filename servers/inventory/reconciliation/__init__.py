@@ -1,1 +1,1 @@
-"""Comparing records with hypervisors again and again, and repairing what is safe."""
+"""Reconciliation: records and hypervisors are compared periodically, and what is safe is repaired."""

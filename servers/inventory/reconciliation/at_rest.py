@@ -1,4 +1,4 @@
-"""A server on which nobody works, beside what was seen of its guest: where it is for certain, and where it may be."""
+"""A server without an open action: where its guest certainly is, and where it may be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from servers.states import DifferenceKind, MigrationStatus, PowerState, VmState
 
 
 class AtRest:
-    """One server at rest, and what was seen of its guest."""
+    """One server without an open action, with its records and what was seen of its guest.
+
+    `waiting` is the migration that waits to be confirmed or reverted, `old_copy` the host of its old copy.
+    `under_way` has the numbers of the migrations that are neither over nor finished. `here` is the one host
+    where the guest certainly is, or empty.
+    """
 
     def __init__(self, server: Server, sight: Sight, records: Records) -> None:
         self.server = server
@@ -27,7 +32,13 @@ class AtRest:
         self.owed = records.owed.get(server.pk, [])
 
     def _here(self) -> str:
-        """Return the one host of which it is certain that the guest is there and nowhere else, or ""."""
+        """Return the one host where the guest certainly is, or an empty string.
+
+        The recorded host, when the guest is defined there and has a process there alone; or when it has no
+        process at all, and is defined nowhere else but at the host of the old copy. Another host, when the
+        guest has a process there, is defined nowhere else, every host has answered, and no migration waits to
+        be confirmed.
+        """
         places = set(self.sight.defined)
         if self.recorded in places:
             alone = places <= {self.recorded, self.old_copy} and not self.sight.alive
@@ -41,12 +52,12 @@ class AtRest:
 
     @property
     def is_certain(self) -> bool:
-        """Return whether records may be put right: the guest is known to be in one place, and no job moves it."""
+        """Return whether records may be repaired: it is known where the guest is, and it has no job."""
         return bool(self.here) and not self.sight.has_job
 
     @property
     def is_whole(self) -> bool:
-        """Return whether the guest runs, or at least is defined, at its own host."""
+        """Return whether the guest is defined on the host where it certainly is."""
         return self.here in self.sight.defined
 
     def finding(
@@ -62,6 +73,7 @@ class AtRest:
         owner: str = "",
         action: UUID | None = None,
     ) -> Finding:
+        """Return a finding about this server; the host where the guest certainly is becomes its `home`."""
         server = self.server
         return Finding(
             kind, server.pk, server.name, what, proposal, hosts, safe, power, row, owner, self.here, action

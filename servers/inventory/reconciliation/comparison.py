@@ -1,7 +1,7 @@
-"""Comparing one server with what was seen of its guest: nothing is asked and nothing written here.
+"""The comparison of one server with what was seen of its guest; it asks and writes nothing.
 
-A repair is safe where it changes records alone (or removes what a destination was only prepared with) and every
-host that matters has answered. All else is for a person, with the evidence on the screen.
+A finding is safe when its repair changes records alone (or removes what a recorded action left on a host) and
+every host that matters has answered; every other finding is left to an operator, with the evidence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from servers.states import DifferenceKind, MigrationStatus, PowerState, TaskStat
 
 
 def differences(server: Server, sight: Sight, records: Records) -> Iterator[Finding]:
-    """Yield what differs for one server. One with a live action is its worker's business alone."""
+    """Yield what differs for one server.
+
+    A server with an open action yields only ACTION_WITHOUT_WORKER, and only when a lease ended before
+    `records.overdue_at`: the worker, or its successor, changes the records.
+    """
     actions = records.actions.get(server.pk, [])
     if actions:
         yield from _without_worker(server, actions, records)
@@ -39,10 +43,14 @@ def _without_worker(server: Server, actions: list[ActionRecord], records: Record
 
 
 class Comparison(AtRest):
-    """What differs for one server at rest."""
+    """What differs for one server without an open action."""
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what differs. A guest that runs twice stops everything else."""
+        """Yield what differs.
+
+        A guest with a process on several hosts is the only finding then. Of a deleted server only the
+        allocations are compared.
+        """
         if self.server.deleted_at is not None:
             yield from (self._left(allocation, "the deleted server") for allocation in self.allocations)
             return
@@ -151,7 +159,7 @@ class Comparison(AtRest):
         )
 
     def _room(self) -> Iterator[Finding]:
-        """Yield room that is held wrongly, unless another finding's repair charges anew."""
+        """Yield allocations that are wrong, unless the repair of another finding allocates anew."""
         if not self.under_way and self.here in {"", self.recorded}:
             yield from self._own_room()
         for allocation in self.allocations:

@@ -1,4 +1,4 @@
-"""What records and hypervisors can differ in: a finding, and both sides of a comparison."""
+"""What a comparison works with: the records, what was seen of a guest, and the findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from servers.states import DifferenceKind, PowerState, VmState
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference: what it is, where it was seen, and what would put it right."""
+    """One difference between records and guest of a server: `what` it is, and the `proposal` of a repair."""
 
     kind: DifferenceKind
     server: UUID
@@ -25,18 +25,18 @@ class Finding:
     safe: bool = False
     power: PowerState | None = None
     row: int = 0
-    """The number of the migration or allocation that it is about."""
+    """Primary key of the migration or allocation that the finding is about; 0 for none."""
     owner: str = ""
-    """To which migration, image or action belongs what is to be removed, as its host says; empty where it does not."""
+    """UUID of the migration, image or action that owns what is to be removed, as the host says; or empty."""
     home: str = ""
-    """Where the guest was seen while something of it is to be removed elsewhere."""
+    """The host where the guest certainly was; it is asked again before something is removed elsewhere."""
     action: UUID | None = None
-    """The action that it is about."""
+    """Primary key of the action record that the finding is about."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A finding, and what became of its repair; empty where none was tried."""
+    """A finding with the outcome of its repair; the outcome is empty when no repair was tried."""
 
     finding: Finding
     outcome: str = ""
@@ -44,7 +44,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Report:
-    """What one pass has found. `silent` are the hosts that did not answer, each with the reason."""
+    """The result of one pass. `silent` is the reason of each host without an answer; `hosts` were asked."""
 
     found: tuple[Found, ...]
     silent: dict[str, str]
@@ -53,25 +53,25 @@ class Report:
 
 @dataclass
 class Records:
-    """The database's side, read before the hypervisors were asked."""
+    """The recorded side, read before hosts are asked; all but `hosts` by the server's UUID."""
 
     hosts: dict[str, HostRef]
     servers: dict[UUID, Server]
     actions: dict[UUID, list[ActionRecord]]
-    """Open ones."""
+    """Actions that are open."""
     migrations: dict[UUID, list[Migration]]
-    """Those that are not over."""
+    """Migrations that are not over."""
     allocations: dict[UUID, list[Allocation]]
-    """Those of a server, and of its migrations."""
+    """Allocations of the server and of its migrations."""
     owed: dict[UUID, list[ActionRecord]]
-    """Those that are over, and have left something that they could not undo."""
+    """Actions that are over and have left something on a host that they could not undo."""
     overdue_at: datetime
-    """A lease that ran out before this has no worker."""
+    """An open action whose lease ended before this time has no worker."""
 
 
 @dataclass
 class Sight:
-    """A server's guest as it was seen."""
+    """What the survey says of one guest; `defined` and `prepared` have the guest by host name."""
 
     defined: dict[str, FoundGuest]
     prepared: dict[str, FoundGuest]
@@ -80,30 +80,31 @@ class Sight:
     answered: frozenset[str]
     asked: frozenset[str] = frozenset()
     moves: tuple[Migration, ...] = ()
-    """Moves of ours, where more is there of the guest than itself."""
+    """Every migration of the server; empty unless the guest is on several hosts, or prepared on one."""
 
     @property
     def own_destinations(self) -> frozenset[str]:
-        """Hosts to which a move of ours was once to go."""
+        """Return the hosts that were the destination of one of `moves`."""
         return frozenset(move.dest_compute for move in self.moves)
 
     def move_of(self, guest: FoundGuest) -> Migration | None:
-        """Return the move of ours to which belongs what a host has of the guest, None where it is none."""
+        """Return the migration that owns what a host has of the guest, or None."""
         return next((move for move in self.moves if guest.owner and str(move.uuid) == guest.owner), None)
 
     @property
     def has_job(self) -> bool:
-        """Return whether something is done with the guest, or may be: one that could not be read is not at rest."""
+        """Return whether the guest has a job on a host, or could not be read there and so may have one."""
         seen = (*self.defined.values(), *self.prepared.values())
         return any(guest.job is not None or guest.unread for guest in seen)
 
     @property
     def alive(self) -> list[str]:
+        """Return, sorted, the hosts on which the guest has a process (polling.runs_on)."""
         return runs_on(self.defined)
 
 
 def sight_of(places: dict[str, FoundGuest], found: Survey, moves: tuple[Migration, ...] = ()) -> Sight:
-    """Return what the survey says of one guest."""
+    """Return what the survey `found` says of one guest, which is in `places` by host name."""
     answered = frozenset(host for host, answer in found.items() if answer.value is not None)
     return Sight(
         defined={host: guest for host, guest in places.items() if not guest.prepared_only},
@@ -116,7 +117,7 @@ def sight_of(places: dict[str, FoundGuest], found: Survey, moves: tuple[Migratio
 
 
 def vm_edge(vm_state: str, power: PowerState) -> str | None:
-    """Return the edge by which a server follows its guest, or None where it has nothing to follow."""
+    """Return the edge by which vm_state follows the guest's power state, or None when vm_state stays."""
     if power is PowerState.RUNNING and vm_state in {VmState.STOPPED, VmState.PAUSED}:
         return "seen_running"
     if power in {PowerState.SHUTDOWN, PowerState.CRASHED} and vm_state in {VmState.ACTIVE, VmState.PAUSED}:

@@ -1,4 +1,4 @@
-"""What the last comparison has found, as it is kept for people to see."""
+"""The findings of the last pass, stored as divergences for operators to see."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ OUTCOME_LENGTH = 255
 
 
 def keep(row: ReconcilePass, report: Report) -> None:
-    """Keep what a pass has found, and since when it has been so; then forget the passes before it.
+    """Store the findings of a pass, then set `finished_at` and delete the passes before it.
 
-    Until it is finished, the one before it is what is shown. A pass that a later one has overtaken is not kept.
+    A bounded batch in each transaction. The earlier pass is what is shown until this one is finished. Stops
+    without an error when a later pass has deleted this one.
     """
     since = first_seen()
     for batch in in_batches(report.found):
@@ -37,7 +38,10 @@ def keep(row: ReconcilePass, report: Report) -> None:
 
 @transaction.atomic
 def forget_passes(keys: list[int]) -> None:
-    """Delete passes, with what one of them may have kept at this moment."""
+    """Delete passes, given by primary key, with their divergences.
+
+    The passes are locked first, so that a pass which is being stored adds nothing meanwhile.
+    """
     passes = ReconcilePass.objects.select_for_update().filter(pk__in=keys)
     divergences = Divergence.objects.filter(reconcile__in=list(passes))
     divergences._raw_delete(divergences.db)
@@ -45,17 +49,17 @@ def forget_passes(keys: list[int]) -> None:
 
 
 Since = dict[tuple[UUID, str, tuple[str, ...]], datetime]
-"""When a difference of a server, of this kind and on these hosts, was seen first."""
+"""When a difference of a server, by kind and hosts, was first seen."""
 
 
 def first_seen() -> Since:
-    """Return since when there is what was found before and is not put right."""
+    """Return when each difference that is not repaired was first seen, from all stored passes."""
     rows = Divergence.objects.exclude(outcome=REPAIRED).order_by("-first_seen_at")
     return {(d.server_id, d.kind, tuple(d.hosts)): d.first_seen_at for d in rows}
 
 
 def divergence(row: ReconcilePass, found: Found, since: Since) -> Divergence:
-    """Return the record of a finding."""
+    """Return the unsaved record of a finding; a new difference was first seen when the pass began."""
     finding = found.finding
     return Divergence(
         reconcile=row,

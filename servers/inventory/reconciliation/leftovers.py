@@ -1,4 +1,4 @@
-"""What is left of a guest where it is not: removed in the name of whom it belongs to, after one more look."""
+"""Removing what is left of a guest on hosts where it is not, in its owner's name, after one more look."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from servers.states import MIGRATION_OVER, DifferenceKind
 
 
 def discard(server_id: UUID, revision: int, finding: Finding) -> str:
-    """Remove what was left of a guest on hosts where it is not; return what became of it.
+    """Remove what a finding says is left on hosts; return the outcome, in words.
 
-    Whatever is raised, the server's place is given back. A guest that runs is never touched.
+    The repair is an exclusive action of the server, and its record is ended whatever is raised. A guest with
+    a process is never touched. Returns CHANGED when the action cannot begin, or its lease is lost. A
+    DriverFault becomes the outcome; any other error is raised.
     """
     lease = hold(server_id, revision, finding)
     if lease is None:
         return CHANGED
     try:
         AT_HYPERVISOR[finding.kind](Removal(lease, finding))
-    except LeaseLost:  # os-resetState has put the record back, and no worker would take it
+    except LeaseLost:  # os-resetState requeued the record; no worker takes a repair
         return let_go(lease, None)
     except DriverFault as fault:
         return let_go(lease, fault)
@@ -40,7 +42,7 @@ def discard(server_id: UUID, revision: int, finding: Finding) -> str:
 
 
 class Removal:
-    """Something of a guest that is to be removed, and the hosts that have to be asked for it."""
+    """What a finding says is to be removed, and access to the hosts concerned."""
 
     def __init__(self, lease: Lease, finding: Finding) -> None:
         self.lease = lease
@@ -48,16 +50,23 @@ class Removal:
         self.guest = guest_of(Server.objects.get(pk=finding.server))
 
     def driver(self, host: str, owner: str = "") -> Driver:
-        """Return the driver of a host, that changes something in the owner's name; in the repair's own for nobody's."""
+        """Return a driver that changes the host in the name of `owner`, a UUID.
+
+        An empty `owner` is the repair's own action record.
+        """
         fence = RepairFence(self.lease, UUID(owner) if owner else self.lease.action)
         return driver_of(ref(Host.objects.get(name=host)), fence)
 
     def look(self, host: str) -> FoundGuest | None:
-        """Return the guest as a host has it now."""
+        """Return the guest as the host has it now, or None. Raises DriverFault when the host is silent."""
         return driver_of(ref(Host.objects.get(name=host))).find_guest(self.guest.uuid)
 
     def refuse_unless_as_seen(self, host: str, *, prepared: bool) -> None:
-        """Raise DriverFault where the guest is not at home any more, or what is on the host is not what was found."""
+        """Raise DriverFault unless both hosts are as the finding says.
+
+        The guest has to be defined at its home. On `host` there may be nothing any more, or the same as was
+        found: prepared or not, of the same owner, and without a process.
+        """
         home, there = self.look(self.finding.home), self.look(host)
         at_home = home is not None and not home.prepared_only
         same = there is None or (there.prepared_only is prepared and there.owner == self.finding.owner)
@@ -66,7 +75,10 @@ class Removal:
 
 
 def remove_prepared(removal: Removal) -> None:
-    """Remove what a destination was prepared with."""
+    """Remove what a destination was prepared with: in its owner's name, or, without one, by `discard`.
+
+    Raises DriverFault when hosts are not as the finding says, NotSupported when the driver cannot remove it.
+    """
     (host,), owner = removal.finding.hosts, removal.finding.owner
     removal.refuse_unless_as_seen(host, prepared=True)
     driver = removal.driver(host, owner)
@@ -79,7 +91,11 @@ def remove_prepared(removal: Removal) -> None:
 
 
 def remove_copy(removal: Removal) -> None:
-    """Remove the copy that a cold move has left behind: where the guest came from, or where it was to go."""
+    """Remove the copy that a cold move has left at its source or at its destination.
+
+    Raises DriverFault when hosts are not as the finding says, or the migration is not over; NotSupported when
+    the driver cannot remove it.
+    """
     (host,), move = removal.finding.hosts, Migration.objects.get(pk=removal.finding.row)
     removal.refuse_unless_as_seen(host, prepared=False)
     cold = removal.driver(host, removal.finding.owner).cold_migration
@@ -91,9 +107,9 @@ def remove_copy(removal: Removal) -> None:
 
 
 def remove_what_was_not_undone(removal: Removal) -> None:
-    """Do what an action could not do when it ended: remove what it has prepared or copied where no guest is defined.
+    """Give up what an ended action has left where no guest is defined, then record that nothing is left.
 
-    Where one is, that is another finding.
+    Where the guest is defined, that is another finding. Raises LookupError for a finding without an action.
     """
     if removal.finding.action is None:
         raise LookupError("no action has left it")
@@ -111,4 +127,4 @@ AT_HYPERVISOR: dict[DifferenceKind, Callable[[Removal], None]] = {
     DifferenceKind.COPY_LEFT: remove_copy,
     DifferenceKind.UNDO_LEFT: remove_what_was_not_undone,
 }
-"""What puts a difference right at a hypervisor: what is left of a guest is removed, the guest is not touched."""
+"""The repairs that call a hypervisor, by kind of finding: they remove leftovers, not the guest."""

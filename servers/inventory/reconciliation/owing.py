@@ -1,4 +1,4 @@
-"""What ended actions have left behind because they could not undo it: the reconciler takes it up."""
+"""Actions that are over and have left something on a host, which the reconciler removes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from servers.models import ActionRecord
 from servers.states import OPEN_ACTION_STATUSES
 
 CLEARED = "cleared"
-"""Name in an action's result: when what it has left was removed in its place."""
+"""Key in an action's result: when the reconciler removed what the action had left, in ISO form."""
 
 
 def owing() -> QuerySet[ActionRecord]:
-    """Return the actions that are over and have left something on a host."""
+    """Return the actions that are over and have left something on a host (`left_on`)."""
     return ActionRecord.objects.exclude(left_on="").exclude(status__in=OPEN_ACTION_STATUSES)
 
 
 def left_by(action: ActionRecord) -> str:
-    """Return what an action has left, in words."""
+    """Return what an action has left, in words: `not_undone` and `left_behind` of its result."""
     return "; ".join([*action.result.get("not_undone", []), action.result.get("left_behind", "")]).strip("; ")
 
 
 @transaction.atomic
 def mark_cleared(**which: object) -> None:
-    """Write down that nothing is left of these actions."""
+    """Record that owing actions, filtered by `which`, have left nothing any more; one transaction."""
     for record in owing().select_for_update().filter(**which):
         record.result = {**record.result, CLEARED: clock.now().isoformat()}
         record.left_on = ""

@@ -1,4 +1,4 @@
-"""One pass: read the records, ask every hypervisor, compare, repair what is safe, and keep what was found."""
+"""One pass: read the records, ask every host, compare, repair what is safe, and store the findings."""
 
 from __future__ import annotations
 
@@ -37,15 +37,19 @@ log = structlog.get_logger(__name__)
 
 MIGRATION_OPEN = frozenset(MigrationStatus) - MIGRATION_OVER
 UNUSED = ("metadata", "tags", "extra_specs", "image_properties", "fault_details", "description")
-"""What is not read of a server, for ten thousand of them."""
+"""Fields of a server that are not read, to save time and memory with ten thousand servers."""
 IN_SEVERAL_PLACES = frozenset(
     {DifferenceKind.GUEST_TWICE, DifferenceKind.GUEST_ELSEWHERE, DifferenceKind.COPY_LEFT}
 )
-"""What is true of a guest only if it did not move while one host was asked after the other."""
+"""Kinds of findings that are true only if the guest did not move while the hosts were asked."""
 
 
 def reconcile(*, dry_run: bool = False, door: str = "command", limit_s: float = SURVEY_LIMIT_S) -> Report:
-    """Compare everything, and repair what is safe unless it is only to be shown; what was found is kept."""
+    """Compare all records with all hosts, repair what is safe, store the findings; return the report.
+
+    With `dry_run` nothing is repaired or stored. `door` is recorded with the pass. Each repair and each batch
+    of findings has a transaction of its own. Raises the error when the database is unavailable.
+    """
     if dry_run:
         return look(limit_s)[0]
     drop_abandoned()
@@ -57,7 +61,10 @@ def reconcile(*, dry_run: bool = False, door: str = "command", limit_s: float = 
 
 
 def is_due() -> bool:
-    """Return whether nobody has begun a pass within the interval; several supervisors share the work."""
+    """Return whether no supervisor has begun a pass within RECONCILE_INTERVAL.
+
+    Always False when the interval is 0.
+    """
     if not settings.RECONCILE_INTERVAL_S:
         return False
     now = clock.now()
@@ -69,10 +76,11 @@ def is_due() -> bool:
 
 
 def look(limit_s: float = SURVEY_LIMIT_S) -> tuple[Report, dict[UUID, int]]:
-    """Return what differs, with the revision of each server that was compared. Records are read first:
+    """Return the findings, with the revision of each server that was compared.
 
-    whoever changes one while hypervisors are asked is noticed by its revision. What is true only if the guest did not
-    move meanwhile is said after a second look, if at all.
+    Records are read before hosts are asked, so a later change of a record is noticed by its revision. What is
+    true only if the guest did not move meanwhile has to be found by a second survey as well, and the server
+    must not have changed by then. Takes at most about twice `limit_s` seconds.
     """
     records = read_records()
     found = survey(records.hosts.values(), limit_s)
@@ -90,7 +98,10 @@ def look(limit_s: float = SURVEY_LIMIT_S) -> tuple[Report, dict[UUID, int]]:
 
 
 def compare_all(servers: Iterable[Server], records: Records, found: Survey) -> dict[UUID, list[Found]]:
-    """Return what differs for each of the servers. One with which that cannot be done says so, and disturbs no other."""
+    """Return what differs for each of the servers, by UUID.
+
+    A server whose comparison raises gets the finding NOT_COMPARED, and stops no other.
+    """
     seen = sightings(found)
     moves = own_moves(seen)
 
@@ -102,7 +113,7 @@ def compare_all(servers: Iterable[Server], records: Records, found: Survey) -> d
 
 
 def compared(server: Server, compare: Callable[[], list[Finding]]) -> list[Found]:
-    """Return what differs for one server, or that it could not be compared."""
+    """Return what `compare` finds for one server, or NOT_COMPARED with the reason when it raises."""
     findings = apart(compare, "reconcile.odd_server", server=str(server.pk))
     if not isinstance(findings, Exception):
         return [Found(finding) for finding in findings]
@@ -113,12 +124,12 @@ def compared(server: Server, compare: Callable[[], list[Finding]]) -> list[Found
 
 
 def is_doubtful(finding: Finding) -> bool:
-    """Return whether it is said of a guest that it is in several places, for a person to decide."""
+    """Return whether the finding says that a guest is in several places, and is left to an operator."""
     return finding.kind in IN_SEVERAL_PLACES and not finding.safe
 
 
 def concerned(doubted: Iterable[Finding], records: Records) -> set[str]:
-    """Return the hosts on which guests are that may be in several places."""
+    """Return the names of the hosts to ask again: those of the findings and of their servers' records."""
     names = {name for finding in doubted for name in finding.hosts}
     homes = (records.servers[finding.server].host for finding in doubted)
     return names | {host.name for host in homes if host is not None}
@@ -127,13 +138,16 @@ def concerned(doubted: Iterable[Finding], records: Records) -> set[str]:
 def sure_of(
     differing: dict[UUID, list[Found]], doubted: Iterable[Finding], again: dict[UUID, list[Found]]
 ) -> None:
-    """Leave of what differs for guests that may have moved what both looks have found."""
+    """Keep in `differing`, for the servers of `doubted`, only the findings that `again` has as well."""
     for server in {finding.server for finding in doubted}:
         differing[server] = [found for found in differing[server] if found in again[server]]
 
 
 def read_records() -> Records:
-    """Return the database's side, with as many queries for many servers as for one."""
+    """Return the recorded side, with as many queries for many servers as for one.
+
+    Deleted servers are part of it only when they still hold an allocation.
+    """
     hosts = Host.objects.in_bulk()
     records = Records(
         hosts={host.name: ref(host) for host in hosts.values()},
@@ -165,14 +179,17 @@ def read_records() -> Records:
 
 
 def own_moves(seen: dict[UUID, dict[str, FoundGuest]]) -> dict[UUID, tuple[Migration, ...]]:
-    """Return, for guests of which more is there than the guest, every move of ours that they were in (law 4)."""
+    """Return every migration of the guests that are on several hosts, or prepared on one (engine law 4).
+
+    By the server's UUID, oldest first.
+    """
     more = [uuid for uuid, places in seen.items() if len(places) > 1 or is_prepared(places.values())]
     moves = Migration.objects.filter(server__in=more).order_by("server", "pk")
     return {uuid: tuple(own) for uuid, own in groupby(moves, key=lambda move: move.server_id)}
 
 
 def is_prepared(guests: Iterable[FoundGuest]) -> bool:
-    """Return whether a host was only made ready for the guest."""
+    """Return whether one of these is only a destination that was prepared for the guest."""
     return any(guest.prepared_only for guest in guests)
 
 
@@ -185,7 +202,10 @@ def silent_hosts(found: Survey) -> dict[str, str]:
 
 
 def repair_all(found: Iterable[Found], revisions: dict[UUID, int]) -> Iterator[Found]:
-    """Yield each finding with what became of it, server by server; what one raises keeps no other from its own."""
+    """Yield each finding with the outcome of its repair, server by server.
+
+    An error of one server's repair stops no other. `found` has the findings of a server next to each other.
+    """
     for server, group in groupby(found, key=lambda f: f.finding.server):
         those = list(group)
         yield from (f for f in those if not f.finding.safe)
@@ -193,7 +213,11 @@ def repair_all(found: Iterable[Found], revisions: dict[UUID, int]) -> Iterator[F
 
 
 def repair_one(server: UUID, revision: int, findings: Sequence[Finding]) -> Iterator[Found]:
-    """Yield the safe findings of one server with what became of them: leftovers first, they change no record."""
+    """Yield the safe findings of one server with their outcome.
+
+    Leftovers on hosts come first, because removing them does not change the server's revision; the records
+    follow in one transaction.
+    """
     for finding in (f for f in findings if f.kind in AT_HYPERVISOR):
         outcome = outcome_of(server, [finding], partial(discard, server, revision, finding))
         yield Found(finding, outcome)
@@ -204,7 +228,7 @@ def repair_one(server: UUID, revision: int, findings: Sequence[Finding]) -> Iter
 
 
 def outcome_of(server: UUID, findings: Sequence[Finding], do: Callable[[], str]) -> str:
-    """Do a repair, and return what became of it, in words."""
+    """Call `do` and return the outcome, in words, which is logged; an error becomes a failed outcome."""
     done = apart(do, "reconcile.repair_failed", server=str(server))
     outcome = FAILED.format(reason=words(done)) if isinstance(done, Exception) else done
     log.info(

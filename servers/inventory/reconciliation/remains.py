@@ -1,4 +1,4 @@
-"""What is left of a guest on hosts where it is not: copies, prepared destinations, and what nobody could undo."""
+"""What is left of a guest on other hosts: copies, prepared destinations, what actions did not undo."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from servers.models import ActionRecord, Migration
 from servers.states import MIGRATION_OVER, DifferenceKind, MigrationStatus, MigrationType
 
 ARRIVED = frozenset({MigrationStatus.CONFIRMED, MigrationStatus.COMPLETED, MigrationStatus.DONE})
-"""After a move that ended so, the guest at its destination is no copy."""
+"""After a move that ended with one of these, the guest at its destination is no copy."""
 STAYED = frozenset({MigrationStatus.REVERTED, MigrationStatus.FAILED, MigrationStatus.CANCELLED})
-"""After a move that ended so, the guest at its source is no copy."""
+"""After a move that ended with one of these, the guest at its source is no copy."""
 
 
 def copies(at_rest: AtRest) -> Iterator[Finding]:
-    """Yield the copies of a guest that is on its own host. Those of a move of ours are removed when the guest runs."""
+    """Yield COPY_LEFT for the copies of a guest that is on its recorded host.
+
+    A copy that a recorded cold migration has left is a safe finding of its own, when the move is over and the
+    guest has a process on its recorded host alone. All other copies are one finding.
+    """
     expected = {at_rest.recorded, at_rest.old_copy, *at_rest.older_copies}
     extra = sorted(at_rest.sight.defined.keys() - expected)
     runs_at_home = at_rest.is_certain and at_rest.sight.alive == [at_rest.recorded]
@@ -44,7 +48,7 @@ def copies(at_rest: AtRest) -> Iterator[Finding]:
 
 
 def left_by(sight: Sight, host: str) -> Migration | None:
-    """Return the cold move, over by now, which has left what a host has of the guest; None where that is not sure."""
+    """Return the cold migration, now over, that has left the copy on `host`; None if that is not certain."""
     move = sight.move_of(sight.defined[host])
     if move is None or move.migration_type != MigrationType.COLD or move.status not in MIGRATION_OVER:
         return None
@@ -54,7 +58,7 @@ def left_by(sight: Sight, host: str) -> Migration | None:
 
 
 def leftovers(at_rest: AtRest) -> Iterator[Finding]:
-    """Yield what was only made ready for a guest, and what an ended action could not undo."""
+    """Yield a finding for each destination only prepared, and for each action that did not undo all."""
     for host, guest in sorted(at_rest.sight.prepared.items()):
         move = at_rest.sight.move_of(guest)
         ours = move is not None if guest.owner else host in at_rest.sight.own_destinations
@@ -73,7 +77,7 @@ def leftovers(at_rest: AtRest) -> Iterator[Finding]:
 
 
 def undo_left(at_rest: AtRest, action: ActionRecord) -> Finding:
-    """Return that an action has left something on hosts where there is no guest."""
+    """Return the finding that an action has left something on a host where the guest is not."""
     hosts, left = hosts_of(at_rest, action), owing.left_by(action)
     return at_rest.finding(
         DifferenceKind.UNDO_LEFT,
@@ -86,5 +90,8 @@ def undo_left(at_rest: AtRest, action: ActionRecord) -> Finding:
 
 
 def hosts_of(at_rest: AtRest, action: ActionRecord) -> tuple[str, ...]:
-    """Return on which host an action has left something of a guest, unless the guest is there by now."""
+    """Return the host on which an action has left something of a guest, in a tuple.
+
+    Empty when the host is not recorded any more, or when the guest is there now.
+    """
     return tuple(sorted(({action.left_on} & at_rest.sight.asked) - {at_rest.here or at_rest.recorded}))

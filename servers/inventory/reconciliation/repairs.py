@@ -1,7 +1,7 @@
-"""Putting records right: each repair reads its server again under lock, and leaves it alone where it has changed.
+"""Repairs of records: each locks its server and reads it again, and does nothing when the server has changed.
 
-No repair starts, stops or moves a guest. Those that speak to a hypervisor (`leftovers`) hold the server's place for an
-exclusive action meanwhile, so that no move begins.
+No repair starts, stops or moves a guest. A repair that calls a hypervisor (`leftovers`) is an exclusive
+action of the server meanwhile, so that no move begins.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from servers.models.reconcile import CHANGED, REPAIRED
 from servers.states import OPEN_ACTION_STATUSES, DifferenceKind, PowerState
 
 RECONCILE = "reconcile"
-"""What a repair is called in a server's records: slug, name, user and door. It is no action that one can ask for."""
+"""Slug, name, user and door of the action record of a repair. No caller can request this action."""
 
 
 def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
-    """Do the safe repairs of one server in one transaction; return what became of them.
+    """Do the safe repairs of one server in one transaction; return REPAIRED, or CHANGED for nothing done.
 
-    `revision` is that of the row with which the guest was compared.
+    `revision` is that of the row with which the guest was compared. The server is locked, and an action
+    record that has succeeded says what was found and done.
     """
     with transaction.atomic():
         server = lock_unchanged(server_id, revision)
@@ -51,14 +52,17 @@ def repair(server_id: UUID, revision: int, findings: Sequence[Finding]) -> str:
 
 
 def lock_unchanged(server_id: UUID, revision: int) -> Server | None:
-    """Return the locked row, or None where somebody has changed it, or works on it."""
+    """Return the server's row, locked; None when its revision is another one, or it has an open action.
+
+    In the caller's transaction.
+    """
     server = Server.objects.select_for_update(of=("self",)).select_related("host").get(pk=server_id)
     at_work = ActionRecord.objects.filter(server=server, status__in=OPEN_ACTION_STATUSES).exists()
     return None if at_work or server.revision != revision else server
 
 
 def new_record(server: Server, findings: Sequence[Finding]) -> ActionRecord:
-    """Return the record of a repair, not yet saved: what was found is its result."""
+    """Return the unsaved action record of a repair, with the findings in its result."""
     now = clock.now()
     return ActionRecord(
         request_id=new_request_id(),
@@ -84,7 +88,7 @@ def new_record(server: Server, findings: Sequence[Finding]) -> ActionRecord:
 
 
 def follow_host(server: Server, finding: Finding) -> None:
-    """Let the server be where its guest runs, with its disks and its room."""
+    """Record the host on which the guest runs, with its disks, its allocation and its power state."""
     (name,) = finding.hosts
     server.host = Host.objects.get(name=name)
     server.store("host")
@@ -94,7 +98,7 @@ def follow_host(server: Server, finding: Finding) -> None:
 
 
 def follow_power(server: Server, finding: Finding) -> None:
-    """Let the server be what its guest is."""
+    """Record the guest's power state, and the vm_state that follows from it."""
     power = finding.power if finding.power is not None else PowerState(server.power_state)
     edge = vm_edge(server.vm_state, power)
     fields = take_server_edges(server, (edge,) if edge else ())
@@ -105,14 +109,17 @@ def follow_power(server: Server, finding: Finding) -> None:
 
 
 def end_task(server: Server, finding: Finding) -> None:
-    """Let the server have no task."""
+    """Set the server's task state to idle, and its progress to 0."""
     fields = take_server_edges(server, ("end_task",))
     server.progress = 0
     server.store(*fields, "progress")
 
 
 def end_migration(server: Server, finding: Finding) -> None:
-    """End a migration on which nobody works, and charge the host on which the guest is."""
+    """End a migration that has no open action, as failed or as error, and lock its row for that.
+
+    The allocation of the host where the guest is stays; the other one is given back.
+    """
     migration = Migration.objects.select_for_update().get(pk=finding.row)
     arrived = server.host is not None and server.host.name == migration.dest_compute
     migration.store(*set_migration_status(migration, ("fail", "set_error")))
@@ -123,12 +130,12 @@ def end_migration(server: Server, finding: Finding) -> None:
 
 
 def allocate_again(server: Server, finding: Finding) -> None:
-    """Allocate the server's resources on its host."""
+    """Write the server's allocation on its host anew, whether there is room or not."""
     claims.allocate(server)
 
 
 def deallocate_left(server: Server, finding: Finding) -> None:
-    """Give room back that nobody uses."""
+    """Delete an allocation that nobody uses."""
     Allocation.objects.filter(pk=finding.row).delete()
 
 
@@ -141,32 +148,40 @@ REPAIRS: dict[DifferenceKind, Callable[[Server, Finding], None]] = {
     DifferenceKind.ALLOCATION_WRONG: allocate_again,
     DifferenceKind.ALLOCATION_LEFT: deallocate_left,
 }
-"""What puts a difference right inside a transaction. A kind that is neither here nor in `leftovers` is never safe."""
+"""Repairs in the caller's transaction, by kind. A kind neither here nor in AT_HYPERVISOR is never safe."""
 
 
-# -------------------------------------------------------------------- the place of whoever removes something
+# ---------------------------------------------------------------------- a repair as an exclusive action
 
 
 class RepairFence:
-    """In whose name a repair removes something: that of whom its host says that it is. It starts nothing."""
+    """The fence of a repair: it changes hosts in the name of `owner`, and never starts a guest."""
 
     def __init__(self, lease: Lease, owner: UUID) -> None:
         self.lease = lease
         self.owner = owner
 
     def prove(self) -> None:
-        """Do nothing while the repair has the server's place, and hold it for another while. Raises LeaseLost."""
+        """Record an effect in the journal, and hold the lease for another NO_PROGRESS_LIMIT seconds.
+
+        Raises LeaseLost when the repair's action record is not running any more, or has another fencing
+        token.
+        """
         with fenced_record(self.lease) as record:
             record.mark(record.begun[0], "effect")
             record.lease_until = clock.now() + timedelta(seconds=settings.NO_PROGRESS_LIMIT_S)
             record.save(update_fields=["steps", "lease_until"])
 
     def prove_alone(self, guest: Guest, host: str) -> None:
+        """Raise NotSupported: a repair never starts a guest."""
         raise NotSupported(host=host, verb="start a guest by a repair")
 
 
 def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
-    """Take the server's place for an exclusive action, or return None where it is not to be had."""
+    """Begin a repair as an exclusive action: insert its running action record, and return its lease.
+
+    One transaction. Returns None when the server has changed, has an open action, or another one is quicker.
+    """
     try:
         with transaction.atomic():
             server = lock_unchanged(server_id, revision)
@@ -184,7 +199,10 @@ def hold(server_id: UUID, revision: int, finding: Finding) -> Lease | None:
 
 
 def let_go(lease: Lease, fault: ActionFault | None) -> str:
-    """Give the place back, and write down what became of the repair."""
+    """End the action record of a repair; return the outcome, in words.
+
+    Returns CHANGED when the lease was lost to os-resetState.
+    """
     try:
         with fenced_record(lease) as record:
             record.apply_edge("fail" if fault else "succeed")
@@ -193,14 +211,14 @@ def let_go(lease: Lease, fault: ActionFault | None) -> str:
             record.message = "Error" if fault else ""
             record.error_code, record.error_text = (fault.code, str(fault)) if fault else ("", "")
             end(record)
-    except LeaseLost:  # os-resetState has put the record back, and no worker would take it
+    except LeaseLost:  # os-resetState requeued the record; no worker takes a repair
         drop_abandoned()
         return CHANGED
     return FAILED.format(reason=fault) if fault else REPAIRED
 
 
 def end(record: ActionRecord) -> None:
-    """Save a record that is over."""
+    """Save an action record that is over, with its journal and without a lease."""
     record.lease_until = None
     record.finished_at = record.updated_at = clock.now()
     fields = ["status", "steps", "message", "error_code", "error_text"]
@@ -208,7 +226,10 @@ def end(record: ActionRecord) -> None:
 
 
 def drop_abandoned() -> int:
-    """Give back the places of repairs whose process has died; return how many that were. No worker would."""
+    """Fail the action records of repairs whose process has died; return how many there were.
+
+    No worker would take them. Each is locked and ended in a transaction of its own, with a new fencing token.
+    """
     abandoned = ActionRecord.objects.filter(slug=RECONCILE, status__in=OPEN_ACTION_STATUSES).exclude(
         lease_until__gte=clock.now()
     )

@@ -9,7 +9,7 @@ from servers.scheduler.request import HostState, MoveRequest
 
 @FILTERS.add
 class AffinityFilter(Filter):
-    """Others of the server's group are settled on the host, or the server is alone in it (CONTRACT F22)."""
+    """Others of the group are settled on the host, or the server is alone in it (Nova contract F22)."""
 
     name = "affinity"
     nova_name = "ServerGroupAffinityFilter"

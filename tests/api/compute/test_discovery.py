@@ -1,4 +1,4 @@
-"""The documents that clients read before they log in (CONTRACT D.2)."""
+"""The documents that clients read before they log in (Nova contract D.2)."""
 
 from __future__ import annotations
 

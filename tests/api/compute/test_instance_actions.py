@@ -1,4 +1,4 @@
-"""Who sees how much of what was done to a server (CONTRACT A.4)."""
+"""Who sees how much of what was done to a server (Nova contract A.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves of servers, as lists and as the one that is going on (CONTRACT A.4)."""
+"""Moves of servers, as lists and as the one that is going on (Nova contract A.4)."""
 
 from __future__ import annotations
 

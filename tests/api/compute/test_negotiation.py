@@ -1,4 +1,4 @@
-"""Which microversion a request gets, and how the answer says so (CONTRACT D.1)."""
+"""Which microversion a request gets, and how the answer says so (Nova contract D.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at first (CONTRACT A.0): each request here is wrong in two ways, and hears of one."""
+"""What is looked at first (Nova contract A.0): each request here is wrong in two ways, and hears of one."""
 
 from __future__ import annotations
 
