@@ -1,1 +1,1 @@
-"""Accepted work: how an action is accepted, carried out and written down, and what it holds on hosts."""
+"""The engine: accepts actions, carries them out under a lease, writes their records, allocates on hosts."""

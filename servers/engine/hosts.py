@@ -1,4 +1,4 @@
-"""A host's service as people switch it: whether the scheduler may choose the host, and whether it is held for dead."""
+"""Change the compute service of a host: enable it, disable it, or force it down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def set_service(
     reason: str = "",
     forced_down: bool | None = None,
 ) -> None:
-    """Write what is not None, and log who did it. A reason is kept with a disabled host alone, and may be empty."""
+    """Write the given fields of the host's compute service, and log the caller; None leaves a field as it is.
+
+    `reason` is written together with `enabled=False` and may be empty; enabling the service clears it. Locks
+    no row: the last write wins.
+    """
     fields: dict[str, Any] = {}
     if enabled is not None:
         fields.update(enabled=enabled, disabled_reason="" if enabled else reason)

@@ -1,4 +1,4 @@
-"""Images on their way into and out of the store."""
+"""Images between their records and the image store: uploaded, rotated, deleted, and read for a restore."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ log = structlog.get_logger(__name__)
 
 TRIED_AT_ONCE = 100
 MOST_KEPT = 1_000_000
-"""A rotation beyond it means all of them; the number has no limit on the wire, and has one in a database."""
+"""A rotation above this number keeps all backups; the API sets no upper limit."""
 
 
 def store() -> ImageStore:
-    """Return where images lie. Glance's needs the extra `openstack`, and is loaded only where it is asked for."""
+    """Return the image store that the setting IMAGES names: a local folder, or Glance.
+
+    Glance's module is imported only when it is used, because it needs the extra `openstack`. Raises
+    ImageStoreFault when IMAGE_DIR cannot be created.
+    """
     if settings.IMAGES == "local":
         return LocalImageStore(Path(settings.IMAGE_DIR))
     glance = import_module("servers.images.glance")
@@ -48,12 +52,16 @@ def store() -> ImageStore:
 
 
 def address(image_id: object) -> str | None:
-    """Return the address of an image in the site's Glance, None where images lie here."""
+    """Return the URL of an image in the site's Glance, or None when images are kept in a local folder."""
     return f"{settings.GLANCE_URL}/v2/images/{image_id}" if settings.IMAGES == "glance" else None
 
 
 def facts_of(image: Image) -> ImageFacts:
-    """Return what the record says of an image, as the store is told."""
+    """Return what the record says of an image, in the form that the image store takes.
+
+    All property values become strings. `user_id`, `image_type` and, for an image of a server, `instance_uuid`
+    and `backup_type` are added to the properties; `instance_owner` is taken out and becomes `shared_with`.
+    """
     properties = {key: str(value) for key, value in image.properties.items()}
     shared_with = properties.pop("instance_owner", "")
     properties |= {"user_id": image.user_id, "image_type": image.image_type}
@@ -74,9 +82,10 @@ def facts_of(image: Image) -> ImageFacts:
 
 
 def announce(image: Image) -> None:
-    """Let the image be found by whoever has just been told of it.
+    """Make the image known to the image store before it has bytes, so that a client finds it by its UUID.
 
-    Where the store does not answer, the upload makes up for it, and fails the action when it cannot.
+    Does nothing for an image that is never uploaded. An ImageStoreFault is logged and not raised: `commit`
+    makes up for it, and fails the action when it cannot.
     """
     if image.never_uploaded:
         return
@@ -87,16 +96,20 @@ def announce(image: Image) -> None:
 
 
 def commit(image_id: UUID, snapshot: Snapshot) -> int:
-    """Make what was written the image, verified against what the driver says it wrote; return its size.
+    """Make the file at the store's `place` the image; return its size in bytes. Writes no record.
 
-    Raises ImageStoreFault when they differ: then the old backups are still there.
+    Raises ImageStoreFault when the file has another SHA-256 than `snapshot`, or when the store did not take
+    every byte; no old backup is deleted before.
     """
     image = Image.objects.get(pk=image_id)
     return store().commit(replace(facts_of(image), disk_format=snapshot.disk_format), snapshot.sha256)
 
 
 def activate(image_id: UUID, snapshot: Snapshot, size: int, driver: str) -> None:
-    """Write down that the image is complete; in the caller's transaction."""
+    """Write to the image's record that the image is complete, with what the driver says of it.
+
+    `size` is in bytes. Runs in the caller's transaction and locks the image's row. May be repeated.
+    """
     image = Image.objects.select_for_update().get(pk=image_id)
     if image.status != ImageStatus.ACTIVE:
         image.apply_edge("activate")
@@ -107,7 +120,10 @@ def activate(image_id: UUID, snapshot: Snapshot, size: int, driver: str) -> None
 
 
 def mark_deleted(image_id: UUID) -> None:
-    """Write down that the image is deleted; in the caller's transaction. Its bytes go afterwards."""
+    """Write to the image's record that the image is deleted; `discard` removes the bytes afterwards.
+
+    Runs in the caller's transaction and locks the image's row. Does nothing when it is deleted already.
+    """
     image = Image.objects.select_for_update().get(pk=image_id)
     if image.status != ImageStatus.DELETED:
         image.apply_edge("delete_image")
@@ -117,16 +133,18 @@ def mark_deleted(image_id: UUID) -> None:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the store says of a server's finished backups: those it has lost, and those it will not delete."""
+    """The finished backups of a server that the image store has lost, and those that it refuses to delete."""
 
     lost: frozenset[UUID] = frozenset()
     protected: frozenset[UUID] = frozenset()
 
 
 def survey(server_id: UUID, backup_type: str, keep: int, *, newest: UUID) -> Survey:
-    """Ask the store for each finished backup, so that one which is gone does not count as one that is kept.
+    """Return which finished backups of the server and type the image store has lost, and which it protects.
 
-    Raises ImageStoreFault, also when it has not even the newest: then its word on the others is worth nothing.
+    A lost backup must not count as one that is kept. `keep` is the rotation, `newest` the backup just made.
+    Raises ImageStoreFault when the store fails, and when it has lost `newest` although `keep` is not 0: then
+    its answers about the others are not trusted either.
     """
     lost, protected = set(), set()
     for image in finished(server_id, backup_type).values_list("pk", flat=True):
@@ -141,16 +159,17 @@ def survey(server_id: UUID, backup_type: str, keep: int, *, newest: UUID) -> Sur
 
 
 def finished(server_id: UUID, backup_type: str) -> QuerySet[Image]:
-    """Return the finished backups of a server and type, newest first."""
+    """Return the finished backups of a server and type, the newest first."""
     found = Image.objects.filter(server_id=server_id, backup_type=backup_type, status=ImageStatus.ACTIVE)
     return found.order_by("-created_at", "-uuid")
 
 
 def rotate(server_id: UUID, backup_type: str, keep: int, seen: Survey, *, newest: UUID) -> list[UUID]:
-    """Mark the oldest finished backups beyond `keep` deleted, and return them; in the caller's transaction.
+    """Mark the oldest finished backups beyond `keep` as deleted; return their UUIDs.
 
-    Only finished backups of this server and type count, and protected ones stay. Those that the store has lost are
-    marked too. The image `newest` goes only when it was never uploaded.
+    Only finished backups of this server and type count; protected ones stay. Those in `seen.lost` do not
+    count: they are marked too, and not returned. `newest` is marked only when `keep` is 0, which is when it
+    was never uploaded. Runs in the caller's transaction.
     """
     there = [image for image in finished(server_id, backup_type) if image.pk not in seen.lost]
     gone = [
@@ -166,7 +185,10 @@ def rotate(server_id: UUID, backup_type: str, keep: int, seen: Survey, *, newest
 
 
 def discard(image_id: UUID) -> None:
-    """Remove the bytes of an image that is marked deleted; what the store refuses now, `discard_left` tries again."""
+    """Remove the bytes of an image that is marked as deleted, and record when.
+
+    An ImageStoreFault is logged and not raised: the periodic task `discard_left` tries again.
+    """
     try:
         store().discard(image_id)
     except ImageStoreFault as fault:
@@ -176,7 +198,10 @@ def discard(image_id: UUID) -> None:
 
 
 def delete_abandoned() -> int:
-    """Mark backups deleted that nobody will finish, as earlier versions have left them; return how many."""
+    """Mark the unfinished backups that no open action will finish as deleted; return how many.
+
+    Earlier versions left such backups. At most TRIED_AT_ONCE in one call, each in a transaction of its own.
+    """
     unfinished = Image.objects.filter(
         status__in=[ImageStatus.QUEUED, ImageStatus.SAVING], server__isnull=False
     )
@@ -194,7 +219,11 @@ def delete_abandoned() -> int:
 
 
 def discard_left() -> int:
-    """Remove what deleted images have left in the store, be it of a killed worker; return how many were tried."""
+    """Remove the bytes that deleted images have left in the store; return how many images were tried.
+
+    Periodic task, also for what a killed worker has left. At most TRIED_AT_ONCE in one call, the longest
+    deleted first. Calls `delete_abandoned` at the beginning.
+    """
     delete_abandoned()
     left = Image.objects.filter(status=ImageStatus.DELETED, discarded_at=None).order_by("deleted_at")
     tried = list(left.values_list("pk", flat=True)[:TRIED_AT_ONCE])
@@ -204,7 +233,11 @@ def discard_left() -> int:
 
 
 def saved(image_id: UUID) -> Saved:
-    """Return a finished backup as a driver reads it. Raises ImageStoreFault where it has gone meanwhile."""
+    """Return a finished backup in the form that a driver restores.
+
+    Raises ImageStoreFault when the image is `unusable`; its `open` does so when the store has lost the bytes.
+    `disk` is the saved server's first disk as its record is now.
+    """
     image = Image.objects.select_related("server").get(pk=image_id)
     reason = unusable(image)
     if reason is not None or image.server is None:
@@ -230,7 +263,7 @@ def _read(image_id: UUID) -> Iterator[bytes]:
 
 
 def unusable(image: Image) -> str | None:
-    """Return why no server can be made of an image, or None."""
+    """Return why no server can be restored from the image, or None. Asks the record, not the image store."""
     if image.status != ImageStatus.ACTIVE:
         return f"its status is {image.status}"
     if image.never_uploaded:
@@ -243,15 +276,20 @@ def unusable(image: Image) -> str | None:
 
 
 def open_image(image: Image, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Return the image's bytes from `start` up to, not including, `end`. Raises ImageMissing, ImagesUnavailable."""
+    """Return the image's bytes from offset `start` up to, not including, `end`; None is the end of the image.
+
+    Raises ImageMissing, and ImagesUnavailable when the store fails. A fault while the bytes are read is not
+    translated: it is an ImageStoreFault.
+    """
     with refusing():
         return store().open(image.pk, start, end)
 
 
 def delete_image(image: Image, context: Context) -> None:
-    """Delete an image, record and bytes; one that the store has lost is deleted too.
+    """Delete an image: its record, then its bytes. An image that the store has lost is deleted too.
 
-    Raises NotPermitted (by policy, or because it is protected), ImagesUnavailable.
+    Raises NotPermitted when the policy refuses or the image is protected; ImagesUnavailable when the store
+    does not say whether it is. Bytes that cannot be removed now are left to `discard_left`.
     """
     policy.in_force().require(context, "delete_image", image.project_id)
     if image.protected or is_protected_in_store(image):
@@ -262,7 +300,10 @@ def delete_image(image: Image, context: Context) -> None:
 
 
 def is_protected_in_store(image: Image) -> bool:
-    """Return whether the store itself will not delete the image. Raises ImagesUnavailable."""
+    """Return whether the image store refuses to delete the image; False when it has lost the image.
+
+    Raises ImagesUnavailable.
+    """
     try:
         with refusing():
             return store().look(image.pk).protected
@@ -272,7 +313,7 @@ def is_protected_in_store(image: Image) -> bool:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn a fault of the store into a refusal, for somebody who waits for the answer."""
+    """Turn an ImageStoreFault of the block into ImagesUnavailable, the refusal of a request."""
     try:
         yield
     except ImageStoreFault as fault:

@@ -1,1 +1,1 @@
-"""How a request becomes an accepted action, the same way for REST, console and command."""
+"""How a request becomes an accepted action, the same way for the REST API, the console and the commands."""

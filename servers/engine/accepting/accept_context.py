@@ -107,10 +107,9 @@ class ActionAcceptContext:
         return migration_facts(found) if found else None
 
     def ask_running(self, migration: int, *, cancel: bool) -> None:
-        """Request the open exclusive action of this migration to stop, or else to complete at once.
+        """Ask the open exclusive action of this migration to stop, or else to complete at once.
 
-        The time of the request is written to that action's record. With `cancel` a queued action becomes due
-        now.
+        Writes the time into that action's record. With `cancel` a queued action becomes due now.
         """
         self.record.migration = Migration.objects.get(pk=migration)
         field = "cancel_requested_at" if cancel else "force_requested_at"
@@ -147,7 +146,7 @@ class ActionAcceptContext:
             claims.finish_move_allocations(self.row.pk, migration.pk, MoveAllocations.TO_DESTINATION)
 
     def _take_over(self) -> None:
-        """Fence the workers of the server's open exclusive actions, and request these actions to stop.
+        """Fence the workers of the server's open exclusive actions, and ask these actions to stop.
 
         A successor worker stops or completes each of them, without writing the server's states.
         """

@@ -1,4 +1,4 @@
-"""UUIDs as they are written in addresses."""
+"""UUIDs as they are written in URLs and on the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from uuid import UUID
 
 
 def uuid_of(text: object) -> UUID:
-    """Return the UUID that stands there in the usual spelling. Raises ValueError for braces, urn: and no hyphens."""
+    """Return the UUID that `text` spells with hyphens, in letters of either case.
+
+    Raises ValueError for anything else, also for braces, `urn:` and missing hyphens, which Python would
+    accept.
+    """
     found = UUID(str(text))
     if str(found) != str(text).lower():
         raise ValueError(f"{text!r} is an odd spelling of {found}")

@@ -1,4 +1,4 @@
-"""Who a person is towards the policy: made from memberships, the same for every door."""
+"""The policy context of a caller, made from memberships in the same way at every entry point."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ LOCAL_USER_ID = "local-operator"
 
 
 def new_request_id() -> str:
-    """Return a request id in OpenStack's form."""
+    """Return a new request id in OpenStack's form: `req-` and a UUID."""
     return f"req-{uuid4()}"
 
 
 def roles_of(user: User, project_id: str | None) -> frozenset[str]:
-    """Return the user's roles in the project (None: in the system), with all that they imply."""
+    """Return the user's roles in the project, with all roles that they imply; None is the system scope."""
     found = Membership.objects.filter(user=user, project_id=project_id).values_list("role", flat=True)
     return implied_roles(found)
 
 
 def context_of(user: User, project: Project | None, *, door: str, request_id: str | None = None) -> Context:
-    """Return the context in which `user` acts for `project`."""
+    """Return the context in which `user` acts for `project`; None is the system scope.
+
+    `door` is the entry point that the action record names, for example "console". Without `request_id` a new
+    one is made.
+    """
     return Context(
         user_id=user.pk,
         user_name=user.name,
@@ -36,7 +40,7 @@ def context_of(user: User, project: Project | None, *, door: str, request_id: st
 
 
 def local_operator(project: Project | None = None) -> Context:
-    """Return the context of whoever has a shell on the machine: an admin, recorded as such."""
+    """Return the context of an operator with a shell on the machine: an admin, recorded as LOCAL_USER_ID."""
     return Context(
         user_id=LOCAL_USER_ID,
         user_name=LOCAL_USER_ID,

@@ -1,4 +1,4 @@
-"""Accepting a new server that is made of a backup: server, record and queue entry in one transaction."""
+"""Accept the restore of a backup: new server, action record and queue entry are one transaction."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ READ = "download_image"
 
 
 def find_image(text: str, context: Context) -> Image:
-    """Return the image with this UUID, or this name where only one has it. Raises ImageMissing.
+    """Return the image with this UUID, or with this name when only one image has it.
 
-    One that the caller may not read is as missing.
+    Images that are deleted, or that the caller may not read, are passed over. Raises ImageMissing, and
+    ImageUnacceptable when several images have the name.
     """
     there = Image.objects.exclude(status=ImageStatus.DELETED)
     try:
@@ -49,7 +50,11 @@ def find_image(text: str, context: Context) -> Image:
 def refuses(
     image: Image, context: Context, params: Mapping[str, Any] | None = None, project: Project | None = None
 ) -> Refusal | None:
-    """Return why no server can be made of the image, or None."""
+    """Return why the caller cannot restore the image, or None: policy, the image itself, or an unknown host.
+
+    `params` are those of the action Restore. `project` is to own the new server, by default the image's
+    project.
+    """
     cleaned = Restore.clean(params or {}, NEWEST)
     owner = owner_of(image, project)
     try:
@@ -68,14 +73,18 @@ def refuses(
 
 
 def owner_of(image: Image, project: Project | None) -> str:
-    """Return the project to which the new server will belong: the image's, where none is named."""
+    """Return the id of the project that will own the new server: `project`, or else the image's."""
     return project.pk if project else image.project_id
 
 
 def restore(
     image: Image, params: Mapping[str, Any], context: Context, project: Project | None = None
 ) -> Accepted:
-    """Accept a new server and return the record of its making. Raises Refusal, and then nothing was written."""
+    """Accept the restore of the image; return the action record and the image's UUID.
+
+    Server, network interfaces, action record and queue entry are written in one transaction. Raises Refusal,
+    and then nothing is written.
+    """
     refusal = refuses(image, context, params, project)
     if refusal is not None:
         raise refusal
@@ -90,7 +99,11 @@ def restore(
 
 
 def new_server(image: Image, name: str, context: Context, project_id: str) -> Server:
-    """Make the record of a server as large as the saved one, with its networks and hardware addresses of its own."""
+    """Insert a server of the saved server's size, with an interface on each of its networks; return it.
+
+    The interfaces have new MAC addresses and no IP addresses. Runs in the caller's transaction. Raises
+    LookupError when the image is of no server.
+    """
     saved = image.server
     if saved is None:
         raise LookupError(f"image {image.pk} is of no server")
@@ -117,7 +130,7 @@ def new_server(image: Image, name: str, context: Context, project_id: str) -> Se
 
 
 def new_mac() -> str:
-    """Return a hardware address that nobody has: the prefix is the one of QEMU's guests."""
+    """Return a MAC address that no recorded interface has, with QEMU's prefix 52:54:00; reserves nothing."""
     while True:
         mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
         if not NetworkInterface.objects.filter(mac=mac).exists():

@@ -1,4 +1,4 @@
-"""The way in: every door hands its requests to `submit`, and every door gets the same answer."""
+"""Accept actions on servers: the REST API, the console, the commands and periodic tasks all call `submit`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,17 @@ from servers.states import ActionStatus
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted action: its record, and the image that it will make."""
+    """An accepted action: its record, and the UUID of the image that it makes, or restores."""
 
     record: ActionRecord
     image_id: UUID | None
 
 
 def find_server(server_id: str, context: Context, *, deleted: bool = False) -> Server:
-    """Return the server. Raises InstanceMissing; a foreign one is as missing for everybody but an admin."""
+    """Return the server with this UUID, if the caller may see it; a deleted one only when `deleted` is true.
+
+    Raises InstanceMissing, also for the server of another project unless the caller is an admin.
+    """
     servers = visible_servers(context).select_related("host")
     if not deleted:
         servers = servers.filter(deleted_at=None)
@@ -59,9 +62,9 @@ def find_server(server_id: str, context: Context, *, deleted: bool = False) -> S
 
 
 def lock_server(server_id: UUID) -> Server:
-    """Return the server's row, read afresh and locked until the end of the transaction.
+    """Return the server's row, read again and locked until the end of the caller's transaction.
 
-    Raises InstanceMissing for one that was deleted since it was found.
+    Raises InstanceMissing when the server was deleted since it was found.
     """
     there = Server.objects.select_for_update(of=("self",)).select_related("host")
     server = there.filter(uuid=server_id, deleted_at=None).first()
@@ -77,10 +80,12 @@ def submit(
     context: Context,
     version: Microversion = NEWEST,
 ) -> Accepted:
-    """Accept an action and return its record; the order of checks is Nova's (CONTRACT A.0, 11-17).
+    """Accept an action and return its record; the order of checks is Nova's (Nova contract A.0, 11-17).
 
-    Raises Refusal, and then nothing was written. Below the microversion that made its checks asynchronous a
-    live migration is checked before this returns, and its ActionFault is raised.
+    `params` are valid by the action's schema. Raises Refusal, and then nothing is written. Steps for which
+    the caller waits at this microversion (the checks of a live migration below 2.34) run before this returns;
+    the ActionFault that ends the action there is raised. For an action with `looks_first` hypervisors are
+    asked where the guest is, before the transaction.
     """
     definition = action()
     definition.check_route(KnownFleet())
@@ -102,7 +107,7 @@ def submit(
 
 
 def require(action: type[Action], params: Mapping[str, Any], context: Context, project_id: str) -> None:
-    """Do nothing when every rule of the action allows it. Raises NotPermitted."""
+    """Check that the policy allows the action with these parameters, rule by rule. Raises NotPermitted."""
     for rule in action.rules_for(params):
         policy.in_force().require(context, rule.name, project_id)
 
@@ -111,7 +116,12 @@ def require(action: type[Action], params: Mapping[str, Any], context: Context, p
 def accept(
     definition: Action, server_id: UUID, request: Request, context: Context, evidence: GuestSightings | None
 ) -> ActionRecord:
-    """Write edge, record and queue entry in one transaction, after reading the server again under lock."""
+    """Write edge, action record and queue entry in one transaction, after checks on the locked server.
+
+    `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here. It
+    gets no queue entry, and neither does an action with steps for which the caller waits: `submit` runs these
+    first. Raises Refusal, and then nothing is written.
+    """
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
     if refusal is None and evidence is not None:
@@ -137,7 +147,7 @@ def accept(
 
 
 def refuses(definition: Action, server: Server, request: Request, context: Context) -> Refusal | None:
-    """Return why the server's lock or state refuses the action, or None (CONTRACT A.0, 14-16)."""
+    """Return why the server's lock or state refuses the action, or None (Nova contract A.0, 14-16)."""
     admin = policy.in_force().is_admin(context)
     if definition.respects_lock and server.locked_by and not admin:
         return InstanceLocked(server=server.uuid)
@@ -152,7 +162,10 @@ def refuses(definition: Action, server: Server, request: Request, context: Conte
 
 
 def unresolved(definition: Action, server: Server) -> Refusal | None:
-    """Return the refusal for a server of whose last action it is not known what became; nothing starts from there."""
+    """Return the refusal while the outcome of an exclusive action of the server is unknown, or None.
+
+    Only an EXCLUSIVE action is refused.
+    """
     if definition.exclusivity is not Exclusivity.EXCLUSIVE:
         return None
     action = ActionRecord.objects.filter(server=server, exclusive=True, status=ActionStatus.UNKNOWN).first()
@@ -162,7 +175,10 @@ def unresolved(definition: Action, server: Server) -> Refusal | None:
 
 
 def take_edge(server: Server, definition: Action) -> None:
-    """Take the definition's edge on the locked row and write it. Raises InvalidState where it does not start."""
+    """Apply the definition's edge to the locked server, set its progress to 0, and write both.
+
+    Raises InvalidState when the edge does not start at the server's state.
+    """
     try:
         fields = take_server_edges(server, (definition.transition.edge or "",))
     except TransitionNotAllowed as error:
@@ -172,7 +188,7 @@ def take_edge(server: Server, definition: Action) -> None:
 
 
 def new_record(definition: Action, server: Server, request: Request, context: Context) -> ActionRecord:
-    """Return the record of the action, not yet saved; secret parameters are sealed."""
+    """Return the record of the action, not yet saved. Secret parameters are kept in `sealed` alone."""
     secret = {p.name for p in definition.parameters if isinstance(p.kind, Secret)}
     return ActionRecord(
         request_id=context.request_id,
@@ -197,7 +213,7 @@ def new_record(definition: Action, server: Server, request: Request, context: Co
 def refuses_rules(
     action: type[Action], params: Mapping[str, Any], context: Context, project_id: str
 ) -> NotPermitted | None:
-    """Return why no rule lets the caller ask for the action with these parameters, on whatever server; or None."""
+    """Return why the policy does not allow the action on servers of the project, or None."""
     try:
         require(action, params, context, project_id)
     except NotPermitted as refusal:
@@ -208,7 +224,10 @@ def refuses_rules(
 def explain(
     action: type[Action], server: Server, context: Context, params: Mapping[str, Any] | None = None
 ) -> Refusal | None:
-    """Return why the action is not possible on the server now, in the words of `submit`, or None."""
+    """Return why `submit` would refuse the action on this server now, or None. Writes nothing.
+
+    Leaves out what `submit` checks of the request alone (`check_request`), and asks no hypervisor.
+    """
     definition = action()
     cleaned = action.clean(params or {}, NEWEST)
     try:

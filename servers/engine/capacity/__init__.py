@@ -1,1 +1,1 @@
-"""Room on hosts: who holds it, which host is chosen, and which groups keep apart or together."""
+"""Capacity of hosts: allocations and their claims, usage, server groups, and the choice of a host."""

@@ -1,10 +1,10 @@
-"""Room on hosts: who holds it, and how it changes hands (CONTRACT C.5, C.7).
+"""Allocations on hosts: how they are claimed, handed over and deleted (Nova contract C.5, C.7).
 
-A claim is a conditional write on the host's generation, so two claims for the last place cannot both succeed,
-on whatever database and in whatever isolation. What a group promises is about several hosts, so its members claim one
-after the other, under the lock of the group (as the databases are used here: READ COMMITTED, or one writer at a time).
-Only a claim adds to the room that members hold, and `allocate`, which writes down what is there already, allowed or
-not; therefore whoever is about to move a guest to the host that it has claimed asks `group_refuses` once more.
+A claim is a conditional write on the host's generation, so two claims for the last capacity cannot both
+succeed, on any database and in any isolation level. A group's policy concerns several hosts, so its members
+claim one after the other, under the lock of the group (READ COMMITTED, or one writer at a time). `allocate`
+adds an allocation too, and asks no group; therefore `group_refuses` is asked again directly before a guest is
+moved.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ RETRIES = 5
 
 
 def needs(server: Server) -> tuple[int, int, int]:
-    """Return the vCPUs, MiB and GiB that `server` needs on a host; a volume-backed one needs no root disk there."""
+    """Return the vCPUs, MiB and GiB that a server needs on a host: no root disk when it is volume-backed."""
     root_gb = 0 if server.volume_backed else server.root_gb
     return (server.vcpus, server.memory_mb, root_gb + server.ephemeral_gb + server.swap_mb // 1024)
 
 
 def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
-    """Return what `host` lacks for `wanted`, or None."""
+    """Return which resource `host` lacks for the `wanted` vCPUs, MiB and GiB, or None. Locks nothing."""
     for resource, room, taken, need in zip(RESOURCES, host.capacity(), allocated(host), wanted, strict=True):
-        if need > getattr(host, resource):  # placement's max_unit: a ratio makes no machine larger
+        if need > getattr(host, resource):  # placement's max_unit: a ratio enlarges no machine
             return f"{need} {UNITS[resource]} wanted, {host.name} has {getattr(host, resource)}"
         if need and taken + need > room:
             return f"{need} {UNITS[resource]} wanted, {max(room - taken, 0)} of {room} free on {host.name}"
@@ -42,7 +42,10 @@ def refuses(host: Host, wanted: tuple[int, int, int]) -> str | None:
 
 
 def check(server: Server, host: Host) -> None:
-    """Check a host that a server is about to claim, with its group locked. Raises as `claim` does."""
+    """Check that the server may claim `host`; the caller has locked its group.
+
+    Raises GroupPolicyViolated, ComputeResourcesUnavailable.
+    """
     against_group = groups.refuses(server, host.name)
     if against_group is not None:
         raise GroupPolicyViolated(reason=against_group)
@@ -54,10 +57,10 @@ def check(server: Server, host: Host) -> None:
 def claim(server_id: UUID, host_name: str) -> None:
     """Allocate the server's resources on `host_name`. Does nothing when they are allocated there already.
 
-    Locks the server, and after it its group, until the caller's transaction ends (decision 2). Raises
-    ComputeResourcesUnavailable when there is no room, GroupPolicyViolated, which is one of those, when the
-    server's group does not allow the host, AllocationUpdateFailed when the host was changed too often at the same
-    time.
+    Locks the server, and after it its group, until the caller's transaction ends (decision 2). An allocation
+    on the source must have been handed to the migration before (`charge_migration`). Raises
+    ComputeResourcesUnavailable when capacity is lacking, GroupPolicyViolated (a subclass) when the group does
+    not allow the host, AllocationUpdateFailed when other claims changed the host RETRIES times meanwhile.
     """
     for _ in range(RETRIES):
         with transaction.atomic():
@@ -77,39 +80,46 @@ def claim(server_id: UUID, host_name: str) -> None:
 
 
 def group_refuses(server: Server, host_name: str) -> str | None:
-    """Return why a server that has claimed `host_name` must not go there after all, or None.
+    """Return why the server's group does not allow the host that the server has claimed, or None.
 
-    To be asked directly before its guest is moved or started there. Since the claim somebody may have changed the
-    group, or found another member's guest on that host. The server's own room counts for nothing here, and what it
-    may go back to is not asked about: there it was before.
+    To be called directly before the guest is moved or started there: since the claim the group may have
+    changed, or another member's guest was found on that host. Checks no capacity. Not for the way back to the
+    source.
     """
     return groups.refuses(server, host_name)
 
 
 def bump(host: Host) -> bool:
-    """Raise the host's generation if it is still as it was read; return whether it was."""
+    """Raise the host's generation by 1 if it is still as it was read; return whether it was."""
     rows = Host.objects.filter(pk=host.pk, generation=host.generation).update(generation=F("generation") + 1)
     return rows == 1
 
 
 def charge_migration(server_id: UUID, migration: Migration) -> None:
-    """Let the migration hold what the server holds on its source. Does nothing when it does already."""
+    """Hand the server's allocation on its source over to the migration.
+
+    To be called before the destination is claimed: it takes the allocation that the server holds itself.
+    """
     Allocation.objects.filter(server_id=server_id).update(server=None, migration=migration)
 
 
 def release(server_id: UUID, migration_id: int) -> None:
-    """Give back what the server holds on a destination, as long as the migration holds the source."""
+    """Delete the server's allocation on the destination, if the migration holds the one on the source."""
     if Allocation.objects.filter(migration_id=migration_id).exists():
         Allocation.objects.filter(server_id=server_id).delete()
 
 
 def deallocate(server_id: UUID) -> None:
-    """Give back what a server holds that is nowhere."""
+    """Delete the allocation that the server holds itself; those of its migrations stay."""
     Allocation.objects.filter(server_id=server_id).delete()
 
 
 def finish_move_allocations(server_id: UUID, migration_id: int, outcome: MoveAllocations) -> None:
-    """End a move's double charge: MOVE frees the source, RETURN the destination. Twice is as good as once."""
+    """End the double allocation of a move. Idempotent.
+
+    TO_DESTINATION deletes the migration's allocation on the source. BACK_TO_SOURCE deletes the server's on
+    the destination, and hands the migration's over to the server.
+    """
     if outcome is MoveAllocations.BACK_TO_SOURCE:
         release(server_id, migration_id)
         Allocation.objects.filter(migration_id=migration_id).update(server_id=server_id, migration=None)
@@ -118,10 +128,11 @@ def finish_move_allocations(server_id: UUID, migration_id: int, outcome: MoveAll
 
 
 def allocate(server: Server) -> None:
-    """Let the server hold room where it is, whether there was room or not: its guest is there already.
+    """Write the server's allocation on its recorded host, without a check of capacity or group.
 
-    The host's generation is raised, so that a claim which was counted before this is counted again. No group is
-    asked or locked: whether it should be there or not, members that claim later have to see it.
+    For a guest that is there already; a server without host loses its allocation. Raises the host's
+    generation, so that a claim counted before is counted again. Locks no group: claims that come later see
+    the allocation.
     """
     vcpus, memory_mb, disk_gb = needs(server)
     if server.host_id is None:

@@ -1,4 +1,4 @@
-"""Server groups by what their members hold: rows become plain facts, and a claim has its group to itself."""
+"""Server groups by the allocations of their members: rows become plain facts, and a claim locks its group."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from servers.states import VmState
 
 
 def facts(server: Server) -> GroupFacts | None:
-    """Return the server's group as its other members hold room on the hosts, or None where it is in none."""
+    """Return the server's group with the allocations of its other members, or None when it is in none."""
     if server.group is None:
         return None
     return GroupFacts(
@@ -21,11 +21,11 @@ def facts(server: Server) -> GroupFacts | None:
 
 
 def other_members(group: ServerGroup, server: Server) -> tuple[Member, ...]:
-    """Return the members of `group` beside `server`, each with every host on which it holds room.
+    """Return the members of `group` but `server`, each with every host on which it holds an allocation.
 
-    One statement, so that no member is seen between two hosts: a claim may pass from a server to its migration, or
-    back, at any moment. A member that holds no room at all is where its record says, unless it is in error; any
-    other one in error holds what it holds, because its guest may well run.
+    One statement, so that no member is missed: its allocation may be handed over to a migration, or back, at
+    any moment. A member without any allocation counts on its recorded host, unless it is in vm_state ERROR. A
+    member in ERROR counts by its allocations, because its guest may run.
     """
     others = group.servers.exclude(pk=server.pk).filter(deleted_at=None).order_by()
     by_itself = others.filter(allocations__isnull=False)
@@ -43,15 +43,15 @@ def other_members(group: ServerGroup, server: Server) -> tuple[Member, ...]:
 
 
 def refuses(server: Server, host_name: str) -> str | None:
-    """Return why the server's group does not allow it room on `host_name`, or None."""
+    """Return why the server's group does not allow it an allocation on `host_name`, or None."""
     group = facts(server)
     return scheduler.group_refuses(group, host_name) if group else None
 
 
 def lock(server: Server) -> None:
-    """Have the server's group to oneself until the transaction ends. Does nothing for a server in none.
+    """Lock the server's group until the caller's transaction ends; does nothing when it is in none.
 
-    The server's row has to be locked already, and no other server's may be locked after this.
+    The server's row must be locked before, and no other server's row may be locked after this (decision 2).
     """
     if server.group_id is not None:
         server.group = ServerGroup.objects.select_for_update(no_key=True).get(pk=server.group_id)

@@ -1,4 +1,4 @@
-"""The scheduler, given the fleet as it stands: rows become plain facts, and its verdicts are kept as data."""
+"""The scheduler, called with the fleet as recorded: rows become plain facts, verdicts become JSON data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from servers.scheduler import Decision, HostState, MoveRequest, Resources, Verdi
 def select_hosts(
     server: Server, *, requested: str | None = None, ignore: Iterable[str] = (), at_most: int = 0
 ) -> Decision:
-    """Return hosts for `server`, best first, with everybody's verdict. Raises NoValidHost, with the verdicts."""
+    """Return hosts for `server`, best first, with the verdict on every host.
+
+    `requested` is the only host to consider; hosts in `ignore` are left out; `at_most` 0 returns all. Raises
+    NoValidHost with the verdicts in its facts. Claims nothing.
+    """
     request = move_request(server, requested, ignore)
     return scheduler.select_hosts(
         request, host_states(server), filters=settings.SCHEDULER_FILTERS, count=at_most
@@ -28,7 +32,10 @@ def select_hosts(
 
 
 def check_forced(server: Server, host: str) -> None:
-    """Check a host that the scheduler is not asked about (CONTRACT B.7). Raises ActionFault."""
+    """Check a host that was forced, past the scheduler (Nova contract B.7).
+
+    Raises ComputeHostNotFound when it is not recorded, and the ActionFaults of `scheduler.check_forced`.
+    """
     state = next((s for s in host_states(server) if s.name == host), None)
     if state is None:
         raise ComputeHostNotFound(host=host)
@@ -36,14 +43,14 @@ def check_forced(server: Server, host: str) -> None:
 
 
 def explain_hosts(server: Server) -> list[Verdict]:
-    """Return the scheduler's opinion of every host for a move of `server`, without choosing."""
+    """Return the scheduler's verdict on every host for a move of `server`, accepted hosts first."""
     source = server.host.name if server.host else None
     request = move_request(server, None, [source] if source else [])
     return list(scheduler.explain(request, host_states(server), filters=settings.SCHEDULER_FILTERS))
 
 
 def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -> MoveRequest:
-    """Return what the scheduler has to know of the move. Nothing of it outlives the attempt (CONTRACT F19)."""
+    """Return the scheduler's request for one attempt to move the server; never stored (Nova contract F19)."""
     vcpus, memory_mb, disk_gb = needs(server)
     host = server.host
     return MoveRequest(
@@ -62,13 +69,13 @@ def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -
 
 
 def driver_of_image(server: Server) -> str:
-    """Return by which driver the backup was made out of which a server is to be, empty where there is none."""
+    """Return the driver of the backup from which the server is restored, "" for any other server."""
     images = Image.objects.filter(actions__server=server, actions__slug=Restore.slug)
     return images.values_list("driver", flat=True).first() or ""
 
 
 def host_states(server: Server) -> list[HostState]:
-    """Return every host as the scheduler sees it."""
+    """Return every recorded host, with its usage, in the form that the scheduler takes."""
     hosts = list(Host.objects.prefetch_related("aggregates"))
     usages = usage_by_host(hosts)
     return [_state(host, usages[host.pk]) for host in hosts]
@@ -100,7 +107,7 @@ def _state(host: Host, usage: Usage) -> HostState:
 
 
 def as_data(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Return verdicts in the form in which they are kept with an event."""
+    """Return verdicts as JSON data, the form in which an event keeps them."""
     return [
         {"host": v.host, "accepted": v.accepted, "reason": v.reason, "code": v.code, "weight": v.weight}
         for v in verdicts
@@ -108,5 +115,5 @@ def as_data(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 
 def verdicts_of(fault: Fault) -> list[dict[str, Any]]:
-    """Return the verdicts that a refusal of the scheduler carries, or none."""
+    """Return the verdicts that a NoValidHost carries, as JSON data; [] when the fault carries none."""
     return as_data(fault.facts.get("verdicts", ()))

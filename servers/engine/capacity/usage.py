@@ -1,4 +1,4 @@
-"""How much of hosts is in use: what is allocated on them, and how many servers are there."""
+"""Usage of hosts: what is allocated on them, and how many servers are there."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ KEEPS_DISKS_BUSY = (
     TaskState.UNSHELVING,
     TaskState.SHELVING,
 )
-"""What makes a server io-heavy to Nova's io_ops filter (nova/scheduler/host_manager.py)."""
+"""Task states that count as I/O-heavy in Nova's io_ops filter (nova/scheduler/host_manager.py)."""
 
 
 @dataclass
 class Usage:
-    """What of a host is allocated, and what is going on there."""
+    """What is allocated on one host (vCPUs, MiB, GiB), and how many servers are there."""
 
     vcpus: int = 0
     memory_mb: int = 0
     disk_gb: int = 0
     servers: int = 0
     in_a_task: int = 0
-    """Servers with any task."""
+    """Servers with any task state."""
     keep_disks_busy: int = 0
-    """Servers with a task that reads or writes whole disks."""
+    """Servers with a task state that reads or writes whole disks."""
 
     @property
     def resources(self) -> tuple[int, int, int]:
@@ -51,7 +51,7 @@ def allocations_by_host(hosts: Iterable[Host]) -> dict[int, tuple[int, int, int]
 
 
 def usage_by_host(hosts: Iterable[Host]) -> dict[int, Usage]:
-    """Return the usage of each host, by its primary key, in two queries however many hosts there are."""
+    """Return the usage of each host, by its primary key, in two queries. Deleted servers do not count."""
     found = {pk: Usage(*resources) for pk, resources in allocations_by_host(hosts).items()}
     counts = Server.objects.filter(host__in=found, deleted_at=None).values("host").order_by()
     for count in counts.annotate(

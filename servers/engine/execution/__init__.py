@@ -1,1 +1,1 @@
-"""How an accepted action is carried out: the queue, the lease of its worker, its steps, its end."""
+"""How an accepted action is carried out: queue, lease, steps, undo, and the action's end."""

@@ -1,4 +1,4 @@
-"""What a worker process leaves when it ends: actions that it holds, and that nobody has to wait for any longer."""
+"""What a dead worker process leaves behind: leases, which need not run out before others take its actions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ log = structlog.get_logger(__name__)
 
 
 def release(worker: str) -> int:
-    """End the leases of a worker process that is known to be no more, and enqueue its actions again; return how many.
+    """End the leases of a worker process that is known to be dead, and enqueue its actions; return how many.
 
-    `worker` is a name that no other process has, had or will have: `work.worker_name`.
+    `worker` is its name by `queue.name_of`. No other process may ever have that name: its leases would end as
+    well.
     """
     ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker).update(enqueued_at=None)
     released = leases.release(worker)

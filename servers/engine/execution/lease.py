@@ -1,8 +1,8 @@
-"""Who works on an action: one worker at a time, proven by a fencing token.
+"""The lease of an action: one worker at a time, proven by a fencing token.
 
-The claim is the one conditional UPDATE that passes the state machine by: it must be a single statement to be
-decided by the database. Every later write of a worker happens inside `fenced`, which reads the action again
-under lock and refuses when the token has moved on.
+The claim is one conditional UPDATE that passes the state machine by: only a single statement is decided by
+the database. Every later write of a worker is refused when the token has changed: it is either one UPDATE
+with the token in its condition, or happens inside `fenced`, which reads the token again under lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from servers.models import ActionRecord, Server
 from servers.states import HELD_ACTION_STATUSES, ActionStatus
 
 LONGEST_DELAY_S = 300.0
-"""No action is put off for longer; what is due later than that was written by a clock that is wrong."""
+"""The longest delay of an action, in seconds. A due time later than that was written by a wrong clock."""
 
 STALLED = "It made no progress in {attempts} attempts. Somebody has to look, and to decide. Last: {reason}"
 ENDED_EACH = "the worker ended in each attempt"
@@ -33,7 +33,7 @@ ENDED_EACH = "the worker ended in each attempt"
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on an action. `attempt` is the fencing token."""
+    """The right of a worker to work on an action. `attempt` is the fencing token."""
 
     action: UUID
     attempt: int
@@ -41,10 +41,10 @@ class Lease:
 
 
 def claimable() -> Q:
-    """Return the condition for an action that may be claimed at this moment: due and held by nobody.
+    """Return the condition for an action that is due, and that no worker holds.
 
-    Times that lie further ahead than any that is ever written are due as well. After a step of the clock every
-    lease has one more TTL, in which its holder renews it.
+    A time further ahead than any that Gantry writes counts as due. For LEASE_TTL after a step of the clock no
+    running action is claimable, so that its worker can renew the lease.
     """
     now = clock.now()
     due = Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_S))
@@ -55,13 +55,17 @@ def claimable() -> Q:
 
 
 def lease_is_over() -> Q:
-    """Return the condition for a lease that nobody renews."""
+    """Return the condition for a lease that has run out, or that a wrong clock has written."""
     now = clock.now()
     return Q(lease_until__lt=now) | Q(lease_until__gt=now + timedelta(seconds=10 * settings.LEASE_TTL_S))
 
 
 def has_its_turn() -> Q:
-    """Return the condition for an action before which no other exclusive one of its server has to be done."""
+    """Return the condition for an action that need not wait for another exclusive action of its server.
+
+    An exclusive action waits while another one is RUNNING or UNKNOWN; queued ones come in order of
+    acceptance.
+    """
     others = ActionRecord.objects.filter(server=OuterRef("server"), exclusive=True).exclude(pk=OuterRef("pk"))
     held = others.filter(status__in=HELD_ACTION_STATUSES)
     earlier = others.filter(status=ActionStatus.QUEUED, created_at__lt=OuterRef("created_at"))
@@ -78,9 +82,10 @@ def known_definitions() -> Q:
 
 
 def claim(action: UUID, worker: str) -> Lease | None:
-    """Return the lease, or None when the action is not due, held by somebody, or has to wait its turn.
+    """Claim the action and return the lease; None when it is not due, is held, or has to wait its turn.
 
-    One that has made no progress in too many attempts is claimed no more: it waits for a person.
+    One transaction. After MAX_FUTILE_ATTEMPTS attempts in a row without progress the action is not claimed
+    any more: it is stalled until an operator judges it.
     """
     there = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), pk=action)
     row = there.first()
@@ -89,12 +94,12 @@ def claim(action: UUID, worker: str) -> Lease | None:
     try:
         with transaction.atomic():
             return _take(row, worker)
-    except IntegrityError:  # one_exclusive_action_per_server: another one was quicker
+    except IntegrityError:  # one_exclusive_action_per_server: another action was claimed first
         return None
 
 
 def _take(row: ActionRecord, worker: str) -> Lease | None:
-    """Write the claim of a row as it was read a moment ago, with what has come of the attempt before it."""
+    """Write the claim, unless the row has changed since it was read; count attempts without progress."""
     now = clock.now()
     lease = Lease(row.pk, row.attempt + 1, worker)
     futile = row.futile + 1 if row.progress == row.last_progress else 1
@@ -118,11 +123,12 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
 
 @contextmanager
 def fenced(lease: Lease) -> Iterator[None]:
-    """Open a transaction with the action's row locked. Raises LeaseLost when somebody else has it now.
+    """Open a transaction with the action's row locked. Raises LeaseLost when the lease was lost.
 
-    The server's row is locked first, as each way in does it: whoever writes takes server, action, group,
-    host, migration and image in this order, or two of them could wait for each other. A database that locks no rows
-    (SQLite) has one writer at a time, which is this one.
+    It is lost when `attempt` has changed or the action is not RUNNING; one that has only run out is not. The
+    server's row is locked first. Every writer locks in the order server, action, group, host, migration,
+    image, or two of them could wait for each other (decision 2). A database that locks no rows (SQLite) has
+    one writer at a time, which is this one.
     """
     with transaction.atomic():
         if connection.features.has_select_for_update:
@@ -136,21 +142,22 @@ def fenced(lease: Lease) -> Iterator[None]:
 
 @contextmanager
 def fenced_record(lease: Lease) -> Iterator[ActionRecord]:
-    """Open such a transaction, with the action as it stands in it."""
+    """Open a transaction as `fenced` does, and yield the action record as it is in it."""
     with fenced(lease):
         yield ActionRecord.objects.get(pk=lease.action)
 
 
 def renew(lease: Lease, **journal: object) -> bool:
-    """Hold the lease for another while, and write `journal` with it; return False when it was lost."""
+    """Extend the lease by LEASE_TTL, and write the fields `journal`; return False when it was lost."""
     until = clock.now() + timedelta(seconds=settings.LEASE_TTL_S)
     return _held(lease).update(lease_until=until, **journal) == 1
 
 
 def mark_unknown(lease: Lease, reason: str) -> bool:
-    """Give the action up as unknown: it is looked at again later, each time after a longer pause.
+    """Write that the action's outcome is unknown; return False when the lease was lost.
 
-    After too many attempts without progress it waits for a person instead. Return False when the lease was lost.
+    A worker tries again later, after a pause that grows up to LONGEST_DELAY_S. After MAX_FUTILE_ATTEMPTS
+    attempts in a row without progress the action is stalled instead.
     """
     futile = _held(lease).values_list("futile", flat=True).first() or 0
     if futile >= settings.MAX_FUTILE_ATTEMPTS:
@@ -160,7 +167,10 @@ def mark_unknown(lease: Lease, reason: str) -> bool:
 
 
 def stall(lease: Lease, reason: str) -> bool:
-    """Leave the action as unknown until somebody has judged it. Return False when the lease was lost."""
+    """Write that the action's outcome is unknown, and that no worker tries again until an operator judges it.
+
+    Return False when the lease was lost.
+    """
     said = STALLED.format(attempts=settings.MAX_FUTILE_ATTEMPTS, reason=reason)
     return _become_unknown(lease, said, stalled_at=clock.now())
 
@@ -175,6 +185,6 @@ def _held(lease: Lease) -> QuerySet[ActionRecord]:
 
 
 def release(worker: str) -> int:
-    """Let the leases of a worker end whose process is known to be gone; return how many it had."""
+    """End the leases of a worker whose process is known to be dead; return how many it had."""
     held = ActionRecord.objects.filter(worker=worker, status=ActionStatus.RUNNING)
     return held.update(lease_until=clock.now() - timedelta(seconds=0.001))

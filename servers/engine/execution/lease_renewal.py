@@ -1,7 +1,7 @@
-"""Keeping a lease while its worker works. A lease that cannot be renewed ends its worker, before another begins.
+"""Renew a lease while its worker works. A worker that cannot renew ends itself before a successor can begin.
 
-Two threads: one renews, and may hang together with the database; the other one looks at the counter alone, so
-nothing can keep it from ending the process in time.
+Of two threads one renews, and may hang together with the database. The other one compares times alone, so
+that nothing keeps it from ending the process in time.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from servers.engine.execution.lease import Lease
 log = structlog.get_logger(__name__)
 
 MARGIN = 0.2
-"""The part of the TTL that is left over when a worker that cannot renew ends itself."""
+"""The part of LEASE_TTL that is left when a worker that cannot renew ends itself."""
 
 LAST_WORD_S = 2.0
-"""How long the database has, to take note that a worker gives an action up."""
+"""Seconds that the database has to take the last write of a worker that gives an action up."""
 
 
 def end_process() -> None:
-    """End this worker process: a call in it hangs, or it may no longer act, and it cannot be stopped otherwise."""
+    """End this worker process at once, without clean-up: a call that hangs cannot be stopped otherwise."""
     os._exit(75)
 
 
 class Heartbeat:
-    """Renews a lease while its worker works; ends the worker when that fails, or when the work makes no progress.
+    """Renew a lease while its worker works; end the worker when that fails or the work makes no progress.
 
-    A renewal that fails is tried again at once after the interval. When the last that succeeded is older than the
-    TTL less a margin, the worker fences itself: `is_lost` says so to whoever asks before an effect, and `on_end`
-    ends the process. A call that hangs must not be healthy for ever: without a `beat` for NO_PROGRESS_LIMIT the
-    outcome is unknown, and `on_end` is called as well.
+    A renewal that fails is repeated after `interval_s`. When the last success is older than LEASE_TTL less
+    MARGIN, `is_lost` becomes true, which every effect checks, and `on_end` is called. When there was no
+    `beat` for NO_PROGRESS_LIMIT, the outcome is written as unknown and `on_end` is called, because a call
+    that hangs must not keep the lease for ever.
     """
 
     def __init__(self, lease: Lease, on_end: Callable[[], None] = end_process) -> None:
@@ -57,7 +57,7 @@ class Heartbeat:
         )
 
     def beat(self) -> None:
-        """Take note that the work goes on."""
+        """Record that the work makes progress now."""
         self.progress_at = clock.monotonic()
 
     def __enter__(self) -> Heartbeat:
@@ -71,11 +71,11 @@ class Heartbeat:
             thread.join(timeout=5)
 
     def is_alive(self) -> bool:
-        """Return whether both threads are at work."""
+        """Return whether both threads run."""
         return all(thread.is_alive() for thread in self.threads)
 
     def renew(self) -> None:
-        """Renew until the work is over, or the lease is somebody else's."""
+        """Renew the lease every `interval_s` seconds, until the work is over or the lease is lost."""
         try:
             while not self.stopped.wait(self.interval_s) and not self.is_lost:
                 self.renew_once()
@@ -83,7 +83,7 @@ class Heartbeat:
             connection.close()
 
     def renew_once(self) -> None:
-        """Renew the lease; a database that does not do it is asked again."""
+        """Renew the lease once; set `is_lost` when it is lost. A database error is only logged."""
         asked_at = clock.monotonic()
         try:
             self.is_lost = not leases.renew(self.lease)
@@ -97,7 +97,7 @@ class Heartbeat:
         self.renewed_at = asked_at
 
     def watch(self) -> None:
-        """End the worker when its lease is about to run out unrenewed, or its work hangs."""
+        """End the worker when its lease is about to run out, or when its work makes no progress."""
         while not self.stopped.wait(self.interval_s / 2):
             now = clock.monotonic()
             if now - self.renewed_at > self.limit_s and not self.is_lost:
@@ -109,13 +109,13 @@ class Heartbeat:
             return
 
     def fence(self) -> None:
-        """Let this worker do nothing more: the lease may be somebody else's at any moment."""
+        """Set `is_lost` and end the worker: from now on a successor worker may claim the action."""
         self.is_lost = True
         log.error("lease.not_renewed_in_time", action=str(self.lease.action), limit_s=self.limit_s)
         self.on_end()
 
     def give_up(self) -> None:
-        """Mark the outcome unknown, if the database takes it in time, and end the process."""
+        """Write that the outcome is unknown, if the database takes it in time, and end the worker."""
         limit = settings.NO_PROGRESS_LIMIT_S
         self.say(f"No progress in {limit:g} s; the hypervisor will be asked again.")
         log.error("action.hangs", action=str(self.lease.action), limit_s=limit)
@@ -123,7 +123,7 @@ class Heartbeat:
         self.on_end()
 
     def say(self, reason: str) -> None:
-        """Write that the outcome is unknown; a database that hangs is not waited for."""
+        """Write that the outcome is unknown; wait for the database LAST_WORD_S at most."""
         last_word = threading.Thread(target=self._say, args=(reason,), daemon=True)
         last_word.start()
         last_word.join(LAST_WORD_S)

@@ -1,4 +1,4 @@
-"""To whom belongs what moves and backups make on hosts: a migration, an image, or the action itself."""
+"""The owner of what an action makes on hosts: its migration, its image, or the action itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES
 
 
 def owner_of(action: ActionRecord, *, makes_server: bool) -> UUID:
-    """Return in whose name an action changes hosts. An image out of which a server is made stays what it is."""
+    """Return the UUID in whose name an action changes hosts.
+
+    That is its migration, else the image that it makes, else the action. With `makes_server` the image is
+    only read, and does not own anything.
+    """
     if action.migration_id is not None:
         uuid: UUID = Migration.objects.values_list("uuid", flat=True).get(pk=action.migration_id)
         return uuid
@@ -19,7 +23,10 @@ def owner_of(action: ActionRecord, *, makes_server: bool) -> UUID:
 
 
 def is_over(owner: UUID) -> bool:
-    """Return whether nobody will go on with the owner's work. One that is not known may be somebody's: it is not over."""
+    """Return whether no action will go on with the owner's work.
+
+    False for an owner that is not recorded here, because its work may go on elsewhere.
+    """
     working = ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES)
     migration = Migration.objects.filter(uuid=owner).first()
     if migration is not None:

@@ -1,7 +1,6 @@
-"""A queue behind Django's Tasks API carries the id of an action to a worker; the action's row says the rest.
+"""The queue, behind Django's Tasks API, carries the UUID of an action to a worker; the record says the rest.
 
-An entry that is lost does not matter: `sweep` enqueues again whatever is due, be it new, put back, or left by a
-worker that was killed.
+A lost entry does no harm: `sweep` enqueues every due action again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ HOST_LENGTH, TOKEN_LENGTH = 32, 12
 
 
 def unique_name() -> str:
-    """Return a name that no process has had on any machine: hosts may be called alike, and numbers come again."""
+    """Return a name that no process has had on any machine: host names and process ids may repeat."""
     return f"{socket.gethostname()[:HOST_LENGTH]}-{uuid4().hex[:TOKEN_LENGTH]}"
 
 
@@ -33,23 +32,26 @@ _called = [unique_name()]
 
 
 def work_as(name: str) -> None:
-    """Let this process be called so in the records: by a name that its supervisor has made for it alone."""
+    """Set the name of this process in action records; its supervisor has made the name for it alone."""
     _called[0] = name
 
 
 def worker_name() -> str:
-    """Return what this process is called in the records."""
+    """Return the name of this process in action records."""
     return name_of(_called[0], os.getpid())
 
 
 def name_of(name: str, process: int) -> str:
-    """Return what the process with this number is called in the records when it works under `name`."""
+    """Return the name in action records of the process with this process id that works under `name`."""
     return f"{name}:{process}"
 
 
 @task()
 def run_action(action: str) -> None:
-    """Work on the action, and then on the next one of its server that has waited for it."""
+    """Carry out the action with this UUID, then enqueue the actions of its server that are due.
+
+    The task of the queue. Does nothing when the action cannot be claimed.
+    """
     if not carry_out(UUID(action), worker_name()):
         return
     server = ActionRecord.objects.values_list("server_id", flat=True).get(pk=action)
@@ -58,20 +60,23 @@ def run_action(action: str) -> None:
 
 
 def enqueue(record: ActionRecord) -> None:
-    """Enqueue an action, in the caller's transaction: no entry is ever without its row."""
+    """Enqueue an action in the caller's transaction, so that no entry is there without its row."""
     ActionRecord.objects.filter(pk=record.pk).update(enqueued_at=clock.now())
     run_action.enqueue(str(record.pk))
 
 
 def due() -> QuerySet[ActionRecord]:
-    """Return the actions that somebody could claim at this moment."""
+    """Return the actions that this process could claim now, the oldest first."""
     return ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn()).order_by(
         "created_at"
     )
 
 
 def sweep() -> int:
-    """Enqueue every due action that was not enqueued lately; return how many that were."""
+    """Enqueue every due action that was not enqueued lately; return how many were enqueued.
+
+    It was enqueued lately when that was after it became due, and within LEASE_TTL. Periodic task.
+    """
     patience = clock.now() - timedelta(seconds=settings.LEASE_TTL_S)
     not_enqueued_lately = Q(enqueued_at=None) | Q(enqueued_at__lt=F("due_at")) | Q(enqueued_at__lt=patience)
     enqueued = 0
@@ -82,9 +87,10 @@ def sweep() -> int:
 
 
 def run_until_idle(limit: int = 1000, *, wait: bool = True) -> None:
-    """Work on everything that is due, in this process, and wait for what is not due yet: for tests and scripts.
+    """Carry out everything that is due in this process, and sleep until more is due: for tests and scripts.
 
-    Without `wait` it does only what is due at this moment, and may be called from within.
+    Stalled actions are left alone. With `wait=False` it never sleeps, so that `VirtualClock.on_sleep` may
+    call it. Raises RuntimeError when `limit` passes do not suffice.
     """
     for _ in range(limit):
         record = due().first()
@@ -92,7 +98,7 @@ def run_until_idle(limit: int = 1000, *, wait: bool = True) -> None:
             carry_out(record.pk, "inline", heartbeat=False)
             continue
         open_ones = ActionRecord.objects.filter(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN])
-        waiting = open_ones.filter(stalled_at=None)  # the others wait for a person
+        waiting = open_ones.filter(stalled_at=None)  # a stalled action waits for an operator
         soonest = waiting.order_by("due_at").values_list("due_at", flat=True).first()
         if not wait or soonest is None:
             return

@@ -1,4 +1,4 @@
-"""The way through: the steps of an action under its lease, and what becomes of every fault."""
+"""Run the steps of an action under its lease, and decide what becomes of the action after a fault."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 class NotUndone(Exception):
-    """A step that touches the guest could not be undone now, and it is not known what became of it."""
+    """A step that touches the guest could not be undone now, so that the outcome is unknown."""
 
 
 def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
-    """Claim the action and work on it until it is over or has to wait; return whether it was there to claim."""
+    """Claim the action and work on it until it ends or has to wait; return whether it could be claimed."""
     lease = leases.claim(action, worker)
     if lease is None:
         return False
@@ -47,10 +47,11 @@ def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
 
 
 def work(lease: Lease, *, heartbeat: bool) -> None:
-    """Work on a claimed action. This is the worker loop: no fault leaves it.
+    """Work on a claimed action. This is the worker loop: no exception leaves it.
 
-    Whatever is raised, by the end of an action as well, the action reaches a final state or is looked at again, a
-    bounded number of times. Where the database takes nothing, the lease runs out, and whoever has it next looks.
+    After any exception, also one at the end of the action, the action reaches a final status or is tried
+    again, a bounded number of times. When the database takes nothing, the lease runs out, and a successor
+    worker tries again.
     """
     with Heartbeat(lease) if heartbeat else nullcontext() as beat:
         try:
@@ -66,7 +67,10 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
 
 
 def attempt(task: WorkingTask) -> None:
-    """Bring the action as far as it comes: through its steps, or through the undoing that was decided before."""
+    """Run the action's steps and end it, or go on with an end that was decided before.
+
+    Raises LeaseLost and database errors; any other exception of a step is dealt with here.
+    """
     if task.row.verdict:
         return conclude(task)
     try:
@@ -79,7 +83,7 @@ def attempt(task: WorkingTask) -> None:
 
 
 def let_go(lease: Lease, error: Exception) -> None:
-    """Leave the action to be looked at again; a database that does not take even that is left alone."""
+    """Write that the outcome is unknown, so that another attempt follows; a database error is only logged."""
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -89,9 +93,10 @@ def let_go(lease: Lease, error: Exception) -> None:
 
 
 def carry_out_in_request(action: UUID) -> None:
-    """Do the steps for which the caller waits, then hand the action to the workers. Raises its ActionFault.
+    """Run the steps for which the caller waits, then put the action back into the queue.
 
-    They take at most SYNC_CHECK_LIMIT; an action that needs longer goes on at a worker, and is no error yet.
+    Raises the ActionFault that ends the action. After SYNC_CHECK_LIMIT the rest is left to a worker, which is
+    no error. Does nothing when the action cannot be claimed, or when the lease is lost during a step.
     """
     lease = leases.claim(action, "request")
     if lease is None:
@@ -103,19 +108,23 @@ def carry_out_in_request(action: UUID) -> None:
         task.requeue(0)
     except LeaseLost:
         return
-    except Exception as error:  # noqa: BLE001 (as in `work`; what the record says is raised below)
+    except Exception as error:  # noqa: BLE001 (as in `attempt`; a fault that ends the action is raised below)
         end_or_retry(task, error)
         raise_if_failed(task, error)
 
 
 def raise_if_failed(task: WorkingTask, error: Exception) -> None:
-    """Raise what ended the action; nothing when it waits."""
+    """Raise the fault when it has ended the action; do nothing when the action waits for another attempt."""
     if ActionRecord.objects.get(pk=task.row.pk).is_over:
         raise as_fault(error) from error
 
 
 def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
-    """Run what is not done. A step that was begun, with effects at a hypervisor, looks for itself what became of it."""
+    """Run the steps that are not done, in order.
+
+    A step that was begun before runs again: it finds out itself what has happened at the hypervisor. Before
+    any other step that is not forward-only `checkpoint` may raise Cancelled or Later.
+    """
     for step in steps:
         if step.name in task.row.done:
             continue
@@ -127,7 +136,7 @@ def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
 
 
 def moment_of(task: WorkingTask) -> Moment:
-    """Return where the action stands, by its journal."""
+    """Return where the action stands, by its journal and its record."""
     begun, effective = task.row.begun, task.row.effective
     current = next((step for step in task.definition.steps if step.name == task.row.step), None)
     return Moment(
@@ -140,9 +149,12 @@ def moment_of(task: WorkingTask) -> Moment:
 
 
 def end_or_retry(task: WorkingTask, error: Exception) -> None:
-    """Decide what a fault means, and write it; here alone a fault ends an action, or lets it wait."""
+    """Decide what an exception means for the action, and write it; only here an exception ends an action.
+
+    Raises database errors again, and LeaseLost.
+    """
     if isinstance(error, DatabaseFault):
-        raise error  # the record cannot be asked, and the guest was not: the next attempt looks
+        raise error  # the record cannot be read or written: the next attempt looks
     verdict = verdict_of(error, moment_of(task))
     if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
         verdict = Verdict.LOOK_AGAIN
@@ -161,28 +173,31 @@ def end_or_retry(task: WorkingTask, error: Exception) -> None:
 
 
 def may_have_happened(task: WorkingTask) -> bool:
-    """Return whether the switch has happened all the same, or nobody can say that it has not: then there is only forward."""
+    """Return whether the switch step has happened although the journal does not say so: then no undo follows.
+
+    True also when a hypervisor is silent. False when it raises any other DriverFault.
+    """
     try:
         return task.definition.has_happened(task)
     except (HypervisorUnavailable, HypervisorTimeout):
         return True
-    except DriverFault:  # the guest is on two hosts, say: that is no success
+    except DriverFault:  # for example GuestOnTwoHosts, which is no success
         return False
 
 
 def mark_unknown(task: WorkingTask, error: Exception) -> None:
-    """Leave the action as unknown. Nothing is undone and nothing can be started until the hypervisor was asked."""
+    """Write that the outcome is unknown: nothing is undone or started before the hypervisor was asked."""
     log.error("action.unknown", action=str(task.row.pk), step=task.row.step, exc_info=error)
     leases.mark_unknown(task.lease, said(error))
 
 
 def said(error: Exception) -> str:
-    """Return what an error says of itself."""
+    """Return the text of an exception in printable form; its type's name when it has no text."""
     return printable(str(error) or type(error).__name__)
 
 
 def as_fault(error: Exception) -> ActionFault:
-    """Return the fault with which an action ends; an error that nobody foresaw is logged with its traceback."""
+    """Return the fault with which an action ends. Any other exception is logged, and becomes Unforeseen."""
     if isinstance(error, ActionFault):
         return error
     log.error("action.unforeseen", exc_info=error)
@@ -190,7 +205,11 @@ def as_fault(error: Exception) -> ActionFault:
 
 
 def conclude(task: WorkingTask) -> None:
-    """Undo what was made, and end the action as it was decided. Where the undoing waits, the next attempt goes on."""
+    """Undo what the action has made, and end it as its record's `verdict` says.
+
+    When a step cannot be undone now, the outcome is unknown, and the next attempt goes on. Raises LeaseLost
+    and database errors; when the definition raises anything else, the action fails with `fallback`.
+    """
     edge, fault = task.row.verdict["edge"], task.fault or fault_of(task.row.verdict)
     try:
         undo(task)
@@ -211,9 +230,10 @@ def conclude(task: WorkingTask) -> None:
 
 
 def fallback(task: WorkingTask, fault: ActionFault) -> Change:
-    """Return how an action ends whose definition cannot say it: in error, with its room where its record is.
+    """Return the end of an action whose definition cannot say it: the server in vm_state ERROR.
 
-    A server that it was to make is none. What shares its server with another action leaves that to it.
+    Its allocation stays on the recorded host. A server that the action was to make is deleted, and its
+    allocation too. An action that shares its server with another one changes nothing.
     """
     if task.definition.exclusivity is not Exclusivity.EXCLUSIVE:
         return Change()
@@ -231,10 +251,10 @@ def fallback(task: WorkingTask, fault: ActionFault) -> Change:
 
 
 def undo(task: WorkingTask) -> None:
-    """Undo the steps that may have made something, in reverse; behind the switch nothing is undone.
+    """Undo the steps that had an effect, the last one first; nothing when one of them is forward-only.
 
-    What cannot be undone now is written down and left, where it is no matter of the guest: the reconciler takes it
-    up. Where it is, and nobody knows what became of it, NotUndone is raised.
+    What cannot be undone is written down for the reconciler. Raises NotUndone instead when the step touches
+    the guest and its outcome is unknown.
     """
     effective = task.row.effective
     steps = [step for step in task.definition.steps if step.name in effective]
@@ -247,7 +267,7 @@ def undo(task: WorkingTask) -> None:
 
 
 def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:
-    """Undo one step. Raises NotUndone where it has to be tried again."""
+    """Undo one step. Raises NotUndone when it has to be tried again, LeaseLost, and database errors."""
     try:
         undoing(task.definition, task)
     except (LeaseLost, DatabaseFault):

@@ -1,4 +1,4 @@
-"""A guest never runs twice: before it is started, every host is asked whether it runs there."""
+"""Every other host is asked before a guest is started, because a guest must never run twice."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from servers.fleet.polling import ask_all
 from servers.models import Host, Server
 
 BRIEF_S = 2.0
-"""How long is waited for hosts on which the guest has never been."""
+"""Time limit, in seconds, of the hosts whose silence is no obstacle."""
 
 SILENT = "Host {host} does not answer, and guest {guest} may run there: it is started nowhere else. Reason: {reason}"
 
 
 def refuse_elsewhere(server: Server, allowed: Collection[str], must_answer: Collection[str]) -> None:
-    """Do nothing when the guest runs on no host but those `allowed`. Hosts that were forced down do not count.
+    """Check that the guest of `server` runs on no host outside `allowed`.
 
-    Of the others, those in `must_answer` have to say so; the rest is asked side by side, and waited for briefly.
-    Raises GuestOnTwoHosts; HypervisorUnavailable where one that must answer is silent.
+    Hosts in `must_answer` have to answer, within their driver's time limit. The others are asked side by side
+    for BRIEF_S, and silence means no. Hosts that are forced down are not asked. Raises GuestOnTwoHosts, and
+    HypervisorUnavailable when a host in `must_answer` is silent.
     """
     hosts = {
         host.name: ref(host) for host in Host.objects.exclude(name__in=allowed).filter(forced_down=False)
@@ -42,5 +43,5 @@ def refuse_elsewhere(server: Server, allowed: Collection[str], must_answer: Coll
 
 
 def runs(guest: FoundGuest | None) -> bool:
-    """Return whether the guest has a process on the host that has found it."""
+    """Return whether the guest has a process on the host where it was found."""
     return guest is not None and guest.power_state in ALIVE and not guest.prepared_only

@@ -1,4 +1,4 @@
-"""An action at work: the promises of `servers.actions.task.Task`, kept with models, drivers and the lease."""
+"""One attempt at an action: `servers.actions.task.Task`, implemented with models, drivers and the lease."""
 
 from __future__ import annotations
 
@@ -66,11 +66,15 @@ log = structlog.get_logger(__name__)
 SLOT_RETRY_S = 2.0
 JOB_POLL_S = 0.5
 JOB_LIMIT_S = 60.0
-"""How long a move may run on that was asked to stop, until it counts as not known what becomes of it."""
+"""Seconds that a move may run on after it was asked to stop; then its outcome is unknown."""
 
 
 class WorkingTask:
-    """One attempt at an action. What steps leave is written at once, so that the next attempt finds it."""
+    """The implementation of `Task` for one attempt at an action, under a lease.
+
+    What steps leave is written at once, so that the next attempt finds it. Every write raises LeaseLost when
+    another attempt has the action. With `deadline_s` `checkpoint` raises Later after so many seconds.
+    """
 
     def __init__(
         self, lease: Lease, heartbeat: Heartbeat | None = None, deadline_s: float | None = None
@@ -105,22 +109,27 @@ class WorkingTask:
 
     @property
     def server(self) -> ServerFacts:
+        """Return the facts of the server, read again."""
         return server_facts(self._server())
 
     @property
     def guest(self) -> Guest:
+        """Return the guest that a hypervisor has to run for the server, read again."""
         return guest_of(self._server())
 
     @property
     def former_vm_state(self) -> str:
+        """Return the server's vm_state at the time when the action was accepted."""
         return self.row.former_vm_state
 
     @property
     def former_power_state(self) -> PowerState:
+        """Return the server's power state at the time when the action was accepted."""
         return PowerState(self.row.former_power_state)
 
     @property
     def source(self) -> str:
+        """Return the server's host at the time when the action was accepted; "" when it had none."""
         return self.row.source_host
 
     def _migration(self, *, lock: bool = False) -> Migration:
@@ -131,35 +140,42 @@ class WorkingTask:
 
     @property
     def migration(self) -> MigrationFacts:
+        """Return the facts of the action's migration, read again. Raises LookupError when it has none."""
         return migration_facts(self._migration())
 
     @property
     def memo(self) -> Mapping[str, Any]:
+        """Return what earlier steps have left with `remember`."""
         memo: Mapping[str, Any] = self.row.memo
         return memo
 
     @property
     def begun(self) -> Sequence[str]:
+        """Return the names of the steps that were begun, in order."""
         return self.row.begun
 
     @property
     def effective(self) -> Sequence[str]:
+        """Return the names of the steps that may have had an effect which is not undone, in order."""
         return self.row.effective
 
     def is_up(self, host: str) -> bool:
+        """Return whether the host answered lately, and is not forced down."""
         return KnownFleet().is_up(host)
 
     def host(self, name: str) -> HostRef:
+        """Return how a driver reaches the host. Raises ComputeHostNotFound."""
         found = Host.objects.filter(name=name).first()
         if found is None:
             raise ComputeHostNotFound(host=name)
         return ref(found)
 
     def driver(self, host: str) -> Driver:
+        """Return the host's driver, fenced by this attempt. Raises ComputeHostNotFound, NotSupported."""
         return driver_of(self.host(host), self.fence())
 
     def fence(self) -> ActionFence:
-        """Return the proof that this attempt may still change something, in the name of what it belongs to."""
+        """Return the fence of this attempt; its owner changes when a step opens a migration."""
         of_migration = self.row.migration_id
         if of_migration not in self.owners:
             self.owners[of_migration] = ownership.owner_of(
@@ -168,12 +184,13 @@ class WorkingTask:
         return ActionFence(self.owners[of_migration], self.prove, self.prove_alone)
 
     def secret(self, name: str) -> str:
+        """Return a secret parameter in clear text. Raises KeyError when there is none of this name."""
         return sealed_parameters.unseal(self.row.sealed)[name]
 
     # --------------------------------------------------------------------------------------- the record
 
     def write(self, **values: Any) -> None:
-        """Write fields of the action's record."""
+        """Write fields of the action record, in one transaction. Raises LeaseLost."""
         with fenced(self.lease):
             self._save(**values)
 
@@ -184,23 +201,24 @@ class WorkingTask:
         self.row.save(update_fields=[*values, "updated_at"])
 
     def _reread(self) -> ActionRecord:
-        """Return the record as it stands: what others may have written to it is not in `row`."""
+        """Return the record as the database has it: `row` lacks what other processes have written."""
         return ActionRecord.objects.get(pk=self.lease.action)
 
     def begin_step(self, name: str) -> None:
-        """Write down that a step begins, before it has any effect."""
+        """Write to the journal that a step begins, before it has an effect."""
         self.beat()
         self.row.begin(name)
         self.write(steps=self.row.steps, step=name)
 
     def finish_step(self, name: str) -> None:
-        """Note that a step is done. It is written with what comes next: the next step, the end, or the wait."""
+        """Add to the journal that a step is done; written with the next step, the end, or the requeue."""
         self.row.finish(name)
 
     def prove(self) -> None:
-        """Hold the lease anew, and write down that the step which runs may have made something.
+        """Renew the lease, and write to the journal that the running step may have had an effect.
 
-        Raises LeaseLost. It is asked directly before each effect, so it is the database that is asked, not a memory.
+        To be called directly before each effect: the database decides, not what this process remembers.
+        Raises LeaseLost.
         """
         if self.heartbeat is not None and self.heartbeat.is_lost:
             raise LeaseLost
@@ -215,22 +233,32 @@ class WorkingTask:
         return bool(self.row.step) and not self.row.verdict and self.row.step not in self.row.effective
 
     def _take_effect(self) -> None:
-        """Write down, in the caller's transaction, that the step which runs has an effect that somebody goes by."""
+        """Write to the journal, in the caller's transaction, that the running step has an effect.
+
+        Only for a step with `has_a_way_back`: undo and later attempts go by it.
+        """
         step = next((step for step in self.definition.steps if step.name == self.row.step), None)
         if step is not None and step.has_a_way_back and self._is_first_effect():
             self.row.mark(self.row.step, "effect")
             self._save(steps=self.row.steps)
 
     def prove_alone(self, host: str) -> None:
-        """Do nothing when the guest may be started on `host`. Raises GuestOnTwoHosts, HypervisorUnavailable."""
+        """Prove the lease, and check that no other host runs the guest which is to be started on `host`.
+
+        Raises LeaseLost, GuestOnTwoHosts, HypervisorUnavailable.
+        """
         self.prove()
         single_instance.refuse_elsewhere(self._server(), {host}, self._must_answer())
 
     def alone_at(self, *hosts: str) -> None:
+        """Check that the guest runs on no other host. Raises GuestOnTwoHosts, HypervisorUnavailable."""
         single_instance.refuse_elsewhere(self._server(), set(hosts), self._must_answer())
 
     def _must_answer(self) -> set[str]:
-        """Return the hosts that may run the guest as far as is known: silence of one of them keeps it down."""
+        """Return the hosts that may run the guest, by the records; while one is silent, it is not started.
+
+        Hosts that an operator has declared dead in a judgement are left out.
+        """
         arriving = {step.name for step in self.definition.steps if step.arrives} & set(self.row.effective)
         server = self._server()
         hosts = {self.source, server.host.name if server.host else ""}
@@ -240,48 +268,53 @@ class WorkingTask:
         return hosts - {""} - answered_for
 
     def decide(self, edge: str, fault: ActionFault | None = None) -> None:
-        """Write down how the action ends, before anything is undone: whoever goes on does not decide anew."""
+        """Write how the action ends before anything is undone: the next attempt does not decide again."""
         self.fault = fault
         said = {"code": fault.code, "text": str(fault)} if fault is not None else {}
         self.write(verdict={"edge": edge, **said})
 
     def mark_undone(self, name: str) -> None:
-        """Write down that a step is undone."""
+        """Write to the journal that a step is undone."""
         self.row.mark(name, "undone")
         self.write(steps=self.row.steps)
 
     def not_undone(self, name: str, reason: str) -> None:
-        """Write down what could not be undone."""
+        """Write what could not be undone, and on which host, so that the reconciler removes it."""
         self.answer(not_undone=[*self.row.result.get("not_undone", []), f"{name}: {reason}"])
         moved = self.row.migration_id is not None
         self.write(left_on=self._migration().dest_compute if moved else self.source)
 
     def leave_behind(self, host: str, reason: str) -> None:
+        """Write that something is left on `host`, and why, so that the reconciler removes it."""
         self.answer(left_behind=f"{host}: {reason}")
         self.write(left_on=host)
 
     def remember(self, **facts: Any) -> None:
+        """Merge `facts` into the record's memo."""
         self.write(memo={**self.row.memo, **facts})
 
     def answer(self, **facts: Any) -> None:
+        """Merge `facts` into the record's result."""
         self.write(result={**self.row.result, **facts})
 
     def record(self, change: Change) -> None:
+        """Write `change` in one transaction, with the effect of the running step. Raises LeaseLost."""
         with fenced(self.lease):
             self._take_effect()
             changes.apply(self.row, change)
 
     def beat(self) -> None:
-        """Tell the heartbeat that the work goes on."""
+        """Tell the heartbeat that the work makes progress."""
         if self.heartbeat is not None:
             self.heartbeat.beat()
 
     def is_cancelled(self) -> bool:
-        """Return whether somebody has asked the action to stop."""
+        """Return whether the action was asked to stop; asks the database."""
         asked = ActionRecord.objects.filter(pk=self.row.pk).exclude(cancel_requested_at=None)
         return asked.exists()
 
     def checkpoint(self) -> None:
+        """Raise Cancelled when the action was asked to stop, or Later when the deadline has passed."""
         if self.is_cancelled():
             raise Cancelled
         if self.deadline is not None and clock.now() > self.deadline:
@@ -291,11 +324,16 @@ class WorkingTask:
 
     @contextmanager
     def event(self, name: str, host: str = "") -> Iterator[None]:
+        """Record an event around the block, with Success, or Error and what the block raises.
+
+        After LeaseLost, Later, HypervisorTimeout or a database error the event stays open: the next attempt
+        goes on with it. Cancelled is a Success.
+        """
         self.open_event(name, host)
         try:
             yield
         except (LeaseLost, Later, HypervisorTimeout, DatabaseFault):
-            raise  # the event is not over: whoever comes next goes on with it
+            raise  # the event is not over: the next attempt goes on with it
         except Fault as fault:
             self._close(name, host, fault)
             raise
@@ -311,19 +349,26 @@ class WorkingTask:
                 events.close_event(event, None if isinstance(fault, Cancelled) else fault)
 
     def open_event(self, name: str, host: str = "") -> None:
+        """Begin an event that spans steps. Does nothing when it is open."""
         with fenced(self.lease):
             events.open_event(self.row, name, host)
 
     def close_event(self, name: str, fault: ActionFault | None = None) -> None:
+        """End the newest open event of this name, on whichever host; does nothing when there is none."""
         self._close(name, None, fault)
 
     def add_facts(self, name: str, **facts: Any) -> None:
+        """Merge `facts` into the newest event of this name."""
         with fenced(self.lease):
             events.add_facts(self.row, name, facts)
 
     # ------------------------------------------------------------------------------------- destinations
 
     def open_migration(self, kind: MigrationType, destination: str = "") -> None:
+        """Insert the migration and hand the source's allocation over to it, in one transaction.
+
+        Does nothing when the action has a migration.
+        """
         if self.row.migration_id is not None:
             return
         server = self._server()
@@ -350,6 +395,7 @@ class WorkingTask:
     def select(
         self, event: str, *, requested: str | None = None, ignore: Iterable[str] = (), at_most: int = 0
     ) -> tuple[str, ...]:
+        """Return hosts in the scheduler's order; the event keeps all verdicts. Raises NoValidHost."""
         try:
             decision = select_hosts(self._server(), requested=requested, ignore=ignore, at_most=at_most)
         except Fault as fault:
@@ -359,19 +405,23 @@ class WorkingTask:
         return decision.hosts
 
     def check_forced(self, host: str) -> None:
+        """Check a destination that was forced, past the scheduler. Raises ActionFault."""
         scheduling.check_forced(self._server(), host)
 
     def claim(self, host: str) -> None:
+        """Allocate the server's resources on `host`, in one transaction. Raises as `claims.claim`."""
         with fenced(self.lease):
             self._take_effect()
             claims.claim(self.row.server_id, host)
 
     def check_group(self, host: str) -> None:
+        """Check that the server's group still allows `host`. Raises GroupPolicyViolated."""
         reason = claims.group_refuses(self._server(), host)
         if reason is not None:
             raise GroupPolicyViolated(reason=reason)
 
     def release(self) -> None:
+        """Delete the allocation on the destination, or that of a server which the action makes."""
         with fenced(self.lease):
             if self.row.migration_id is not None:
                 claims.release(self.row.server_id, self.row.migration_id)
@@ -379,7 +429,11 @@ class WorkingTask:
                 claims.deallocate(self.row.server_id)
 
     def take_slot(self, edge: str) -> None:
-        """Count the source's running moves under the lock of its row (CONTRACT B.6, 8)."""
+        """Apply `edge` to the migration, when the source may run one more (Nova contract B.6, 8).
+
+        The source's running migrations are counted under the lock of its row. Raises Later when there are
+        MAX_CONCURRENT_LIVE_MIGRATIONS.
+        """
         busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
         with fenced(self.lease):
             Host.objects.select_for_update().get(name=self.source)
@@ -390,10 +444,12 @@ class WorkingTask:
             changes.apply(self.row, Change(migration=(edge,)))
 
     def place_disk(self, host: str, disk: Disk) -> None:
+        """Record where the disk of a new server is. Idempotent."""
         with fenced(self.lease):
             changes.place_disk(self.row.server_id, host, disk)
 
     def clear_leftover(self, fault: BelongsToAnother) -> None:
+        """Remove what the owner in `fault` has left of the guest; raise `fault` when its work is not over."""
         owner = UUID(fault.facts["owner"])
         if not ownership.is_over(owner):
             raise fault
@@ -404,6 +460,10 @@ class WorkingTask:
         )
 
     def wait_for_job(self, host: str) -> None:
+        """Wait until no live migration of the guest runs from `host`, and renew the lease meanwhile.
+
+        Raises HypervisorTimeout after JOB_LIMIT_S, LeaseLost.
+        """
         driver, until = self.driver(host), clock.monotonic() + JOB_LIMIT_S
         while (found := driver.find_guest(self.row.server_id)) and found.job is JobKind.LIVE_MIGRATION:
             if clock.monotonic() > until:
@@ -414,11 +474,17 @@ class WorkingTask:
             clock.sleep(JOB_POLL_S)
 
     def guest_host(self, *hosts: str) -> str | None:
+        """Return which of the hosts has the guest, None when none has it; see `guest_location.guest_host`."""
         return guest_location.guest_host(self._server(), {name: self.driver(name) for name in hosts})
 
     # --------------------------------------------------------------------------------------- progress
 
     def report(self, progress: Progress) -> None:
+        """Write the progress of the running job, and renew the lease. Raises LeaseLost.
+
+        A move that was asked to stop or to complete is told so here, in case the control action did not reach
+        it.
+        """
         self.beat()
         if not renew(self.lease):
             raise LeaseLost
@@ -433,9 +499,9 @@ class WorkingTask:
             self._hand_over_requests(fresh)
 
     def _hand_over_requests(self, fresh: ActionRecord) -> None:
-        """Tell the hypervisor what was asked of the running move while the control action did not reach it.
+        """Call abort or force_complete on the driver when the running move was asked to stop or to complete.
 
-        What it does not take now, it is told again with the next report: the move itself goes on.
+        A DriverFault is only logged: the next report tries again, and the move goes on.
         """
         live = self.driver(self.source).live_migration
         if live is None:
@@ -456,18 +522,26 @@ class WorkingTask:
         return self.row.image_id
 
     def image_target(self) -> Path:
+        """Return the path on which the driver writes the image. Raises ImageStoreFault."""
         return images.store().place(self._image_id())
 
     def keep_image(self, snapshot: Snapshot) -> None:
+        """Make the written file the image, and record it as complete. Raises LeaseLost, ImageStoreFault."""
         self.prove()
         size = images.commit(self._image_id(), snapshot)
         with fenced(self.lease):
             images.activate(self._image_id(), snapshot, size, self.host(self.source).driver)
 
     def saved(self) -> Saved:
+        """Return the backup that the action restores. Raises ImageStoreFault."""
         return images.saved(self._image_id())
 
     def rotate_images(self, backup_type: str, keep: int) -> None:
+        """Delete the oldest finished backups of the server and type beyond `keep`; their bytes go last.
+
+        What goes is decided once, and written in one transaction: a later attempt only removes bytes. Raises
+        ImageStoreFault when the store cannot be asked, and then nothing is deleted.
+        """
         if "rotated_out" not in self.row.result:
             seen = images.survey(self.row.server_id, backup_type, keep, newest=self._image_id())
             with fenced(self.lease):
@@ -482,7 +556,11 @@ class WorkingTask:
     # -------------------------------------------------------------------------------------------- ends
 
     def requeue(self, delay_s: float, *, tries: int | None = None) -> None:
-        """Let the action wait; it comes to its turn again when it is due. That is no attempt without progress."""
+        """Put the action back into the queue, due in `delay_s` seconds.
+
+        Does not count as an attempt without progress. `tries` is how often a retryable fault has put it back;
+        None leaves the number as it is.
+        """
         with fenced(self.lease):
             row = self._reread()
             row.apply_edge("requeue")
@@ -494,9 +572,11 @@ class WorkingTask:
             row.save(update_fields=["status", "lease_until", "due_at", "tries", "last_progress", "steps"])
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
-        """Write the action's end, and all that goes with it, in one transaction; here alone an action ends.
+        """Write the action's end, with `change`, in one transaction.
 
-        A cancellation that came too late is not one: whoever writes first has decided.
+        Workers and judgements end an action only here. `edge` is succeed, fail or cancel. The record keeps
+        `fault` with any edge; open events end with Error only for fail. A request to stop that comes later
+        has no effect. Raises LeaseLost, TransitionNotAllowed.
         """
         with fenced(self.lease):
             row = self._reread()

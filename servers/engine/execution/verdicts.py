@@ -1,4 +1,4 @@
-"""The right end for the right fault: one table says which are waited for, looked into, tried again, or the end."""
+"""What becomes of an action after a fault: one table for all faults."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from servers.errors import (
 )
 
 MAX_TRIES = 5
-"""How often a retryable fault puts an action back before it fails."""
+"""How often a retryable fault puts an action back into the queue before the action fails."""
 
 
 class Verdict(StrEnum):
-    """What becomes of an action whose step has raised."""
+    """What becomes of an action whose step has raised an exception."""
 
     WAIT = "wait"
-    """Not its turn yet: it comes again, and nothing counts against it."""
+    """It is not the action's turn: it is queued again, and nothing is counted."""
     LOOK_AGAIN = "look again"
-    """Nobody knows what became of it: the next attempt asks the hypervisor. Nothing is undone meanwhile."""
+    """The outcome is unknown: the next attempt asks the hypervisor. Nothing is undone before."""
     TRY_AGAIN = "try again"
-    """Nothing has happened, and it may pass: the step is tried again after a pause, MAX_TRIES times."""
+    """Nothing has happened, and the fault may pass: the step runs again later, at most MAX_TRIES times."""
     CANCEL = "cancel"
-    """Somebody has asked it to stop: what it has made is undone."""
+    """The action was asked to stop: what it has made is undone."""
     FAIL = "fail"
-    """It ends with this fault: what it has made is undone."""
+    """The action ends with this fault: what it has made is undone."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where an action stood when something was raised, by its journal."""
+    """Where an action stood when an exception was raised, by its journal and its record."""
 
     behind_switch: bool = False
-    """A step behind which there is only forward has had an effect."""
+    """A switch step has had an effect: the action only goes forward."""
     touched: bool = False
-    """The step that runs touches the guest, and may have had an effect."""
+    """The running step touches the guest, and may have had an effect."""
     checking: bool = False
-    """The step that runs only checks, and a caller may wait for what it says."""
+    """The running step only checks, and a caller may wait for its outcome."""
     cancelled: bool = False
-    """Somebody has asked the action to stop."""
+    """The action was asked to stop."""
     tries: int = 0
-    """How often a retryable fault has put it back."""
+    """How often a retryable fault has put the action back."""
 
 
 def verdict_of(error: Exception, moment: Moment) -> Verdict:
-    """Return what becomes of an action in which `error` was raised."""
+    """Return what becomes of an action in which `error` was raised; the first rule that applies decides."""
     if isinstance(error, Later):
         return Verdict.WAIT
     if isinstance(error, DatabaseFault):
         return Verdict.LOOK_AGAIN  # it says nothing of the guest
     if moment.behind_switch:
-        return Verdict.LOOK_AGAIN  # there is only forward
+        return Verdict.LOOK_AGAIN  # the action only goes forward
     if isinstance(error, Cancelled):
         return Verdict.CANCEL
     if moment.cancelled and isinstance(error, MigrationAborted | MigrationFailed):
-        return Verdict.CANCEL  # who joins a move that another worker aborted sees only that it ended
+        return Verdict.CANCEL  # a worker that re-attached to an aborted move sees only its end
     if isinstance(error, HypervisorTimeout):
-        return Verdict.LOOK_AGAIN  # whatever was asked may happen yet
+        return Verdict.LOOK_AGAIN  # what was requested may still happen
     if moment.touched and (isinstance(error, HypervisorUnavailable) or not isinstance(error, Fault)):
         return Verdict.LOOK_AGAIN
     if is_passing(error, moment) and moment.tries < MAX_TRIES:
@@ -74,7 +74,7 @@ def verdict_of(error: Exception, moment: Moment) -> Verdict:
 
 
 def is_passing(error: Exception, moment: Moment) -> bool:
-    """Return whether the fault may be over in a moment: an agent that boots, a store or a host that is away."""
+    """Return whether the fault may pass by itself: a retryable one, or a silent host outside the checks."""
     if isinstance(error, HypervisorUnavailable):
-        return not moment.checking  # checks pass on to the next host instead
+        return not moment.checking  # a check tries the next host instead
     return isinstance(error, Fault) and error.retryable

@@ -1,4 +1,4 @@
-"""Whether anybody carries actions out."""
+"""Whether worker processes run that carry actions out."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from servers import clock
 from servers.models import Worker
 
 SILENT = timedelta(seconds=15)
-"""A worker shows up every five seconds."""
+"""A supervisor that was not seen for longer is gone; it writes every 5 seconds that it is there."""
 
 
 @dataclass(frozen=True)
 class WorkerHealth:
-    """How many processes are there, or since when there is none (None: never heard of)."""
+    """How many worker processes run, and when a supervisor of them was last seen (None: never)."""
 
     processes: int
     seen_at: datetime | None
 
     @property
     def is_up(self) -> bool:
+        """Return whether a worker process runs."""
         return self.processes > 0
 
 
 def worker_health() -> WorkerHealth:
-    """Return whether anybody carries actions out."""
+    """Return how many worker processes run, summed over all supervisors that were seen lately."""
     limit = clock.now() - SILENT
     workers = list(Worker.objects.order_by("-seen_at"))
     alive = [worker for worker in workers if worker.seen_at > limit]

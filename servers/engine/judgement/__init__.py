@@ -1,1 +1,1 @@
-"""Actions that came to no end by themselves: the evidence, and what a person decides of them."""
+"""Actions whose outcome is unknown: the evidence, and what an operator decides."""

@@ -1,4 +1,4 @@
-"""What is known of an action that waits for a person: its record, its journal, and what hypervisors say of its guest."""
+"""The evidence about an action that waits for a judgement: records, journal, and the hosts' answers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from servers.policy import Context
 from servers.states import ActionStatus, PowerState
 
 LOOK_S = 2.0
-"""How long somebody who only looks waits for hosts that do not answer."""
+"""Seconds that hosts have to answer when the evidence is only shown."""
 
 MOST_LISTED = 1000
 
 
 def waiting() -> QuerySet[ActionRecord]:
-    """Return the actions that wait for somebody to judge them, the longest first."""
+    """Return the actions that wait for an operator's judgement, the longest waiting first."""
     return _unknown().exclude(stalled_at=None).order_by("stalled_at", "pk")
 
 
 def still_tried() -> QuerySet[ActionRecord]:
-    """Return the actions whose outcome is not known either, and which are looked at again by themselves."""
+    """Return the actions of unknown outcome that a worker will try again by itself, the next due first."""
     return _unknown().filter(stalled_at=None).order_by("due_at", "pk")
 
 
@@ -47,7 +47,10 @@ def visible_actions(rows: QuerySet[ActionRecord], context: Context) -> QuerySet[
 
 
 def find_action(text: str, context: Context) -> ActionRecord:
-    """Return the action with this UUID or request id. Raises ActionNotFound; Invalid where several have the id."""
+    """Return the action with this UUID or request id, if the caller may see its server.
+
+    Raises ActionNotFound, and Invalid when several actions have the request id.
+    """
     rows = visible_actions(ActionRecord.objects.select_related("server", "server__host"), context)
     try:
         wanted = Q(pk=uuid_of(text))
@@ -62,7 +65,7 @@ def find_action(text: str, context: Context) -> ActionRecord:
 
 
 def hosts_that_matter(action: ActionRecord) -> set[str]:
-    """Return the names of the hosts on which the action's guest may be, as far as records tell."""
+    """Return the names of the hosts on which the action's guest may be, by the records."""
     server, move = action.server, action.migration
     names = {action.source_host, server.host.name if server.host else "", action.memo.get("host") or ""}
     if move is not None:
@@ -72,43 +75,45 @@ def hosts_that_matter(action: ActionRecord) -> set[str]:
 
 @dataclass(frozen=True)
 class HostSeen:
-    """A host, and what it said of the guest just now."""
+    """A host, and its answer about the guest."""
 
     name: str
     matters: bool
-    """Whether the guest may be there, as far as records tell."""
+    """Whether the guest may be there, by the records."""
     is_up: bool
     forced_down: bool
     answer: Answer[FoundGuest | None]
 
     @property
     def guest(self) -> FoundGuest | None:
-        """Return the guest that is there; not what was only prepared for it."""
+        """Return the guest that is there, or None; a destination that was only prepared does not count."""
         found = self.answer.value
         return None if found is None or found.prepared_only else found
 
     @property
     def is_silent(self) -> bool:
+        """Return whether the host did not answer."""
         return bool(self.answer.fault)
 
     @property
     def is_worth_a_line(self) -> bool:
-        """Return whether a person who judges wants to read of it."""
+        """Return whether the operator has to see this answer."""
         return self.matters or self.is_silent or self.answer.value is not None
 
     @property
     def words(self) -> str:
+        """Return the answer in a few words."""
         return in_words(self.answer)
 
     def as_data(self) -> dict[str, Any]:
-        """Return it in the form of JSON."""
+        """Return the host and its answer as JSON data."""
         facts = {"up": self.is_up, "forced_down": self.forced_down, "silent": self.is_silent}
         return {"host": self.name, "matters": self.matters, "says": self.words, **facts}
 
 
 @dataclass(frozen=True)
 class Case:
-    """All that a person goes by: records as they are, the journal, and what hosts have said."""
+    """The evidence about one action: its rows, its journal, and the answers of all hosts."""
 
     action: ActionRecord
     server: Server
@@ -120,32 +125,33 @@ class Case:
     hosts: tuple[HostSeen, ...]
 
     def host(self, name: str) -> HostSeen | None:
+        """Return the host of this name, or None."""
         return next((host for host in self.hosts if host.name == name), None)
 
     @property
     def runs_on(self) -> list[str]:
-        """Return where the guest has a process."""
+        """Return the hosts on which the guest has a process; in a live migration only where it runs."""
         return runs_on({host.name: host.guest for host in self.hosts if host.guest is not None})
 
     @property
     def is_moving(self) -> list[str]:
-        """Return the hosts from which the guest is being moved live at this moment."""
+        """Return the names of the hosts from which a live migration of the guest runs."""
         jobs = [(host.name, host.guest.job) for host in self.hosts if host.guest is not None]
         return [name for name, job in jobs if job is JobKind.LIVE_MIGRATION]
 
     @property
     def silent(self) -> list[str]:
-        """Return the hosts that have not answered."""
+        """Return the names of the hosts that did not answer."""
         return [host.name for host in self.hosts if host.is_silent]
 
     def unanswered(self, dead: Iterable[str]) -> list[str]:
-        """Return the hosts that may run the guest, are silent, and of which nobody has said that they are dead."""
+        """Return the silent hosts that may run the guest, except those forced down and those in `dead`."""
         left = {h.name for h in self.hosts if h.matters and h.is_silent and not h.forced_down}
         return sorted(left - set(dead))
 
     @property
     def at(self) -> str | None:
-        """Return where the guest is: where it runs, or else where it is defined, the recorded host first."""
+        """Return the host where the guest runs, else is defined (the recorded host first), or None."""
         if self.runs_on:
             return self.runs_on[0]
         defined = [host.name for host in self.hosts if host.guest is not None]
@@ -156,17 +162,17 @@ class Case:
 
     @property
     def power_state(self) -> PowerState:
-        """Return what the guest does where it is."""
+        """Return the guest's power state where it is; NOSTATE when it is seen nowhere."""
         host = self.host(self.at or "")
         return host.guest.power_state if host is not None and host.guest is not None else PowerState.NOSTATE
 
     @property
     def said(self) -> dict[str, str]:
-        """Return what the hosts said that somebody wants to read of."""
+        """Return the answers that the operator has to see, in words, by host name."""
         return {host.name: host.words for host in self.hosts if host.is_worth_a_line}
 
     def as_data(self) -> dict[str, Any]:
-        """Return the case in the form of JSON."""
+        """Return the case as JSON data."""
         return {
             "server": self._server(),
             "migration": self._migration(),
@@ -210,9 +216,9 @@ class Case:
 
 
 def evidence_of(action: ActionRecord, limit_s: float = LOOK_S) -> Case:
-    """Return the case of an action, its rows read afresh, at the latest after `limit_s`.
+    """Return the evidence about an action, its rows read again; hosts get `limit_s` seconds to answer.
 
-    Every host is asked, side by side. One that is silent is part of the evidence.
+    All hosts are asked side by side; silence of one is part of the evidence. Changes and locks nothing.
     """
     row = ActionRecord.objects.select_related("server", "server__host", "migration", "image").get(
         pk=action.pk

@@ -1,4 +1,4 @@
-"""How an action ends that a person closes: what is written is what was seen, and nothing is done at a hypervisor."""
+"""How an action ends that an operator closes: records follow what was seen; no hypervisor is called."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ OFF = frozenset({PowerState.SHUTDOWN, PowerState.CRASHED})
 
 
 class Outcome(StrEnum):
-    """How a person may close an action."""
+    """How an operator may close an action."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
     @property
     def edge(self) -> str:
+        """Return the edge of the action's status."""
         return "succeed" if self is Outcome.SUCCEEDED else "fail"
 
 
@@ -54,17 +55,17 @@ class Ending:
 
     change: Change
     migration: tuple[str, ...] = ()
-    """Edges of the migration, each taken after the other."""
+    """Edges of the migration, applied one after the other."""
     charges: bool = False
-    """Whether the room is put right: it is charged where the guest is."""
+    """Whether the migration ends too, and the allocations are set to where the guest is."""
     drops_image: bool = False
 
 
-# ------------------------------------------------------------------------------------------- what refuses
+# ------------------------------------------------------------------------------------------------- checks
 
 
 def refuse_living(case: Case, dead: Collection[str]) -> None:
-    """Do nothing when each of `dead` is a host that is silent just now. Raises HostUnknown, HostAnswers."""
+    """Check that each host of `dead` is recorded, and was silent. Raises HostUnknown, HostAnswers."""
     for name in dead:
         host = case.host(name)
         if host is None:
@@ -74,13 +75,17 @@ def refuse_living(case: Case, dead: Collection[str]) -> None:
 
 
 def definition_of(action: ActionRecord) -> type[Action] | None:
-    """Return the action's definition in its version, or None."""
+    """Return the action's definition, or None when this process does not have it in the record's version."""
     found = definitions.get(action.slug)
     return found if found is not None and found.version == action.definition else None
 
 
 def switch_of(action: ActionRecord, *, forward_only: bool = False) -> Step | None:
-    """Return the step behind which the action is, by its journal: a switch, or any that cannot be undone."""
+    """Return the step after which the action only goes forward, by its journal, or None.
+
+    That is a switch; with `forward_only` also a forward-only step that had an effect, which no undo takes
+    back.
+    """
     definition = definition_of(action)
     for step in definition.steps if definition else ():
         stays = forward_only and step.forward_only and step.name in action.effective
@@ -90,13 +95,13 @@ def switch_of(action: ActionRecord, *, forward_only: bool = False) -> Step | Non
 
 
 def refuse_strange(action: ActionRecord) -> None:
-    """Do nothing when a worker of this version would take the action. Raises NotKnown."""
+    """Check that a worker of this version would claim the action. Raises NotKnown."""
     if definition_of(action) is None:
         raise NotKnown(action=action.request_id)
 
 
 def refuse_undo(action: ActionRecord) -> None:
-    """Do nothing when what the action has made can be undone. Raises CannotUndo, NotKnown."""
+    """Check that what the action has made can be undone. Raises CannotUndo, NotKnown."""
     refuse_strange(action)
     step = switch_of(action, forward_only=True)
     if step is not None:
@@ -107,9 +112,14 @@ def refuse_undo(action: ActionRecord) -> None:
 
 
 def ending_of(case: Case, outcome: Outcome, fault: Judged, dead: Collection[str] = ()) -> Ending:
-    """Return how the action ends. Raises a Conflict where what was seen does not allow it."""
+    """Return what is written when the action is closed with `outcome`; a failed server gets `fault`.
+
+    Hosts of `dead` need not have answered. An action that shares its server with others changes nothing but
+    its own record. Raises GuestSeenTwice, HostsSilent or CannotClose when the evidence does not allow the
+    outcome.
+    """
     if not has_its_server(case.action):
-        return Ending(Change())  # it has changed nothing of its server, and another action may have
+        return Ending(Change())  # the server's state is another action's
     refuse_unseen(case, outcome, dead)
     refuse_other_place(case, outcome)
     succeeded = outcome is Outcome.SUCCEEDED
@@ -127,7 +137,7 @@ def ending_of(case: Case, outcome: Outcome, fault: Judged, dead: Collection[str]
 
 
 def has_its_server(action: ActionRecord) -> bool:
-    """Return whether the action alone may have changed its server, so that its end is the server's as well."""
+    """Return whether the action alone may have changed its server, so that its end ends the server's task."""
     definition = definition_of(action)
     if definition is None:
         return bool(action.exclusive)
@@ -135,17 +145,18 @@ def has_its_server(action: ActionRecord) -> bool:
 
 
 def makes_server(action: ActionRecord) -> bool:
-    """Return whether the action's server begins with it: then its image is what the server is made of."""
+    """Return whether the action makes its server; then its image is what the server is made from."""
     definition = definition_of(action)
     return definition is not None and definition.makes_server
 
 
 def refuse(outcome: Outcome, reason: str) -> NoReturn:
+    """Raise CannotClose with this reason."""
     raise CannotClose(outcome=outcome.value, reason=reason)
 
 
 def refuse_unseen(case: Case, outcome: Outcome, dead: Collection[str]) -> None:
-    """Do nothing when it is seen well enough where the guest is. Raises GuestSeenTwice, HostsSilent, CannotClose."""
+    """Check that the evidence says where the guest is. Raises GuestSeenTwice, HostsSilent, CannotClose."""
     if len(case.runs_on) > 1:
         raise GuestSeenTwice(server=case.server.pk, hosts=" and ".join(case.runs_on))
     silent = case.unanswered(dead)
@@ -156,7 +167,10 @@ def refuse_unseen(case: Case, outcome: Outcome, dead: Collection[str]) -> None:
 
 
 def refuse_other_place(case: Case, outcome: Outcome) -> None:
-    """Do nothing for a failure, or for a success that can be seen. Raises CannotClose."""
+    """Check that a success can be seen: the guest where it should be, the image complete. Raises CannotClose.
+
+    A failure always passes.
+    """
     if outcome is Outcome.FAILED:
         return
     if case.at is None:
@@ -171,7 +185,7 @@ def refuse_other_place(case: Case, outcome: Outcome) -> None:
 
 
 def destination_of(migration: Migration | None) -> str:
-    """Return where the guest is when the action has succeeded; empty for one that moves nothing."""
+    """Return the host of the guest after a success; "" when the action moves nothing."""
     if migration is None:
         return ""
     reverted = migration.status in {MigrationStatus.REVERTING, MigrationStatus.REVERTED}
@@ -179,7 +193,11 @@ def destination_of(migration: Migration | None) -> str:
 
 
 def drops_image(case: Case, outcome: Outcome) -> bool:
-    """Return whether the image that the action makes goes. Once older ones may be deleted for it, it stays."""
+    """Return whether the image that the action makes is deleted when the action is closed.
+
+    After a success only one that was never uploaded; after a failure any, except a complete one for which
+    older backups may have been deleted already.
+    """
     if case.image is None or makes_server(case.action):
         return False
     if outcome is Outcome.SUCCEEDED or case.image.status != ImageStatus.ACTIVE:
@@ -188,7 +206,11 @@ def drops_image(case: Case, outcome: Outcome) -> bool:
 
 
 def vm_edges(case: Case, *, waits: bool) -> tuple[str, ...]:
-    """Return the edges that lead to what was seen. Where all have answered, a server that was to be made is not."""
+    """Return the edges of vm_state that lead the server to what was seen; `waits` adds the one to RESIZED.
+
+    A guest that is seen nowhere: a server that was to be made is deleted, if every host that matters has
+    answered; any other server gets ERROR.
+    """
     if case.at is None:
         is_new = makes_server(case.action) and case.server.vm_state == VmState.BUILDING
         all_said = not any(host.matters and host.is_silent for host in case.hosts)
@@ -197,7 +219,7 @@ def vm_edges(case: Case, *, waits: bool) -> tuple[str, ...]:
 
 
 def edges_to(case: Case) -> tuple[str, ...]:
-    """Return the edges by which the server follows its guest; none where they agree."""
+    """Return the edges by which vm_state follows the guest's power state; () when they agree."""
     state = VmState(case.server.vm_state)
     if case.power_state is PowerState.RUNNING:
         return () if state is VmState.RESCUED else ("reset_active",)
@@ -211,9 +233,10 @@ def edges_to(case: Case) -> tuple[str, ...]:
 
 
 def way_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
-    """Return the edges to the migration's end; none where it has reached it, or is over.
+    """Return the edges to the migration's end; () when the action has none, or when it is over.
 
-    After os-resetState no move waits to be confirmed: the server's state says nothing of it.
+    A failure ends it in status failed or error. So does any outcome of a cold move after os-resetState: the
+    server's state was set by then, and does not wait for a confirmation.
     """
     migration = case.migration
     if migration is None or migration.status in MIGRATION_OVER:
@@ -227,7 +250,7 @@ def way_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
 
 
 def end_of(migration: Migration) -> MigrationStatus:
-    """Return the status of a migration of this kind that has gone well."""
+    """Return the status of a migration of this type and status after a success."""
     if migration.migration_type == MigrationType.LIVE:
         return MigrationStatus.COMPLETED
     ends = {
@@ -238,7 +261,7 @@ def end_of(migration: Migration) -> MigrationStatus:
 
 
 def shortest(start: MigrationStatus, end: MigrationStatus) -> tuple[str, ...]:
-    """Return the names of the fewest edges from one status to another; none where there is no way."""
+    """Return the names of the fewest edges from one migration status to another; () when there is no path."""
     ways: list[tuple[str, tuple[str, ...]]] = [(start, ())]
     for status, names in ways:
         if status == end:
@@ -253,14 +276,15 @@ def shortest(start: MigrationStatus, end: MigrationStatus) -> tuple[str, ...]:
 
 
 def goes_on(target: str, end: MigrationStatus) -> bool:
-    """Return whether a way may lead there: to its end, and over nothing that ends it before."""
+    """Return whether a path may lead to `target`: it is the end, or the migration is not over in it."""
     return target == end or target not in MIGRATION_OVER
 
 
 def end_migration(case: Case, names: Iterable[str]) -> str:
-    """Take the edges of the case's migration; return on which host something may be left of a move that is over.
+    """Apply the edges to the case's migration; return the host on which something of the move may be left.
 
-    In the caller's transaction.
+    "" when the migration is not over, or the other host has said that it has nothing. Runs in the caller's
+    transaction and locks the migration.
     """
     if case.migration is None:
         return ""
@@ -274,7 +298,11 @@ def end_migration(case: Case, names: Iterable[str]) -> str:
 
 
 def allocate_as_seen(server_id: UUID, migration_id: int | None) -> None:
-    """Allocate the server's resources where it is now; a move that waits to be confirmed keeps its source's."""
+    """Write the server's allocation on the host where it is now, after the end of its migration, if any.
+
+    A migration that waits to be confirmed keeps its allocation on the source; a deleted server keeps none.
+    Runs in the caller's transaction.
+    """
     server = Server.objects.select_related("host").get(pk=server_id)
     if server.vm_state == VmState.DELETED:
         claims.deallocate(server.pk)

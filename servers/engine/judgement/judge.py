@@ -1,4 +1,4 @@
-"""What a person decides of an action that came to no end by itself: look again, close, or undo; with who and why.
+"""Judgements of actions whose outcome is unknown: look again, close, or undo, each with a reason.
 
 Nothing here has an effect at a hypervisor. Looking again and undoing are done by a worker, under its fence.
 """
@@ -45,7 +45,7 @@ LONGEST_REASON = 1000
 NO_REASON = f"A judgement needs a reason of 1 to {LONGEST_REASON} printable characters."
 
 LIMIT_S = 5.0
-"""How long a host has to answer before somebody goes by its silence."""
+"""Seconds that a host has to answer before a judgement counts it as silent."""
 
 HOLDER = "judgement"
 RETURNED = "{hosts} answers again."
@@ -56,7 +56,10 @@ LOOKED_AT_ONCE = 200
 def judge(
     action: UUID, verdict: str, context: Context, reason: str, dead_hosts: Collection[str] = ()
 ) -> ActionRecord:
-    """Judge an action by the name of the verdict; see `look_again`, `close` and `undo`. Raises Refusal."""
+    """Judge the action by the name of the verdict, one of VERDICTS; return its record.
+
+    See `look_again`, `close` and `undo`. Raises what they raise, and InvalidParameters for another verdict.
+    """
     if verdict == LOOK_AGAIN:
         return look_again(action, context, reason, dead_hosts)
     if verdict == UNDO:
@@ -67,18 +70,18 @@ def judge(
 
 
 def look_again(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
-    """Let a worker look at the action again, as often as before it came to wait; return its record.
+    """Let a worker look at the action again, with attempts counted anew; return its record.
 
-    `dead_hosts` are hosts that do not answer just now, and for which the caller answers: nothing waits for them.
-    Raises Conflict where the action does not wait, or such a host answers; NotPermitted, Invalid.
+    Hosts in `dead_hosts` are silent, and the operator declares them dead: no worker waits for their answer.
+    Raises NotWaiting, NotKnown, HostUnknown, HostAnswers, NotPermitted, and InvalidParameters for the reason.
     """
     return _hand_over(action, context, reason, dead_hosts, LOOK_AGAIN)
 
 
 def undo(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
-    """Let a worker take back what the action has made, and end it as failed; return its record.
+    """Let a worker undo what the action has made, and end it as failed; return its record.
 
-    Raises CannotUndo behind the switch, and whatever `look_again` does.
+    Raises CannotUndo when a forward-only step has had an effect, and what `look_again` raises.
     """
     return _hand_over(action, context, reason, dead_hosts, UNDO)
 
@@ -86,9 +89,10 @@ def undo(action: UUID, context: Context, reason: str, dead_hosts: Collection[str
 def close(
     action: UUID, context: Context, reason: str, outcome: Outcome, dead_hosts: Collection[str] = ()
 ) -> ActionRecord:
-    """End the action as the caller says, after hypervisors were asked; what is written is what they say.
+    """End the action with `outcome`, after all hosts were asked; the records are set to what hosts say.
 
-    Raises GuestSeenTwice, HostsSilent, CannotClose where that is no safe word, and whatever `look_again` does.
+    Done under a lease of its own, so that a late worker is fenced. Raises GuestSeenTwice, HostsSilent or
+    CannotClose when the evidence does not allow it, and what `look_again` raises except NotKnown.
     """
     reason = readable(reason)
     with held(action, context) as lease:
@@ -103,7 +107,7 @@ def close(
 
 
 def ways_out(case: Case) -> dict[str, str]:
-    """Return each verdict with what refuses it as things stand, empty where nothing does."""
+    """Return for each verdict why it is refused, "" when it is not; no host is declared dead."""
     fault = Judged(by="", reason="")
     questions: dict[str, Callable[[], object]] = {
         LOOK_AGAIN: lambda: refuse_strange(case.action),
@@ -115,7 +119,7 @@ def ways_out(case: Case) -> dict[str, str]:
 
 
 def refusal_of(question: Callable[[], object]) -> str:
-    """Return the Conflict that a question raises, in words, or nothing."""
+    """Return the text of the Conflict that `question` raises, "" when it raises none."""
     try:
         question()
     except Conflict as refused:
@@ -123,11 +127,11 @@ def refusal_of(question: Callable[[], object]) -> str:
     return ""
 
 
-# ---------------------------------------------------------------------------------- who, and why
+# -------------------------------------------------------------- reason and record of a judgement
 
 
 def readable(reason: str) -> str:
-    """Return a reason on one line. Raises InvalidParameters for none, a long one, and what nobody could read."""
+    """Return the reason on one line. Raises InvalidParameters when it is empty, too long or unprintable."""
     text = " ".join(reason.split())
     if not 1 <= len(text) <= LONGEST_REASON or not text.isprintable():
         raise InvalidParameters(detail=NO_REASON)
@@ -135,14 +139,17 @@ def readable(reason: str) -> str:
 
 
 def who(context: Context) -> str:
-    """Return what the judge is called."""
+    """Return the name of the judging caller, its id when it has no name."""
     return context.user_name or context.user_id
 
 
 def judgement(
     context: Context, verdict: str, reason: str, dead: Collection[str], case: Case | None = None
 ) -> dict[str, Any]:
-    """Return a judgement in the form in which it is kept with the action."""
+    """Return a judgement as JSON data, the form in which the record's `judgements` keep it.
+
+    `case` is the evidence, when hosts were asked for the verdict itself.
+    """
     kept = {
         "at": clock.now().isoformat(),
         "by": {"id": context.user_id, "name": who(context)},
@@ -155,19 +162,19 @@ def judgement(
 
 
 def tell(action: ActionRecord, said: dict[str, Any]) -> None:
-    """Write a judgement in the log."""
+    """Write a judgement to the log."""
     facts = {key: said[key] for key in ("verdict", "reason", "door", "dead_hosts")}
     log.warning("action.judged", action=str(action.pk), request=action.request_id, by=said["by"], **facts)
 
 
-# ------------------------------------------------------------------------------------- under lock
+# ------------------------------------------------------------------------------------------ locks
 
 
 @contextmanager
 def locked(action: UUID, context: Context) -> Iterator[ActionRecord]:
-    """Open a transaction with the row of an action that waits for a judgement. Raises NotWaiting, NotPermitted.
+    """Open a transaction in which an action that waits for a judgement is locked, and yield its record.
 
-    The server's row is locked first, as everywhere.
+    Raises NotWaiting, NotPermitted.
     """
     with transaction.atomic():
         row = lock(action)
@@ -176,14 +183,14 @@ def locked(action: UUID, context: Context) -> Iterator[ActionRecord]:
 
 
 def lock(action: UUID) -> ActionRecord:
-    """Return the action's row, locked after its server's; in the caller's transaction."""
+    """Return the action's row, locked after its server's row; runs in the caller's transaction."""
     of_action = ActionRecord.objects.filter(pk=action).values("server")
     Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
     return ActionRecord.objects.select_for_update().get(pk=action)
 
 
 def require(row: ActionRecord, context: Context) -> None:
-    """Do nothing when the caller may judge the action, and it waits for that. Raises NotPermitted, NotWaiting."""
+    """Check that the caller may judge the action, and that it waits. Raises NotPermitted, NotWaiting."""
     policy.in_force().require(context, RULE, row.server.project_id)
     if row.status != ActionStatus.UNKNOWN or row.stalled_at is None:
         tried = row.status == ActionStatus.UNKNOWN
@@ -212,13 +219,13 @@ def _hand_over(
 
 
 def undoing(context: Context, reason: str) -> dict[str, str]:
-    """Return how an action ends that somebody has had undone."""
+    """Return the record's `verdict` for an undo that an operator has requested: edge, code and text."""
     fault = Judged(f"{who(context)} has had it undone: {reason}")
     return {"edge": "fail", "code": fault.code, "text": str(fault)}
 
 
 def _look(row: ActionRecord, said: dict[str, Any], **memo: Any) -> None:
-    """Let a worker look at a locked row that waits, at once, as often as at first."""
+    """Let a worker claim a locked action that waits, at once, with attempts counted anew."""
     row.judgements = [*row.judgements, said]
     row.memo = {**row.memo, **memo}
     row.stalled_at, row.futile, row.last_progress = None, 0, ""
@@ -233,9 +240,10 @@ def _look(row: ActionRecord, said: dict[str, Any], **memo: Any) -> None:
 
 @contextmanager
 def held(action: UUID, context: Context) -> Iterator[Lease]:
-    """Hold the action meanwhile, so that no worker has it; it waits again unless it has ended.
+    """Hold the action under a lease while the block runs, so that no worker claims it; yield the lease.
 
-    Raises NotWaiting, NotPermitted.
+    An action that has not ended then waits for a judgement again. Raises NotPermitted and NotWaiting, the
+    latter also when the lease is lost in the block.
     """
     with locked(action, context) as row:
         row.apply_edge("claim")
@@ -254,7 +262,7 @@ def held(action: UUID, context: Context) -> Iterator[Lease]:
 
 
 def let_wait(lease: Lease) -> None:
-    """Give an action back that has not ended. Raises LeaseLost for one that has."""
+    """Give the action back: it waits for a judgement again. Raises LeaseLost when it has ended."""
     with fenced_record(lease) as row:
         row.apply_edge("mark_unknown")
         row.lease_until = None
@@ -264,7 +272,10 @@ def let_wait(lease: Lease) -> None:
 def write_end(
     lease: Lease, case: Case, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]
 ) -> None:
-    """Write the action's end, and all that goes with it, in one transaction. Raises LeaseLost."""
+    """Write the action's end and judgement, with migration, allocations and image, in one transaction.
+
+    Raises LeaseLost. The bytes of a deleted image are removed afterwards.
+    """
     with fenced_record(lease) as row:
         row.judgements = [*row.judgements, said]
         row.left_on = endings.end_migration(case, ending.migration) if ending.charges else ""
@@ -280,13 +291,14 @@ def write_end(
         images.discard(row.image_id)
 
 
-# ----------------------------------------------------------------------- by itself, when a host returns
+# ---------------------------------------------------------------------------------- when a host returns
 
 
 def look_again_when_hosts_return() -> int:
-    """Look once more at what came to wait while one of its hosts was down that is heard of again; return how many.
+    """Let workers look again at stalled actions of which a host has come back; return how many.
 
-    Each return of a host gives one look: what waits then again, waits for a person or for another return.
+    Periodic task. An action remembers which of its hosts were down. Each return of a host gives one look:
+    when the action is stalled again, it waits for an operator, or for another return.
     """
     up = {host.name for host in Host.objects.all() if host.is_up}
     known = set(Host.objects.values_list("name", flat=True))
@@ -322,6 +334,6 @@ def _remember(action: UUID, hosts: list[str]) -> None:
 
 
 def _still_waiting(action: UUID) -> ActionRecord | None:
-    """Return the locked row while it waits, or None."""
+    """Return the locked row when it still waits for a judgement, or None."""
     row = lock(action)
     return row if row.status == ActionStatus.UNKNOWN and row.stalled_at is not None else None

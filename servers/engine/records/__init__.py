@@ -1,1 +1,1 @@
-"""What the engine writes: changes of rows, events, progress, secrets; in short transactions."""
+"""What the engine writes to the database: changes of rows, events, progress, sealed parameters, batches."""

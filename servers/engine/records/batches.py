@@ -1,4 +1,4 @@
-"""Many rows, a few at a time: no transaction of ours may be long, since others renew their leases beside it."""
+"""Many rows in small batches: a long transaction would keep workers from renewing their leases."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 500
-"""How many rows a transaction deletes or makes where they are small."""
+"""How many small rows one batch has."""
 
 
 def in_batches(items: Sequence[T], size: int | None = None) -> Iterator[list[T]]:
-    """Yield the items, in order, at most `size` at a time."""
+    """Yield the items in order, in lists of at most `size`; None is ROWS_AT_ONCE."""
     rest = iter(items)
     while batch := list(islice(rest, size or ROWS_AT_ONCE)):
         yield batch
@@ -24,9 +24,11 @@ def in_batches(items: Sequence[T], size: int | None = None) -> Iterator[list[T]]
 def forget(
     rows: QuerySet[Any], delete: Callable[[list[Any]], object] | None = None, *, at_most: int | None = None
 ) -> int:
-    """Delete rows, a batch by its primary keys in each transaction; return how many that were.
+    """Delete rows in batches of ROWS_AT_ONCE, by primary key; return how many were found.
 
-    Nothing is loaded, and nothing that refers to them goes along: `delete` may take the keys and see to that itself.
+    Each batch is one DELETE that loads no row and cascades to none. Rows may refer to those of a batch: then
+    `delete` gets the batch's primary keys and deletes both. Stops after the batch that reaches `at_most`.
+    Opens no transaction; the caller must not have one open either, or all batches are in it.
     """
     gone, last = 0, None
     in_order = rows.order_by("pk").values_list("pk", flat=True)

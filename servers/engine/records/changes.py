@@ -1,4 +1,4 @@
-"""Writing a Change: the rows are locked and read again, edges are taken, all in the caller's transaction."""
+"""Write a `Change` to the rows of an action: server, migration, image and allocations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def _take(row: Machine, field: str, edge: Edge) -> bool:
 
 
 def take_server_edges(server: Server, names: tuple[str, ...]) -> list[str]:
-    """Take the edges in memory; return the fields that have changed. Raises TransitionNotAllowed."""
+    """Apply the named edges of vm_state and task_state in memory; return the names of the changed fields.
+
+    An edge whose target is reached already is passed over. The caller writes the fields with `store`. Raises
+    TransitionNotAllowed when an edge does not start at the server's state.
+    """
     fields = []
     for name in names:
         field, edge = ("vm_state", _VM[name]) if name in _VM else ("task_state", _TASK[name])
@@ -39,7 +43,12 @@ def take_server_edges(server: Server, names: tuple[str, ...]) -> list[str]:
 
 
 def apply(action: ActionRecord, change: Change) -> None:
-    """Write `change` to the server, migration and image of `action`."""
+    """Write `change` to the server, migration, image and allocations of `action`.
+
+    To be called inside `fenced`, which has locked the server; the other rows are locked and read again here.
+    When another action has overtaken this one, the server's states and fault stay as they are. May be
+    repeated: an edge whose target is reached is passed over. Raises TransitionNotAllowed.
+    """
     _apply_to_migration(action, change)
     _apply_to_server(action, change)
     if change.image and action.image_id:
@@ -83,7 +92,11 @@ def _apply_to_server(action: ActionRecord, change: Change) -> None:
 
 
 def move_disks(server: Server, host: Host) -> None:
-    """Let disks in pools that the new host lacks lie in its pool of the same name, or in its first local one."""
+    """Record the server's disks in pools of `host`; for disks whose pool the host does not have.
+
+    The new pool is the one of the same name, else the host's first local one, else a shared one. A disk stays
+    where it is recorded when the host has no pool at all. Moves no bytes.
+    """
     for disk in server.disks.exclude(pool__hosts=host):
         pools = StoragePool.objects.filter(hosts=host).order_by("shared", "pk")
         pool = pools.filter(name=disk.pool.name).first() or pools.first()
@@ -93,7 +106,11 @@ def move_disks(server: Server, host: Host) -> None:
 
 
 def place_disk(server_id: UUID, host_name: str, disk: Disk) -> None:
-    """Write down where a disk of a server lies; twice is as good as once."""
+    """Record where a server's disk is: insert or update the row of the server and device name.
+
+    The pool is the host's pool of that name, else its first local one, else a shared one; nothing is written
+    when the host has none. `size_bytes` and `used_bytes` come from `disk`. Idempotent.
+    """
     pools = StoragePool.objects.filter(hosts__name=host_name).order_by("shared", "pk")
     facts = {
         "pool": pools.filter(name=disk.pool).first() or pools.first(),
@@ -126,7 +143,11 @@ def _apply_to_migration(action: ActionRecord, change: Change) -> None:
 
 
 def set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[str]:
-    """Take the first edge that starts at the migration's status; return the fields that have changed."""
+    """Apply the first of the named edges that starts at the migration's status; return the changed fields.
+
+    Does nothing when the status is the target of one of them already. Appends the status to `statuses`. The
+    caller writes the fields with `store`. Raises TransitionNotAllowed when no edge starts at the status.
+    """
     edges = [_MIGRATION[name] for name in names]
     if not edges or migration.status in {edge.target for edge in edges}:
         return []

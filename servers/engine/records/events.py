@@ -1,4 +1,4 @@
-"""Events of an action: each attempt is a row of its own, ended by its own id (CONTRACT F1)."""
+"""Events of an action: each attempt is a row of its own, ended by its own id (Nova contract F1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_TRACEBACK_CHARS = 100_000
 
 
 def open_event(action: ActionRecord, name: str, host: str) -> ActionEvent:
-    """Return the open event of this name and host; begin one where there is none."""
+    """Return the open event of this name and host; insert one when there is none."""
     event = newest_open(action, name, host)
     if event is None:
         event = ActionEvent.objects.create(
@@ -23,7 +23,7 @@ def open_event(action: ActionRecord, name: str, host: str) -> ActionEvent:
 
 
 def newest_open(action: ActionRecord, name: str, host: str | None = None) -> ActionEvent | None:
-    """Return the newest event of this name that has not ended."""
+    """Return the newest open event of this name, or None; `host` None is any host, "" no host."""
     events = ActionEvent.objects.filter(action=action, name=name, finished_at=None)
     if host is not None:
         events = events.filter(host=host)
@@ -31,7 +31,7 @@ def newest_open(action: ActionRecord, name: str, host: str | None = None) -> Act
 
 
 def close_event(event: ActionEvent, fault: BaseException | None) -> None:
-    """End an event with Success, or with Error and what went wrong."""
+    """End an event with Success, or with Error and the fault's text, code and traceback in printable form."""
     event.finished_at = clock.now()
     event.result = "Error" if fault else "Success"
     if fault is not None:
@@ -42,13 +42,13 @@ def close_event(event: ActionEvent, fault: BaseException | None) -> None:
 
 
 def close_all(action: ActionRecord, fault: BaseException | None) -> None:
-    """End whatever is open, with the action's own outcome."""
+    """End all open events of the action, with Error when `fault` is given, otherwise with Success."""
     for event in ActionEvent.objects.filter(action=action, finished_at=None):
         close_event(event, fault)
 
 
 def add_facts(action: ActionRecord, name: str, facts: dict[str, Any]) -> None:
-    """Keep facts with the newest event of this name."""
+    """Merge `facts` into the newest event of this name, open or ended; does nothing when there is none."""
     event = ActionEvent.objects.filter(action=action, name=name).order_by("-pk").first()
     if event is not None:
         event.facts = {**event.facts, **facts}

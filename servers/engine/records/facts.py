@@ -1,4 +1,4 @@
-"""Rows as plain facts, for definitions that never see a model."""
+"""Rows as plain facts for action definitions, which never see a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from servers.states import MigrationStatus, MigrationType, PowerState
 
 
 def server_facts(server: Server) -> ServerFacts:
-    """Return the facts of a server."""
+    """Return the facts of a server row, without reading it again."""
     return ServerFacts(
         uuid=server.uuid,
         name=server.name,
@@ -26,7 +26,7 @@ def server_facts(server: Server) -> ServerFacts:
 
 
 def migration_facts(migration: Migration) -> MigrationFacts:
-    """Return the facts of a migration."""
+    """Return the facts of a migration row, without reading it again."""
     return MigrationFacts(
         id=migration.pk,
         type=MigrationType(migration.migration_type),

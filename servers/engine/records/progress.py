@@ -1,4 +1,4 @@
-"""How far a job is, kept with the migration and never running backwards."""
+"""The progress of a move, kept with its migration; the percentage never falls."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from servers.models import Migration
 
 
 def percent_done(progress: Progress) -> int:
-    """Return how much of a job is done: Nova's 100 - remaining %, over memory and disks together."""
+    """Return how many percent of a job are done, by memory and disks together: Nova's 100 - remaining %.
+
+    0 while the hypervisor has reported no total.
+    """
     total = progress.memory_total_bytes + progress.disk_total_bytes
     remaining = progress.memory_remaining_bytes + progress.disk_remaining_bytes
     return max(0, min(100, 100 - round(100 * remaining / total))) if total else 0
 
 
 def keep(migration: Migration, progress: Progress) -> None:
-    """Write what a hypervisor reports of a move; the row is locked by the caller."""
+    """Write the counters that a hypervisor reports of a move to its migration; the caller locks the row."""
     counters = asdict(progress)
     for name, value in counters.items():
         setattr(migration, name, value)
@@ -25,9 +28,9 @@ def keep(migration: Migration, progress: Progress) -> None:
 
 
 def complete(migration: Migration) -> list[str]:
-    """Let the counters of a completed move say so: the last report came before its end.
+    """Set the counters of a completed migration to their end; return the changed fields.
 
-    Return the fields that have changed, for the caller to write.
+    The caller writes them. The hypervisor's last report came before the end of the move.
     """
     fields = ["progress_percent"]
     for part in ("memory", "disk"):

@@ -1,4 +1,4 @@
-"""Secret parameters on their way from the door to the worker: encrypted, and erased when the action ends."""
+"""Secret parameters of an action: encrypted in its record for the worker, erased when the action ends."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def _key() -> Fernet:
 
 
 def seal(secrets: Mapping[str, str]) -> str:
-    """Return `secrets` encrypted, "" when there are none."""
+    """Return `secrets` as JSON, encrypted with a key made from SECRET_KEY; "" when there are none."""
     return _key().encrypt(json.dumps(dict(secrets)).encode()).decode() if secrets else ""
 
 
 def unseal(sealed: str) -> dict[str, str]:
-    """Return what was sealed."""
+    """Return the secrets by name, {} for "". Raises InvalidToken when SECRET_KEY has changed since."""
     found: dict[str, str] = json.loads(_key().decrypt(sealed.encode())) if sealed else {}
     return found

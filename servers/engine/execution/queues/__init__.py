@@ -1,1 +1,1 @@
-"""Queues that carry the number of an action to a worker, all behind Django's Tasks API."""
+"""Queues that carry the UUID of an action to a worker, all behind Django's Tasks API."""

@@ -16,20 +16,20 @@ log = structlog.get_logger(__name__)
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 STEADY_S = 30.0
-"""Whoever has served for that long has had its database back: the next pause is a short one again."""
+"""After so many seconds of service the database counts as back: the next pause is a short one again."""
 
 
 class WorkQueue(Protocol):
-    """A queue that `manage.py work` can serve. It may lose an entry or deliver it twice: the action's row is the truth."""
+    """A queue that `manage.py work` can serve.
+
+    It may lose an entry or deliver it twice: the action record decides what is done.
+    """
 
     def serve(self, worker: str) -> None:
-        """Carry out one entry at a time until SIGTERM, and end the one that is under way first.
-
-        A database that goes away is waited for, however long that takes.
-        """
+        """Carry out one entry at a time until SIGTERM, then finish it; wait out database outages."""
 
     def tidy_up(self) -> None:
-        """Delete entries that no worker will carry out any more."""
+        """Delete the entries that no worker will carry out any more."""
 
 
 def work_queue() -> WorkQueue:
@@ -38,7 +38,11 @@ def work_queue() -> WorkQueue:
 
 
 def persevere(serve: Callable[[], object], is_told_to_end: Callable[[], bool]) -> None:
-    """Serve until told to end; what an outage of the database ends begins anew, each time after a longer pause."""
+    """Call `serve` until `is_told_to_end`, and again after each outage of the database.
+
+    The pause before the next call grows from SHORTEST_PAUSE_S to LONGEST_PAUSE_S. Raises a database error
+    that is no outage.
+    """
     pause_s = SHORTEST_PAUSE_S
     while not is_told_to_end():
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""WorkQueue in a table that workers ask again and again: for every database, and with no server of its own."""
+"""WorkQueue in a table that workers poll: for every database, and without a broker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ KEEP_DAYS = 1
 
 
 class DatabaseQueue(DatabaseBackend):
-    """django-tasks-db."""
+    """The queue of django-tasks-db, served by its own worker."""
 
     def serve(self, worker: str) -> None:
+        """Carry out entries until SIGTERM, polling every INTERVAL_S; sets the process's signal handlers."""
         process = Worker(
             queue_names=sorted(self.queues),
             interval=INTERVAL_S,
@@ -34,6 +35,6 @@ class DatabaseQueue(DatabaseBackend):
         persevere(process.run, lambda: not process.running)
 
     def tidy_up(self) -> None:
-        """Delete entries that were carried out; as `prune_db_task_results`, but a few at a time."""
+        """Delete the entries that ended over KEEP_DAYS ago: as `prune_db_task_results`, but in batches."""
         answered = DBTaskResult.objects.finished().filter(backend_name=self.alias)
         forget(answered.filter(finished_at__lte=timezone.now() - timedelta(days=KEEP_DAYS)))

@@ -1,4 +1,4 @@
-"""WorkQueue by Procrastinate: PostgreSQL itself wakes a worker (LISTEN/NOTIFY), on whichever machine it is."""
+"""WorkQueue by Procrastinate: PostgreSQL itself wakes a worker on any machine (LISTEN/NOTIFY)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from servers.engine.execution.queues.base import persevere
 
 JOB = "gantry.run_task"
 POLL_S = 5.0
-"""After how many seconds an entry is found whose notification was lost, as while the connection was."""
+"""Seconds until a worker finds an entry whose notification was lost, as while the connection was away."""
 POOL = {"min_size": 1, "max_size": 1, "timeout": 10.0}
-"""One connection to fetch entries, beside the one that listens."""
+"""One connection to fetch entries, in addition to the one that listens."""
 
 
 class ProcrastinateQueue(BaseTaskBackend):
-    """Django's Tasks API over Procrastinate. Results are not kept: the action's row has them."""
+    """Django's Tasks API over Procrastinate. Results are not kept: the action record has them."""
 
     supports_defer = True
     supports_priority = True
 
     def enqueue(self, task: Task[Any, Any], args: Any, kwargs: Any) -> TaskResult[Any]:
-        """Enqueue in the caller's transaction: the connection is Django's own."""
+        """Enqueue in the caller's transaction, on Django's connection. Raises Django's database errors."""
         self.validate_task(task)
         job = app.configure_task(
             JOB, queue=task.queue_name, priority=task.priority, schedule_at=task.run_after
@@ -60,11 +60,14 @@ class ProcrastinateQueue(BaseTaskBackend):
         )
 
     def serve(self, worker: str) -> None:
-        """Carry out entries; one that was carried out is deleted, whatever came of it: a row that is due is enqueued again."""
+        """Carry out entries until SIGTERM or SIGINT; each is deleted afterwards, also one that failed.
+
+        `sweep` enqueues again an action that is still due.
+        """
         ending = threading.Event()
 
         def listen_once() -> None:
-            connection.ensure_connection()  # fails at once, where a pool would go on trying
+            connection.ensure_connection()  # fails at once; a pool would keep trying
             connection.close()
             with translated():
                 asyncio.run(listen(worker, sorted(self.queues), ending))
@@ -79,7 +82,10 @@ class ProcrastinateQueue(BaseTaskBackend):
 
 
 async def listen(worker: str, queues: Iterable[str], ending: threading.Event) -> None:
-    """Carry out entries until the database goes away, or a signal says that it is enough: then the last one is ended first."""
+    """Carry out entries until a signal comes, which sets `ending`; the current entry is finished first.
+
+    Raises Procrastinate's and psycopg's errors when the database goes away.
+    """
     listening = DjangoApp(connector=PsycopgConnector(kwargs=connector_params(), **POOL))
     listening.task(name=JOB)(run_task)
     async with listening.open_async():
@@ -90,7 +96,7 @@ async def listen(worker: str, queues: Iterable[str], ending: threading.Event) ->
                 concurrency=1,
                 fetch_job_polling_interval=POLL_S,
                 delete_jobs=DeleteJobCondition.ALWAYS,
-                install_signal_handlers=False,  # Procrastinate's would not tell us which of both it was
+                install_signal_handlers=False,  # Procrastinate's own do not set `ending`
             )
         )
 
@@ -106,13 +112,13 @@ async def listen(worker: str, queues: Iterable[str], ending: threading.Event) ->
 
 
 def run_task(task: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Call the task with this path."""
+    """Call the task at this dotted path."""
     import_string(task).call(*args, **kwargs)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what Procrastinate says of its connection as Django's error of that kind: nobody else knows its own."""
+    """Raise an error of Procrastinate or psycopg as Django's database error: callers know only that one."""
     try:
         yield
     except (ConnectorException, psycopg.Error) as error:
