@@ -254,11 +254,11 @@ if QUEUE == "procrastinate":
             "QUEUE must be database until Procrastinate is there: pip install -r constraints-postgresql.txt"
         )
     INSTALLED_APPS.insert(INSTALLED_APPS.index("servers"), "procrastinate.contrib.django")
-_BELLS = {
+_QUEUES = {
     "database": "servers.engine.execution.queues.database.DatabaseQueue",
     "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
-TASKS = {"default": {"BACKEND": _BELLS[QUEUE], "QUEUES": ["default"]}}
+TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",

@@ -16,6 +16,7 @@ from django.db import connections
 
 from servers import clock
 from servers.engine.execution.dead_workers import release
+from servers.engine.execution.lease import stall_foreign
 from servers.engine.execution.queue import sweep
 from servers.engine.execution.queues.base import work_queue
 from servers.engine.images import discard_left
@@ -34,6 +35,9 @@ PRESENCE_S = 5.0
 CONFIRM_S = 10.0
 DISCARD_S = 60.0
 LOOK_AGAIN_S = 10.0
+FOREIGN_S = 60.0
+FOREIGN_AFTER_S = 600.0
+"""So long workers of another version may take an action that this version does not know (a rolling upgrade)."""
 RECONCILE_S = 5.0
 """How often the task looks whether a pass is due, in seconds; RECONCILE_INTERVAL says how often one is."""
 PRUNE_S = 3600.0
@@ -112,6 +116,7 @@ class PeriodicTasks:
             PeriodicTask("confirm", CONFIRM_S, confirm_overdue, slow),
             PeriodicTask("discard", DISCARD_S, discard_left, slow),
             PeriodicTask("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
+            PeriodicTask("foreign actions", FOREIGN_S, lambda: stall_foreign(FOREIGN_AFTER_S), slow),
             PeriodicTask("reconcile", RECONCILE_S, reconcile_when_due, slow),
             PeriodicTask("prune", PRUNE_S, prune, slow),
             PeriodicTask("tidy up", PRUNE_S, lambda: work_queue().tidy_up(), slow),

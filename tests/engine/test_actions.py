@@ -13,6 +13,7 @@ from servers.drivers.base import MoveOptions
 from servers.drivers.simulated.live import SimulatedLiveMigration
 from servers.engine.accepting.submit import submit
 from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import WorkingTask
 from servers.errors import Conflict, InstanceMissing, NotPermitted, NoValidHost
 from servers.fleet.drivers import guest_of
 from servers.models import ActionRecord, Image, Migration, Server
@@ -368,3 +369,23 @@ def test_a_live_move_of_a_guest_that_somebody_has_moved_already_removes_nothing(
     assert record.status == ActionStatus.SUCCEEDED
     assert fleet.simulation.defined_on(server.uuid) == ["node1", "node2"]
     assert "already" in record.result["left_behind"]
+
+
+def test_request_that_is_overtaken_during_its_checks_is_accepted_and_its_end_is_the_workers(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fleet.add_server()
+    checkpoint = WorkingTask.checkpoint
+    reset: list[object] = []
+
+    def somebody_resets(task: WorkingTask) -> None:
+        if not reset:
+            reset.append(fleet.submit("reset-state", server, state="active"))
+        checkpoint(task)
+
+    monkeypatch.setattr(WorkingTask, "checkpoint", somebody_resets)
+    record = fleet.submit("live-migration", server, version="2.30", block_migration="auto", host=None).record
+    assert record.status == ActionStatus.QUEUED
+    fleet.work()
+    record.refresh_from_db()
+    assert record.status == ActionStatus.CANCELLED

@@ -10,7 +10,7 @@ import pytest
 from servers import clock
 from servers.drivers.base import JobKind
 from servers.engine.accepting.restore import restore
-from servers.engine.execution.lease import Lease, fenced
+from servers.engine.execution.lease import Lease, fenced, stall_foreign
 from servers.engine.execution.run import carry_out
 from servers.engine.judgement import judge
 from servers.engine.judgement.cases import evidence_of, find_action, still_tried, waiting
@@ -27,6 +27,7 @@ from servers.errors import (
     InvalidParameters,
     Judged,
     LeaseLost,
+    NotKnown,
     NotPermitted,
     NotWaiting,
 )
@@ -524,3 +525,39 @@ def test_return_of_a_host_that_has_nothing_to_do_with_it_gives_none(fleet: Small
     fleet.heartbeat()
     assert look_again_when_hosts_return() == 0
     assert fresh(record).judgements == [] and Migration.objects.count() == 1
+
+
+# ------------------------------------------------------------------------- work of another version
+
+
+def of_another_version(fleet: SmallFleet) -> ActionRecord:
+    """Return an action that no worker here knows, and that waits for an operator therefore."""
+    record = fleet.submit("live-migration", fleet.add_server(), **LIVE).record
+    ActionRecord.objects.filter(pk=record.pk).update(slug="of-tomorrow")
+    clock.sleep(601)
+    assert stall_foreign(600) == 1
+    return fresh(record)
+
+
+def test_action_of_another_version_can_only_be_closed(fleet: SmallFleet) -> None:
+    record = of_another_version(fleet)
+    with pytest.raises(NotKnown):
+        look_again(record.pk, fleet.context(), WHY)
+    fleet.heartbeat()
+    assert close(record.pk, fleet.context(), WHY, Outcome.FAILED).status == ActionStatus.FAILED
+    server = server_of(record)
+    assert (server.task_state, server.host and server.host.name) == ("", "node1")
+    fleet.heartbeat()
+    assert fleet.do("live-migration", server, **LIVE).status == ActionStatus.SUCCEEDED
+
+
+def test_reset_gives_the_server_free_of_an_action_of_another_version(fleet: SmallFleet) -> None:
+    record = of_another_version(fleet)
+    fleet.heartbeat()
+    assert fleet.do("reset-state", server_of(record), state="active").status == ActionStatus.SUCCEEDED
+    assert fresh(record).overtaken_by is not None
+    assert server_of(record).task_state == ""
+    clock.sleep(602)
+    assert stall_foreign(600) == 1
+    fleet.heartbeat()
+    assert close(record.pk, fleet.context(), WHY, Outcome.FAILED).status == ActionStatus.FAILED

@@ -90,6 +90,28 @@ def test_action_of_an_unknown_definition_is_left_alone(server: Server) -> None:
     assert claim(accepted(server, definition=99).pk, "a") is None
 
 
+def test_action_of_another_version_waits_for_an_operator_when_no_worker_of_that_version_comes(
+    server: Server,
+) -> None:
+    foreign, known = accepted(server, definition=99), accepted(server)
+    clock.sleep(599)
+    assert leases.stall_foreign(600) == 0
+    clock.sleep(2)
+    assert leases.stall_foreign(600) == 1
+    foreign.refresh_from_db()
+    known.refresh_from_db()
+    assert (foreign.status, foreign.error_text) == (ActionStatus.UNKNOWN, leases.OF_ANOTHER_VERSION)
+    assert foreign.stalled_at is not None and known.status == ActionStatus.QUEUED
+    assert leases.stall_foreign(600) == 0
+
+
+def test_action_of_another_version_that_is_worked_on_is_left_to_its_worker(server: Server) -> None:
+    running = accepted(server, slug="of-tomorrow", status=ActionStatus.RUNNING)
+    clock.sleep(601)
+    ActionRecord.objects.filter(pk=running.pk).update(lease_until=clock.now() + timedelta(seconds=5))
+    assert leases.stall_foreign(600) == 0
+
+
 def test_later_action_waits_for_the_earlier_one(server: Server) -> None:
     first, second = accepted(server, "inject-network-info"), accepted(server, "reset-network")
     assert claim(second.pk, "a") is None

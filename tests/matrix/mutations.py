@@ -84,8 +84,8 @@ MUTATIONS = [
     Mutation(
         "whoever had the action last may write",
         "servers/engine/execution/lease.py",
-        "if row.attempt != lease.attempt or row.status != ActionStatus.RUNNING:",
-        "if row.attempt != lease.attempt:",
+        "if mine != (lease.attempt, ActionStatus.RUNNING):",
+        "if mine[0] != lease.attempt:",
         FENCES + "test_worker_that_has_put_an_action_back_writes_no_more",
     ),
     Mutation(

@@ -20,6 +20,7 @@ from django_tasks_db.models import DBTaskResult
 from servers import clock
 from servers.clock import VirtualClock
 from servers.drivers.base import Pool
+from servers.engine.execution.lease import stall_foreign
 from servers.engine.execution.queue import sweep
 from servers.engine.execution.queues.database import DatabaseQueue
 from servers.engine.images import discard_left
@@ -44,7 +45,7 @@ from servers.models import (
     Token,
 )
 from servers.supervisor.overdue import CONFIRMED_AT_ONCE, confirm_overdue
-from servers.supervisor.periodic_tasks import PeriodicTasks
+from servers.supervisor.periodic_tasks import FOREIGN_AFTER_S, PeriodicTasks
 from servers.supervisor.retention import FORGOTTEN, prune
 from tests.factories import make_image, make_user
 from tests.small_fleet import GIB, SmallFleet
@@ -171,7 +172,7 @@ def old_logins(fleet: SmallFleet) -> None:
         log.objects.update(attempt_time=then)
 
 
-def old_bells(fleet: SmallFleet) -> None:
+def old_queue_entries(fleet: SmallFleet) -> None:
     then = timezone.now() - LONG_AGO
     DBTaskResult.objects.bulk_create(
         DBTaskResult(
@@ -213,8 +214,14 @@ def images_left(fleet: SmallFleet) -> None:
         make_image(fleet.project, name=str(n), status="deleted", deleted_at=clock.now() - LONG_AGO)
 
 
-def unheard_actions(fleet: SmallFleet) -> None:
+def actions_not_enqueued(fleet: SmallFleet) -> None:
     make_actions(fleet, make_servers(fleet), slug="reset-network", status="queued", finished_at=None)
+
+
+def actions_of_another_version(fleet: SmallFleet) -> None:
+    """Let actions be due for long that no worker here knows."""
+    make_actions(fleet, make_servers(fleet), slug="of-tomorrow", status="queued", finished_at=None)
+    ActionRecord.objects.update(due_at=clock.now() - LONG_AGO)
 
 
 def actions_that_wait_for_hosts(fleet: SmallFleet) -> None:
@@ -255,8 +262,8 @@ CHORES: dict[str, Chore] = {
     "forget logins": Chore(
         old_logins, lambda fleet: prune(), SMALL, lambda: Session.objects.count() + AccessLog.objects.count()
     ),
-    "forget bells": Chore(
-        old_bells,
+    "forget queue entries": Chore(
+        old_queue_entries,
         lambda fleet: DatabaseQueue("default", {}).tidy_up(),
         SMALL,
         DBTaskResult.objects.count,
@@ -296,8 +303,15 @@ CHORES: dict[str, Chore] = {
         ActionRecord.objects.exclude(stalled_at=None).count,
         task="look again",
     ),
-    "ring again": Chore(
-        unheard_actions,
+    "give up what no worker knows": Chore(
+        actions_of_another_version,
+        lambda fleet: stall_foreign(FOREIGN_AFTER_S),
+        5,
+        ActionRecord.objects.filter(stalled_at=None).count,
+        task="foreign actions",
+    ),
+    "enqueue again": Chore(
+        actions_not_enqueued,
         lambda fleet: sweep(),
         5,
         ActionRecord.objects.filter(enqueued_at=None).count,

@@ -154,7 +154,8 @@ class ActionAcceptContext:
             server=self.row, exclusive=True, status__in=OPEN_ACTION_STATUSES, overtaken_by=None
         )
         for action in running:
-            if not action.begun and definitions[action.slug].exclusivity is Exclusivity.QUEUED:
+            definition = definitions.get(action.slug)  # None: of another version of Gantry
+            if definition and not action.begun and definition.exclusivity is Exclusivity.QUEUED:
                 continue  # it has begun no step, so it keeps its turn
             if action.status in HELD_ACTION_STATUSES:
                 action.apply_edge("requeue")

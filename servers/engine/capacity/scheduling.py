@@ -26,9 +26,7 @@ def select_hosts(
     NoValidHost with the verdicts in its facts. Claims nothing.
     """
     request = move_request(server, requested, ignore)
-    return scheduler.select_hosts(
-        request, host_states(server), filters=settings.SCHEDULER_FILTERS, count=at_most
-    )
+    return scheduler.select_hosts(request, host_states(), filters=settings.SCHEDULER_FILTERS, count=at_most)
 
 
 def check_forced(server: Server, host: str) -> None:
@@ -36,7 +34,7 @@ def check_forced(server: Server, host: str) -> None:
 
     Raises ComputeHostNotFound when it is not recorded, and the ActionFaults of `scheduler.check_forced`.
     """
-    state = next((s for s in host_states(server) if s.name == host), None)
+    state = next((s for s in host_states() if s.name == host), None)
     if state is None:
         raise ComputeHostNotFound(host=host)
     scheduler.check_forced(move_request(server, host, ()), state)
@@ -46,7 +44,7 @@ def explain_hosts(server: Server) -> list[Verdict]:
     """Return the scheduler's verdict on every host for a move of `server`, accepted hosts first."""
     source = server.host.name if server.host else None
     request = move_request(server, None, [source] if source else [])
-    return list(scheduler.explain(request, host_states(server), filters=settings.SCHEDULER_FILTERS))
+    return list(scheduler.explain(request, host_states(), filters=settings.SCHEDULER_FILTERS))
 
 
 def move_request(server: Server, requested: str | None, ignore: Iterable[str]) -> MoveRequest:
@@ -74,7 +72,7 @@ def driver_of_image(server: Server) -> str:
     return images.values_list("driver", flat=True).first() or ""
 
 
-def host_states(server: Server) -> list[HostState]:
+def host_states() -> list[HostState]:
     """Return every recorded host, with its usage, in the form that the scheduler takes."""
     hosts = list(Host.objects.prefetch_related("aggregates"))
     usages = usage_by_host(hosts)

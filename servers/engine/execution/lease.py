@@ -22,13 +22,16 @@ from servers import clock
 from servers.actions import definitions
 from servers.errors import LeaseLost
 from servers.models import ActionRecord, Server
-from servers.states import HELD_ACTION_STATUSES, ActionStatus
+from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus
 
 LONGEST_DELAY_S = 300.0
 """The longest delay of an action, in seconds. A due time later than that was written by a wrong clock."""
 
 STALLED = "It made no progress in {attempts} attempts. Somebody has to look, and to decide. Last: {reason}"
 ENDED_EACH = "the worker ended in each attempt"
+OF_ANOTHER_VERSION = (
+    "Another version of Gantry has accepted it, and no worker here knows how to go on with it."
+)
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,11 @@ def claim(action: UUID, worker: str) -> Lease | None:
     One transaction. After MAX_FUTILE_ATTEMPTS attempts in a row without progress the action is not claimed
     any more: it is stalled until an operator judges it.
     """
-    there = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), pk=action)
-    row = there.first()
+    return _claim(ActionRecord.objects.filter(known_definitions(), pk=action), worker)
+
+
+def _claim(rows: QuerySet[ActionRecord], worker: str) -> Lease | None:
+    row = rows.filter(claimable(), has_its_turn()).first()
     if row is None:
         return None
     try:
@@ -173,6 +179,23 @@ def stall(lease: Lease, reason: str) -> bool:
     """
     said = STALLED.format(attempts=settings.MAX_FUTILE_ATTEMPTS, reason=reason)
     return _become_unknown(lease, said, stalled_at=clock.now())
+
+
+def stall_foreign(older_than_s: float) -> int:
+    """Let actions wait for an operator that no worker of this version can claim; return how many now do.
+
+    Their definition is of another version of Gantry. While both versions run, workers of the other one may still
+    come: what is due for less than `older_than_s` seconds is left to them.
+    """
+    foreign = ActionRecord.objects.filter(
+        due_at__lt=clock.now() - timedelta(seconds=older_than_s), status__in=OPEN_ACTION_STATUSES
+    ).exclude(known_definitions())
+    stalled = 0
+    for action in foreign.filter(claimable()).values_list("pk", flat=True):
+        lease = _claim(foreign.filter(pk=action), "sweep")
+        if lease is not None:
+            stalled += _become_unknown(lease, OF_ANOTHER_VERSION, stalled_at=clock.now())
+    return stalled
 
 
 def _become_unknown(lease: Lease, reason: str, **values: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from uuid import UUID
 
 import structlog
@@ -103,14 +103,15 @@ def carry_out_in_request(action: UUID) -> None:
         return
     task = WorkingTask(lease, deadline_s=settings.SYNC_CHECK_LIMIT_S)
     steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
-    try:
-        run_steps(task, steps)
-        task.requeue(0)
-    except LeaseLost:
-        return
-    except Exception as error:  # noqa: BLE001 (as in `attempt`; a fault that ends the action is raised below)
-        end_or_retry(task, error)
-        raise_if_failed(task, error)
+    with suppress(LeaseLost):  # another worker has the action, and ends it
+        try:
+            run_steps(task, steps)
+            task.requeue(0)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 (as in `attempt`; a fault that ends the action is raised below)
+            end_or_retry(task, error)
+            raise_if_failed(task, error)
 
 
 def raise_if_failed(task: WorkingTask, error: Exception) -> None:
@@ -224,8 +225,8 @@ def conclude(task: WorkingTask) -> None:
         raise
     except Exception as error:
         log.error("action.end_unforeseen", action=str(task.row.pk), exc_info=error)
-        fault = fault or Unforeseen(message=said(error))
-        task.end("fail", fallback(task, fault), fault)
+        edge, fault = "fail", fault or Unforeseen(message=said(error))
+        task.end(edge, fallback(task, fault), fault)
     log.info("action.ended", action=str(task.row.pk), edge=edge, code=fault.code if fault else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -86,7 +87,6 @@ class WorkingTask:
         self.fault: ActionFault | None = None
         self.owners: dict[int | None, UUID] = {}
         self.row = ActionRecord.objects.get(pk=lease.action)
-        self.definition: Action = definitions[self.row.slug]()
         self.params: Mapping[str, Any] = self.row.params
         self.microversion = Microversion.parse(self.row.microversion)
         self.limits = Limits(
@@ -101,6 +101,11 @@ class WorkingTask:
                 timeout_action=settings.LIVE_MIGRATION_TIMEOUT_ACTION,
             ),
         )
+
+    @cached_property
+    def definition(self) -> Action:
+        """Return the action's definition. Raises KeyError for one of another version, which can only be closed."""
+        return definitions[self.row.slug]()
 
     # ------------------------------------------------------------------------------------------ facts
 

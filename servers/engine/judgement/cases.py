@@ -24,8 +24,6 @@ from servers.states import ActionStatus, PowerState
 LOOK_S = 2.0
 """Seconds that hosts have to answer when the evidence is only shown."""
 
-MOST_LISTED = 1000
-
 
 def waiting() -> QuerySet[ActionRecord]:
     """Return the actions that wait for an operator's judgement, the longest waiting first."""
