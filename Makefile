@@ -101,8 +101,10 @@ openstack: openstack-services ## Run the tests with a real Keystone and a real G
 openstack-services: setup
 	@$(BIN)/python -m tests.openstack.installing
 
-postgresql: procrastinate ## Run the tests of the engine on a PostgreSQL of their own (apt-get install postgresql-15)
-	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
+POSTGRESQL ?= all
+
+postgresql: procrastinate ## Run the engine's tests on a PostgreSQL of their own (apt-get install postgresql-15; POSTGRESQL=0, 1 or 2: a third of those of REST)
+	@API_SHARE=$(POSTGRESQL) DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && \
 		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
 

@@ -37,6 +37,8 @@ class Cell:
     name: str
     arm: Arm
     lasts: bool = False
+    point: int = -1
+    """The number of the point at which it strikes first; -1 where it strikes at none of the trace."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,16 @@ def everywhere(
 ) -> Iterator[Cell]:
     """Yield a cell for each of the points."""
     for index, point in points:
-        yield Cell(f"{index} {point}", at(index, strike))
+        yield Cell(f"{index} {point}", at(index, strike), point=index)
+
+
+def failure(trace: Trace) -> int:
+    """Return the number of the first point before a verb that does not return."""
+    for index, point in enumerate(trace):
+        returned = replace(point, after=True)
+        if point.kind == "verb" and not point.after and returned not in trace[index:]:
+            return index
+    return len(trace)
 
 
 # ------------------------------------------------------------------------------------------- strikes
@@ -219,10 +230,12 @@ def moments(trace: Trace) -> Iterator[tuple[int, Point]]:
 def late(world: World, trace: Trace) -> Iterator[Cell]:
     """Yield the cells of a worker that wakes late: after its successor, and after what somebody did next."""
     for number, (index, point) in enumerate(outside(trace)):
-        yield Cell(f"{index} {point}", at(index, sleeping(0)))
+        yield Cell(f"{index} {point}", at(index, sleeping(0)), point=index)
         if world.scene.follow_ups:
             variant = 1 + number % len(world.scene.follow_ups)
-            yield Cell(f"{index} {point}, and next {said(world, variant)}", at(index, sleeping(variant)))
+            yield Cell(
+                f"{index} {point}, and next {said(world, variant)}", at(index, sleeping(variant)), point=index
+            )
 
 
 def said(world: World, variant: int) -> str:
@@ -331,7 +344,7 @@ def with_steps(world: World, others: dict[str, Step]) -> None:
 def bad_edges(world: World, trace: Trace) -> Iterator[Cell]:
     """Yield exceptions in each edge that the scene takes: once at each place, and always."""
     for index, point in of_kind(trace, "edge"):
-        yield Cell(f"{index} {point}", at(index, raising(ENDS["unforeseen"])))
+        yield Cell(f"{index} {point}", at(index, raising(ENDS["unforeseen"])), point=index)
     for name in sorted({point.name for _, point in of_kind(trace, "edge")}):
         yield Cell(f"always {name}", at_each(name, raising(ENDS["unforeseen"])), lasts=True)
 
@@ -373,6 +386,7 @@ def pairs(world: World, trace: Trace) -> Iterator[Cell]:
         yield Cell(
             f"{first} {index} {point}, then {second} {delay} points later",
             twice(index, PAIRED[first], delay, PAIRED[second]),
+            point=index,
         )
 
 

@@ -36,6 +36,8 @@ class Scene:
     version: str = ""
     in_request: bool = False
     """Whether some of it, or all, is done before its caller has the answer."""
+    fails: bool = False
+    """Whether a verb fails in it. It is struck from there on: what comes before is struck in the scene without the fault."""
 
     def submit(self, fleet: SmallFleet, server: Server) -> ActionRecord:
         """Ask for the action; return its record."""
@@ -151,33 +153,41 @@ SCENES = {
         "live-migration", NET, LIVE, AFTER_MOVE, version=IN_REQUEST, in_request=True
     ),
     "live-migration, prepare fails": Scene(
-        "live-migration", with_fault(NET, "pre_live_migration"), LIVE, AFTER_RETURN
+        "live-migration", with_fault(NET, "pre_live_migration"), LIVE, AFTER_RETURN, fails=True
     ),
     "live-migration, move fails": Scene(
-        "live-migration", with_fault(LOCAL, "live_migration"), LIVE, AFTER_RETURN
+        "live-migration", with_fault(LOCAL, "live_migration"), LIVE, AFTER_RETURN, fails=True
     ),
     "live-migration, fails when moved": Scene(
-        "live-migration", with_fault(NET, "live_migration", mode="fail_after"), LIVE, AFTER_MOVE
+        "live-migration", with_fault(NET, "live_migration", mode="fail_after"), LIVE, AFTER_MOVE, fails=True
     ),
     "migrate": Scene("migrate", LOCAL, {}, AFTER_COLD),
     "migrate stopped": Scene("migrate", stopped, {}, AFTER_COLD),
     "migrate, move fails": Scene(
-        "migrate", with_fault(LOCAL, "migrate_disk_and_power_off"), {}, AFTER_RETURN
+        "migrate", with_fault(LOCAL, "migrate_disk_and_power_off"), {}, AFTER_RETURN, fails=True
     ),
     "migrate, fails when moved": Scene(
-        "migrate", with_fault(LOCAL, "migrate_disk_and_power_off", mode="fail_after"), {}, AFTER_RETURN
+        "migrate",
+        with_fault(LOCAL, "migrate_disk_and_power_off", mode="fail_after"),
+        {},
+        AFTER_RETURN,
+        fails=True,
     ),
-    "migrate, finish fails": Scene("migrate", with_fault(LOCAL, "finish_migration"), {}, ()),
+    "migrate, finish fails": Scene("migrate", with_fault(LOCAL, "finish_migration"), {}, (), fails=True),
     "confirm-resize": Scene("confirm-resize", migrated(LOCAL), {}, ((cold(BACK), CONFIRM), (live(BACK),))),
     "confirm-resize stopped": Scene("confirm-resize", migrated(stopped), {}, ((cold(BACK), CONFIRM),)),
     "revert-resize": Scene("revert-resize", migrated(LOCAL), {}, AFTER_RETURN),
     "revert-resize stopped": Scene("revert-resize", migrated(stopped), {}, AFTER_RETURN[:2]),
     "create-backup": Scene("create-backup", backed_up, BACKUP, (AGAIN, (cold(ELSEWHERE),))),
-    "create-backup, copy fails": Scene("create-backup", with_fault(backed_up, "snapshot"), BACKUP, (AGAIN,)),
+    "create-backup, copy fails": Scene(
+        "create-backup", with_fault(backed_up, "snapshot"), BACKUP, (AGAIN,), fails=True
+    ),
     "create-backup, keep none": Scene("create-backup", backed_up, {**BACKUP, "rotation": 0}, (AGAIN,)),
     "restore": Scene("restore", backed_up, {}, (AGAIN,)),
     "restore and start": Scene("restore", backed_up, {"start": True}, (AGAIN,)),
-    "restore, copy fails": Scene("restore", with_fault(backed_up, "restore"), {"start": True}, (AGAIN,)),
+    "restore, copy fails": Scene(
+        "restore", with_fault(backed_up, "restore"), {"start": True}, (AGAIN,), fails=True
+    ),
     "inject-network-info": Scene("inject-network-info", NET, {}, ((live(ELSEWHERE),),)),
     "reset-network": Scene("reset-network", NET, {}, ((live(ELSEWHERE),),)),
     "change-password": Scene("change-password", NET, {"adminPass": "secret"}, ((live(ELSEWHERE),),)),

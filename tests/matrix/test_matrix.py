@@ -12,7 +12,7 @@ import pytest
 
 from servers.actions import definitions
 from servers.states import ActionStatus
-from tests.matrix.blows import BLOWS, Blow, Cell, Trace
+from tests.matrix.blows import BLOWS, Blow, Cell, Trace, failure
 from tests.matrix.invariants import conduct, problems, stalled, state
 from tests.matrix.scenes import SCENES
 from tests.matrix.worlds import World
@@ -37,9 +37,9 @@ def world(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> 
     return World(tmp_path, monkeypatch)
 
 
-def chosen(cells: Iterator[Cell], place: int) -> Iterator[Cell]:
-    """Yield the cells of the share that is asked for, of those whose name has CELL in it."""
-    for number, cell in enumerate(cells):
+def chosen(cells: Iterator[Cell], place: int, since: int) -> Iterator[Cell]:
+    """Yield the cells of the share that is asked for, of those that strike at `since` or later, and have CELL in their name."""
+    for number, cell in enumerate(cell for cell in cells if cell.point >= since):
         if ONLY and ONLY not in cell.name:
             continue
         if is_wanted(WANTED, number + place):
@@ -66,7 +66,8 @@ def test_struck_worker_is_followed_by_a_right_end(scene: str, blow: Blow, world:
     place = list(SCENES).index(scene) + BLOWS.index(blow)
     wrong, ends = [], Counter[str]()
     waiting: list[str] = []
-    for cell in chosen(blow.cells(world, TRACES[scene]), place):
+    since = failure(TRACES[scene]) if world.scene.fails else -1
+    for cell in chosen(blow.cells(world, TRACES[scene]), place, since):
         world.set_up()
         end, found = play(world, cell)
         ends[end] += 1
