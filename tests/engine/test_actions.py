@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,8 +12,9 @@ from servers.actions import registry
 from servers.clock import VirtualClock
 from servers.drivers.base import MoveOptions
 from servers.drivers.simulated.live import SimulatedLiveMigration
+from servers.engine.accepting import submit as accepting
 from servers.engine.accepting.submit import submit
-from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.queue import run_until_idle, sweep
 from servers.engine.execution.task import WorkingTask
 from servers.errors import Conflict, InstanceMissing, NotPermitted, NoValidHost
 from servers.fleet.drivers import guest_of
@@ -389,3 +391,17 @@ def test_request_that_is_overtaken_during_its_checks_is_accepted_and_its_end_is_
     fleet.work()
     record.refresh_from_db()
     assert record.status == ActionStatus.CANCELLED
+
+
+def test_no_worker_takes_the_checks_for_which_a_caller_waits(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, swept = accepting.carry_out_in_request, []
+
+    def sweep_first(action: UUID) -> None:
+        swept.append(sweep())
+        begin(action)
+
+    monkeypatch.setattr(accepting, "carry_out_in_request", sweep_first)
+    fleet.submit("live-migration", fleet.add_server(), version="2.30", block_migration="auto", host=None)
+    assert swept == [0]
