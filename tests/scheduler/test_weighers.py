@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.scheduler import WEIGHERS, Resources
+from servers.scheduler.registry import Registry
 from servers.scheduler.weighers import default_multipliers, normalise, weigh_hosts
 from tests.scheduler.fleet import a_group, a_host, a_move, choose, three_hosts, verdict_on
 
@@ -33,6 +34,11 @@ def test_each_weigher_counts_as_much_as_novas() -> None:
         "num_instances": 0,
         "build_failures": -1_000_000,
     }
+
+
+def test_two_weighers_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="weigher 'ram' is taken by Weigher"):
+        Registry("weigher", [WEIGHERS["ram"], WEIGHERS["ram"]])
 
 
 @pytest.mark.parametrize(
