@@ -1,1 +1,1 @@
-"""The demo fleet: five simulated hosts and two dozen servers, in every state that the actions distinguish."""
+"""The demo fleet: five simulated hosts and thirty servers, in every state that the actions distinguish."""

@@ -12,6 +12,7 @@ from servers.errors import StrangeDatabase
 from servers.outage import is_outage
 
 OURS = "servers"
+SHOWN = 3
 NEWER = (
     "The database is newer than this Gantry: it has been through {names}, which this version does not have. "
     "Start the version that made it, or name another database (DATABASE_URL, DATA_DIR)."
@@ -21,6 +22,7 @@ BROKEN = (
     "made before 23 November 2026, 13:15, are like that: name another one (DATABASE_URL, DATA_DIR), and let "
     "manage.py discover read your hosts in again."
 )
+OLDER = "The database is older than this Gantry: it has not been through {names}. Bring it up with manage.py migrate."
 
 
 class OnDatabase(BaseCommand):
@@ -33,13 +35,14 @@ class OnDatabase(BaseCommand):
         return super().execute(*args, **options)
 
 
-def refuse_strange_database() -> None:
-    """Do nothing where this code can work with the database, or bring it up. Raises StrangeDatabase.
+def refuse_strange_database(*, may_be_older: bool = False) -> None:
+    """Do nothing where this code can work with the database. Raises StrangeDatabase, with the reason.
 
-    One that is away is no stranger: whoever needs it meets it later.
+    `may_be_older` is for a caller that brings the database up. One that is away is no stranger: who needs it meets
+    it later.
     """
     try:
-        reason = strangeness()
+        reason = strangeness() or (None if may_be_older else arrears())
     except Error as error:
         if not is_outage(error):
             raise
@@ -57,6 +60,17 @@ def strangeness() -> str | None:
         return NEWER.format(names=", ".join(sorted(name for _, name in unknown)))
     missing = promised_tables(loader, applied) - set(connection.introspection.table_names())
     return BROKEN.format(names=", ".join(sorted(missing))) if missing else None
+
+
+def arrears() -> str | None:
+    """Return what the database has to be brought up with first, or None."""
+    loader = MigrationLoader(connection)
+    plan = [key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)]
+    missing = sorted({".".join(key) for key in plan} - {".".join(key) for key in loader.applied_migrations})
+    if not missing:
+        return None
+    shown = missing if len(missing) <= SHOWN else [*missing[:SHOWN], f"{len(missing) - SHOWN} more"]
+    return OLDER.format(names=", ".join(shown))
 
 
 def promised_tables(loader: MigrationLoader, applied: set[tuple[str, str]]) -> set[str]:

@@ -79,6 +79,14 @@ def test_nothing_starts_on_a_strange_database(
     assert STRANGE[change] in ended.stderr and "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("start", sorted(STARTS.keys() - {"up"} | {"demo"}))
+def test_what_does_not_bring_a_database_up_asks_for_it(start: str, tmp_path: Path) -> None:
+    command, code = STARTS.get(start, ([*MANAGE, start], ExitCode.STRANGE_DATABASE))
+    ended = run(command, tmp_path / "data")
+    assert ended.returncode == code, ended.stderr
+    assert "Bring it up with manage.py migrate" in ended.stderr and "Traceback" not in ended.stderr
+
+
 def test_a_script_is_told_in_its_own_form(brought_up: Path, tmp_path: Path) -> None:
     shutil.copytree(brought_up, tmp_path / "data")
     with closing(sqlite3.connect(tmp_path / "data" / "gantry.sqlite3")) as database:
@@ -102,14 +110,19 @@ def test_every_command_looks_at_the_database_first() -> None:
 @pytest.mark.django_db
 def test_a_database_that_is_as_it_should_be_is_no_stranger() -> None:
     assert age.strangeness() is None
+    assert age.arrears() is None
 
 
 @pytest.mark.django_db
-def test_a_database_that_is_only_older_is_no_stranger() -> None:
+def test_a_database_that_is_only_older_is_no_stranger_and_says_what_it_lacks() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'servers' AND name > '0004'")
         cursor.execute("DROP TABLE servers_divergence")
     assert age.strangeness() is None
+    assert "has not been through servers.0004_changes_say_who" in str(age.arrears())
+    age.refuse_strange_database(may_be_older=True)
+    with pytest.raises(StrangeDatabase, match="older"):
+        age.refuse_strange_database()
 
 
 @pytest.mark.django_db

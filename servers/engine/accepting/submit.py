@@ -139,7 +139,9 @@ def accept(
         return record
     definition.accept(accepting)
     is_awaited = any(step.waits(request.microversion) for step in definition.steps)
-    record.enqueued_at = clock.now() if is_awaited else None  # the sweep leaves it to this request for a while
+    record.enqueued_at = (
+        clock.now() if is_awaited else None
+    )  # the sweep leaves it to this request for a while
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(server, definition)

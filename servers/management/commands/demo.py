@@ -15,7 +15,7 @@ from servers.management.private_files import new_password, write_private
 
 
 class Command(OnDatabase):
-    help = "Make the demo fleet: five simulated hosts, two dozen servers, users of every role."
+    help = "Make the demo fleet: five simulated hosts, thirty servers, users of every role."
 
     def handle(self, *args: Any, **given: Any) -> None:
         if is_seeded():

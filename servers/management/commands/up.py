@@ -96,7 +96,7 @@ class Command(BaseCommand):
 
 def migrate() -> None:
     """Bring the database up to date, where it is not. Raises StrangeDatabase where that cannot be done."""
-    refuse_strange_database()
+    refuse_strange_database(may_be_older=True)
     executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)
