@@ -188,6 +188,29 @@ def sleeping(follow_up: int) -> Callable[[World, Point, Any], Any]:
     return strike
 
 
+def waking_early(lasting_points: int) -> Callable[[World, Point, Any], Any]:
+    """Return a strike that lets the worker sleep until its successor is at work, and stops that one there."""
+
+    def strike(world: World, point: Point, answer: Any) -> Any:
+        left = [lasting_points]
+
+        def stop(number: int, passed: Point, given: Any) -> Any:
+            if passed.kind in {"verb", "write"} and passed.after and not passed.inside:
+                left[0] -= 1
+                if not left[0]:
+                    raise Killed(str(passed))
+            return given
+
+        mine, world.working = world.working, []
+        world.now.sleep(settings.LEASE_TTL_S + 1)
+        with world.switch.hearing(stop):
+            world.survive(world.work)
+        world.working, world.truth_before = mine, world.truth()
+        return answer
+
+    return strike
+
+
 def follow(world: World, variant: int) -> None:
     """Do what somebody asks for next."""
     steps = world.scene.follow_ups
@@ -236,6 +259,15 @@ def late(world: World, trace: Trace) -> Iterator[Cell]:
             yield Cell(
                 f"{index} {point}, and next {said(world, variant)}", at(index, sleeping(variant)), point=index
             )
+
+
+def early(world: World, trace: Trace) -> Iterator[Cell]:
+    """Yield the cells of a worker that wakes while its successor is at work, some points after its beginning."""
+    for number, (index, point) in enumerate(outside(trace)):
+        later = (2, 4, 7, 11)[number % 4]
+        yield Cell(
+            f"{index} {point}, {later} into its successor", at(index, waking_early(later)), point=index
+        )
 
 
 def said(world: World, variant: int) -> str:
@@ -436,6 +468,7 @@ BLOWS = [
         lambda world, trace: everywhere(every_third(of_kind(trace, "statement")), database_away),
     ),
     Blow("late worker", "late worker", late),
+    Blow("late worker beside its successor", "late worker", early),
     Blow("exception at the end", "end", bad_ends),
     Blow("exception in an edge", "end", bad_edges),
     *(

@@ -14,6 +14,7 @@ from servers.states import (
     MigrationStatus,
     VmState,
 )
+from tests.engine.invariants import is_whole
 from tests.matrix.worlds import World
 
 ALIVE = {1, 3}
@@ -157,6 +158,9 @@ def backups(world: World) -> Iterator[str]:
     for image in Image.objects.filter(status__in=[ImageStatus.QUEUED, ImageStatus.SAVING]):
         if not image.actions.filter(status__in=OPEN_ACTION_STATUSES).exists():
             yield f"IMAGE: {image.name} is {image.status}, and nobody works on it"
-    active = Image.objects.filter(status=ImageStatus.ACTIVE).count()
+    whole = [is_whole(image) for image in Image.objects.filter(status=ImageStatus.ACTIVE)]
+    active = sum(whole)
+    if not all(whole):
+        yield f"BACKUPS: {len(whole) - active} active images are not whole in the store"
     if active < min(world.backups, world.scene.params.get("rotation", world.backups)):
         yield f"BACKUPS: {active} where {world.backups} were"

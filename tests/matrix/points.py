@@ -84,6 +84,16 @@ class Switch:
             self.depth -= 1
 
     @contextmanager
+    def hearing(self, hook: Hook) -> Iterator[None]:
+        """Let the hook hear what passes in the block, where nothing is counted otherwise."""
+        seen, mine, depth = self.seen, self.hook, self.depth
+        self.seen, self.hook, self.depth = [], hook, 0
+        try:
+            yield
+        finally:
+            self.seen, self.hook, self.depth = seen, mine, depth
+
+    @contextmanager
     def loud(self) -> Iterator[None]:
         """Count from the beginning what happens in the block."""
         self.seen, self.reports, depth, self.depth = [], 0, self.depth, 0

@@ -123,6 +123,7 @@ class World:
             if self.scene.in_request:
                 self.plan(ASKED_AGAIN_S, self.ask_again)
                 self.survive(self.submit)
+                self.note_late_changes()
             for _ in range(MOST_DEATHS):
                 if self.survive(self.work) or self.leaked:
                     return
@@ -168,6 +169,8 @@ class World:
         try:
             run.work(held, heartbeat=False)
         finally:
+            if self.truth_before is not None and held in self.working:  # the one that woke late is done
+                self.note_late_changes()
             if held in self.working:
                 self.working.remove(held)
 
@@ -183,6 +186,8 @@ class World:
 
     def time_passes(self) -> None:
         """Do what happens while somebody waits: what is planned, heartbeats, and the work of others."""
+        if self.truth_before is not None:  # the one that woke late is alone, so that what it does is seen
+            return
         with self.switch.quiet():
             self.do_what_is_planned()
         try:
@@ -257,7 +262,7 @@ class World:
         """Note what a worker that woke late has changed, where one did."""
         if self.truth_before is None:
             return
-        now = self.truth()
-        for name, before in self.truth_before.items():
+        now, self.truth_before, then = self.truth(), None, self.truth_before
+        for name, before in then.items():
             if now[name] != before:
                 self.changed_late.append(f"LATE: {name} was {before}, is {now[name]}")
