@@ -318,6 +318,10 @@ class Unforeseen(ActionFault):
     """{message}"""
 
 
+class SecretsUnreadable(ActionFault):
+    """What the action was given in secret cannot be read: SECRET_KEY is not the one with which it was accepted."""
+
+
 class Judged(ActionFault):
     """{by} has closed it: {reason}"""
 

@@ -223,6 +223,30 @@ def test_agent_that_is_booting_is_asked_again(fleet: SmallFleet, virtual_clock: 
     assert (action.status, action.tries) == (ActionStatus.SUCCEEDED, 1)
 
 
+def test_agent_that_never_comes_up_is_asked_six_times_in_all(fleet: SmallFleet) -> None:
+    server = fleet.add_server()
+    fleet.simulation.set_agent(server.uuid, "booting")
+    action = fleet.do("reset-network", server)
+    assert (action.status, action.error_code, action.tries) == (ActionStatus.FAILED, "agent_not_ready", 5)
+
+
+def test_password_that_was_sealed_with_another_key_is_not_set_and_says_so(
+    fleet: SmallFleet, settings: Any
+) -> None:
+    server = fleet.add_server()
+    record = fleet.submit("change-password", server, adminPass="s3cret-word").record
+    settings.SECRET_KEY = "another one"
+    fleet.work()
+    record.refresh_from_db()
+    assert (record.status, record.error_code, record.sealed) == (
+        ActionStatus.FAILED,
+        "secrets_unreadable",
+        "",
+    )
+    assert "SECRET_KEY" in record.error_text
+    assert fleet.simulation.agent_state("node1", server.uuid).password_sets == 0
+
+
 def test_password_is_set_and_kept_nowhere(fleet: SmallFleet) -> None:
     server = fleet.add_server()
     record = fleet.submit("change-password", server, adminPass="s3cret-word").record

@@ -105,3 +105,18 @@ def test_claim_fails_when_the_generation_has_moved_on(hosts: list[Host]) -> None
     stale = Host.objects.get(name="node1")
     assert claims.bump(Host.objects.get(name="node1"))
     assert not claims.bump(stale)
+
+
+def test_a_ratio_enlarges_no_machine_for_one_server(hosts: list[Host]) -> None:
+    Host.objects.filter(name="node1").update(cpu_ratio=16)
+    server = make_server(hosts[1])
+    Server.objects.filter(pk=server.pk).update(vcpus=5)
+    with pytest.raises(ComputeResourcesUnavailable, match=r"5 .* wanted, node1 has 4"):
+        claims.claim(server.pk, "node1")
+
+
+def test_a_guest_that_is_recorded_as_it_is_makes_older_counts_of_its_host_void(hosts: list[Host]) -> None:
+    counted = Host.objects.get(name="node1")
+    claims.allocate(make_server(hosts[0]))
+    assert not claims.bump(counted)
+    assert claims.bump(Host.objects.get(name="node1"))

@@ -7,8 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
+
+from servers.errors import SecretsUnreadable
 
 
 def _key() -> Fernet:
@@ -22,6 +24,9 @@ def seal(secrets: Mapping[str, str]) -> str:
 
 
 def unseal(sealed: str) -> dict[str, str]:
-    """Return the secrets by name, {} for "". Raises InvalidToken when SECRET_KEY has changed since."""
-    found: dict[str, str] = json.loads(_key().decrypt(sealed.encode())) if sealed else {}
+    """Return the secrets by name, {} for "". Raises SecretsUnreadable when SECRET_KEY has changed since."""
+    try:
+        found: dict[str, str] = json.loads(_key().decrypt(sealed.encode())) if sealed else {}
+    except InvalidToken as error:
+        raise SecretsUnreadable from error
     return found
