@@ -473,13 +473,13 @@ BLOWS = [
     Blow("exception in an edge", "end", bad_edges),
     *(
         Blow(
-            f"clock {hours:+d} h, kill",
+            f"clock {minutes:+d} min, kill",
             "clock",
-            lambda world, trace, hours=hours: everywhere(
-                every_third(lasting(trace)), stepping(hours * 3600.0)
+            lambda world, trace, minutes=minutes: everywhere(
+                every_third(lasting(trace)), stepping(minutes * 60.0)
             ),  # type: ignore[misc]
         )
-        for hours in (-1, 1, 3)
+        for minutes in (-10, 60, 180)
     ),
     Blow("two blows", "pairs", pairs),
 ]
