@@ -14,14 +14,24 @@ from hypothesis import settings as hypothesis
 
 from servers.models import Project
 from tests.factories import make_project, make_token, make_user
+from tests.shares import ALL, is_wanted
 
 hypothesis.register_profile("long", max_examples=2000, deadline=None)
 if os.environ.get("HYPOTHESIS_PROFILE"):
     hypothesis.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
+SHARE = os.environ.get("SHARE") or ALL
+"""The share of what is collected that is played: what runs on SQLite as well is played in shares on PostgreSQL."""
+
 NO_BODY = object()
 HTTP = Client(enforce_csrf_checks=True, raise_request_exception=False)
 """One for all: a new one would load every middleware again."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if later := [item for number, item in enumerate(items) if not is_wanted(SHARE, number)]:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for number, item in enumerate(items) if is_wanted(SHARE, number)]
 
 
 @pytest.fixture(autouse=True)
