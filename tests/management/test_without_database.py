@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -105,8 +107,13 @@ def test_a_worker_waits_for_its_database_and_ends_when_it_is_told_to(
 
 
 def test_a_mistake_keeps_its_traceback(tmp_path: Path) -> None:
-    code, _, err = run(tmp_path, "server_action", "lock", str(uuid4()))  # nobody has made the tables
-    assert "no such table" in err and "Traceback" in err
+    assert run(tmp_path, "migrate", "--verbosity=0")[0] == 0
+    with closing(
+        sqlite3.connect(tmp_path / "gantry.sqlite3")
+    ) as database:  # as if a model were ahead of its table
+        database.execute("ALTER TABLE servers_server RENAME COLUMN locked_by TO kept_by")
+    code, _, err = run(tmp_path, "server_action", "lock", str(uuid4()))
+    assert "no such column" in err and "Traceback" in err
     assert code == 1
 
 
