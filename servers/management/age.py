@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import Error, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from servers.errors import StrangeDatabase
@@ -64,13 +65,18 @@ def strangeness() -> str | None:
 
 def arrears() -> str | None:
     """Return what the database has to be brought up with first, or None."""
-    loader = MigrationLoader(connection)
-    plan = [key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)]
-    missing = sorted({".".join(key) for key in plan} - {".".join(key) for key in loader.applied_migrations})
+    missing = pending()
     if not missing:
         return None
     shown = missing if len(missing) <= SHOWN else [*missing[:SHOWN], f"{len(missing) - SHOWN} more"]
     return OLDER.format(names=", ".join(shown))
+
+
+def pending() -> list[str]:
+    """Return the names of the migrations that the database has not been through, as `app.name`, sorted."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return sorted(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
 
 
 def promised_tables(loader: MigrationLoader, applied: set[tuple[str, str]]) -> set[str]:

@@ -108,9 +108,8 @@ def test_a_worker_waits_for_its_database_and_ends_when_it_is_told_to(
 
 def test_a_mistake_keeps_its_traceback(tmp_path: Path) -> None:
     assert run(tmp_path, "migrate", "--verbosity=0")[0] == 0
-    with closing(
-        sqlite3.connect(tmp_path / "gantry.sqlite3")
-    ) as database:  # as if a model were ahead of its table
+    with closing(sqlite3.connect(tmp_path / "gantry.sqlite3")) as database:
+        # as if a model were ahead of its table
         database.execute("ALTER TABLE servers_server RENAME COLUMN locked_by TO kept_by")
     code, _, err = run(tmp_path, "server_action", "lock", str(uuid4()))
     assert "no such column" in err and "Traceback" in err

@@ -98,9 +98,8 @@ def run_until_idle(limit: int = 1000, *, wait: bool = True) -> None:
             carry_out(record.pk, "inline", heartbeat=False)
             continue
         open_ones = ActionRecord.objects.filter(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN])
-        waiting = open_ones.filter(
-            known_definitions(), stalled_at=None
-        )  # a stalled action waits for an operator
+        # a stalled action waits for an operator
+        waiting = open_ones.filter(known_definitions(), stalled_at=None)
         soonest = waiting.order_by("due_at").values_list("due_at", flat=True).first()
         if not wait or soonest is None:
             return

@@ -16,12 +16,11 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
-from servers.management.age import refuse_strange_database
+from servers.management.age import pending, refuse_strange_database
 from servers.management.greeting import IDENTITY, greeting
 from servers.supervisor.processes import MANAGE, Child, Stopping, stop
 
@@ -97,8 +96,7 @@ class Command(BaseCommand):
 def migrate() -> None:
     """Bring the database up to date, where it is not. Raises StrangeDatabase where that cannot be done."""
     refuse_strange_database(may_be_older=True)
-    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    if pending():
         call_command("migrate", interactive=False, verbosity=0)
 
 
