@@ -74,11 +74,12 @@ e2e: browser ## Run the tests of the console in Chromium (apt-get install chromi
 
 LAB ?= all
 
-lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this machine (root; LAB=0, 1 or 2: the core and a third)
+lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this machine (root; LAB=0, 1 or 2: the core and a third; LAB=0/6: and a sixth)
 	@LAB=$(LAB) DATA_DIR=.data/lab $(BIN)/python -m pytest tests/lab tests/drivers/guest_network -o addopts= --strict-markers
 
-bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; about six minutes)
+bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; about eight minutes)
 	@$(BIN)/python -m bench.server_list
+	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.queue_delay
 	@$(BIN)/python -m bench.live_migration
 

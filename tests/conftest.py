@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis
 
 from servers.models import Project
 from tests.factories import make_project, make_token, make_user
-from tests.shares import ALL, is_wanted
+from tests.shares import ALL, keep_share
 
 hypothesis.register_profile("long", max_examples=2000, deadline=None)
 if os.environ.get("HYPOTHESIS_PROFILE"):
@@ -29,9 +29,7 @@ HTTP = Client(enforce_csrf_checks=True, raise_request_exception=False)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if later := [item for number, item in enumerate(items) if not is_wanted(SHARE, number)]:
-        config.hook.pytest_deselected(items=later)
-        items[:] = [item for number, item in enumerate(items) if is_wanted(SHARE, number)]
+    keep_share(config, items, list(items), SHARE)
 
 
 @pytest.fixture(autouse=True)

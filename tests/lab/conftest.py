@@ -15,7 +15,7 @@ from servers.fleet.drivers import refresh_host
 from servers.models import Host, Project, Server, ServerDisk, StoragePool
 from tests.factories import make_host, make_interface, make_server
 from tests.lab.conditions import THERE, missing
-from tests.shares import ALL, is_wanted
+from tests.shares import ALL, keep_share
 
 if THERE:
     from tests.lab import looking
@@ -28,13 +28,10 @@ CORE = {"test_actions.py", "test_failed_actions.py", "test_tls.py", "test_up.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    rest = [item for item in ours if item.path.name not in CORE]
-    share = os.environ.get("LAB") or ALL
-    if later := {item for number, item in enumerate(rest) if not is_wanted(share, number)}:
-        config.hook.pytest_deselected(items=list(later))
-        items[:] = [item for item in items if item not in later]
-        ours = [item for item in ours if item not in later]
+    here = Path(__file__).parent
+    rest = [item for item in items if here in item.path.parents and item.path.name not in CORE]
+    keep_share(config, items, rest, os.environ.get("LAB") or ALL)
+    ours = [item for item in items if here in item.path.parents]
     reason = missing() if ours else ""
     for item in ours:
         if reason:
