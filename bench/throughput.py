@@ -7,7 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.small_fleet import SmallFleet
 
 ROOT = Path(__file__).parent.parent
 HOSTS = 30
@@ -16,7 +21,7 @@ PROCESSES = 4
 PATIENCE_S = 300.0
 MEMORY_MB = 64
 """Copied in a twentieth of a second: what is measured is the engine."""
-ASKED_FOR: dict[str, dict[str, object]] = {
+ASKED_FOR: dict[str, dict[str, Any]] = {
     "live-migration": {"host": None, "block_migration": "auto"},
     "create-backup": {"name": "b", "backup_type": "daily", "rotation": 1},
 }
@@ -49,16 +54,16 @@ def measure(slug: str) -> None:
     print(f"{slug}: {together:.1f} a second by {PROCESSES} processes, {alone:.1f} by one alone", flush=True)
 
 
-def rate(fleet: object, slug: str, count: int, work: object) -> float:
+def rate(fleet: SmallFleet, slug: str, count: int, work: Callable[[], None]) -> float:
     """Return how many of `count` actions a second are carried out by `work`, on a server each."""
     from servers.models import ActionRecord, Server
 
     for number in range(count):
         host = f"node{1 + number % HOSTS}"
-        server = fleet.add_server(f"{slug}-{count}-{number}", host, memory_mb=MEMORY_MB)  # type: ignore[attr-defined]
-        fleet.submit(slug, server, **ASKED_FOR[slug])  # type: ignore[attr-defined]
+        server = fleet.add_server(f"{slug}-{count}-{number}", host, memory_mb=MEMORY_MB)
+        fleet.submit(slug, server, **ASKED_FOR[slug])
     mine = ActionRecord.objects.filter(server__in=Server.objects.filter(name__startswith=f"{slug}-{count}-"))
-    work()  # type: ignore[operator]
+    work()
     wrong = mine.exclude(status="succeeded").values_list("slug", "status", "error_text")
     if wrong:
         raise RuntimeError(f"not all have succeeded: {list(wrong)[:3]}")
