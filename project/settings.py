@@ -258,7 +258,7 @@ _QUEUES = {
     "database": "servers.engine.execution.queues.database.DatabaseQueue",
     "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
-TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default"]}}
+TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default", "background"]}}
 REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",

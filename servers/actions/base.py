@@ -251,6 +251,8 @@ class Action:
     """Names of the events that it may leave."""
     consequence: ClassVar[str] = ""
     """What it means for the guest, in one sentence; the docstring's first line where nothing else is said."""
+    background: ClassVar[bool] = False
+    """Whether it can wait: others go before it, and it never takes the last process of a machine."""
     destructive: ClassVar[bool] = False
     """Whether it takes something away for good: the console's button is red."""
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -36,6 +36,7 @@ class CreateBackup(Action):
     exclusivity = Exclusivity.EXCLUSIVE
     respects_lock = False  # a lock protects against loss, not against copying (Nova contract A.3)
     answer = Answer.IMAGE
+    background = True  # a night's backups must not keep an abort waiting
     policy = (Rule("os_compute_api:os-create-backup", Role.MEMBER, "back a server up"),)
     parameters = (
         Parameter("name", Name(), "name of the image"),

@@ -13,13 +13,14 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
+from servers.drivers.base import Pool
 from servers.engine.execution.queues.base import work_queue
 from servers.models import ActionEvent, ActionRecord, Migration, Server, Worker
 from servers.states import ActionStatus
 from tests.conftest import Caller
 from tests.postgresql.cluster import from_environment
 from tests.postgresql.workers import Workers, pid_of, until, until_over
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import GIB, SHARED, SmallFleet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,6 +165,22 @@ def test_two_machines_share_the_work_and_do_nothing_twice(fleet: SmallFleet, sta
         assert set(events.values()) == {1}, events
         assert record.attempt == 1
         assert record.server.images.count() == 1
+
+
+def test_a_move_does_not_wait_for_the_backups_of_a_night(fleet: SmallFleet, start_workers: Start) -> None:
+    local = Pool("local", "node1:/var/lib/libvirt/images", False, 1000 * GIB, 1000 * GIB)
+    fleet.simulation.add_host("node1", memory_mb=8192, pools=[local, SHARED], disk_bytes_s=1_000)  # for hours
+    nightly = [fleet.add_server(f"s{number}") for number in range(6)]
+    for server in nightly:
+        fleet.submit("create-backup", server, name="b", backup_type="daily", rotation=1)
+    start_workers(3)
+    running = ActionRecord.objects.filter(slug="create-backup", status=ActionStatus.RUNNING)
+    until(lambda: running.count() == 2, "not all processes that may make backups make one")
+    move = fleet.submit("live-migration", fleet.add_server("urgent"), **LIVE).record
+    until_over(move)
+    move.refresh_from_db()
+    assert move.status == ActionStatus.SUCCEEDED, move.error_text
+    assert running.count() == 2
 
 
 def count_workers() -> int:

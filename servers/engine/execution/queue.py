@@ -1,6 +1,7 @@
 """The queue, behind Django's Tasks API, carries the UUID of an action to a worker; the record says the rest.
 
-A lost entry does no harm: `sweep` enqueues every due action again.
+A lost entry does no harm: `sweep` enqueues every due action again. Actions that can wait (`Action.background`)
+have a queue of their own, which one process of several does not serve: an abort never waits for hours of backups.
 """
 
 from __future__ import annotations
@@ -15,12 +16,20 @@ from django.db.models import F, Q, QuerySet
 from django_tasks import task
 
 from servers import clock
+from servers.actions import definitions
 from servers.engine.execution.lease import claimable, has_its_turn, known_definitions
 from servers.engine.execution.run import carry_out
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 
 HOST_LENGTH, TOKEN_LENGTH = 32, 12
+
+PROMPT, BACKGROUND = "default", "background"
+"""The queues, as the setting TASKS names them."""
+LATER = -10
+"""The priority of an action that can wait, beside those of the other queue."""
+LONG_ENOUGH = timedelta(minutes=10)
+"""After so long a wait nothing goes before an action any more because it is more urgent."""
 
 
 def unique_name() -> str:
@@ -61,8 +70,13 @@ def run_action(action: str) -> None:
 
 def enqueue(record: ActionRecord) -> None:
     """Enqueue an action in the caller's transaction, so that no entry is there without its row."""
-    ActionRecord.objects.filter(pk=record.pk).update(enqueued_at=clock.now())
-    run_action.enqueue(str(record.pk))
+    now = clock.now()
+    ActionRecord.objects.filter(pk=record.pk).update(enqueued_at=now)
+    if definitions[record.slug].background:
+        priority = LATER if record.due_at > now - LONG_ENOUGH else 0
+        run_action.using(queue_name=BACKGROUND, priority=priority).enqueue(str(record.pk))
+    else:
+        run_action.enqueue(str(record.pk))
 
 
 def due() -> QuerySet[ActionRecord]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servers.engine.execution.queue import name_of, unique_name, work_as
+from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
 from servers.engine.execution.queues.base import work_queue
 from servers.management.age import refuse_strange_database
 from servers.supervisor.periodic_tasks import PeriodicTasks
@@ -45,6 +45,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
+        parser.add_argument("--prompt", action="store_true", help="with --one: do nothing that can wait")
 
     def handle(self, *args: Any, **given: Any) -> None:
         if given["processes"] < 1:
@@ -54,7 +55,7 @@ class Command(BaseCommand):
             end_with_parent(given["parent"])
         if given["one"]:
             work_as(given["one"])
-            work_queue().serve(given["one"])
+            work_queue().serve(given["one"], [PROMPT] if given["prompt"] else [PROMPT, BACKGROUND])
         else:
             self.supervise(given["processes"], given["grace"])
 
@@ -62,7 +63,9 @@ class Command(BaseCommand):
         """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
         periodic_tasks = PeriodicTasks(unique_name(), processes)
         children = [
-            WorkerProcess(f"worker {number}", [], told=periodic_tasks.note_reaped)
+            WorkerProcess(
+                f"worker {number}", [], told=periodic_tasks.note_reaped, prompt=number == 0 and processes > 1
+            )
             for number in range(processes)
         ]
         stopping = Stopping().listen()
@@ -86,10 +89,13 @@ class WorkerProcess(Child):
     told: Callable[[str], None] = lambda name: None
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
+    prompt: bool = False
+    """Whether it leaves alone what can wait, so that an urgent action finds a process."""
 
     def start(self) -> None:
         self.known_as = unique_name()
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid())]
+        prompt = ["--prompt"] if self.prompt else []
+        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *prompt]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, cast
 
 import structlog
@@ -25,8 +25,11 @@ class WorkQueue(Protocol):
     It may lose an entry or deliver it twice: the action record decides what is done.
     """
 
-    def serve(self, worker: str) -> None:
-        """Carry out one entry at a time until SIGTERM, then finish it; wait out database outages."""
+    def serve(self, worker: str, queues: Collection[str]) -> None:
+        """Carry out one entry of these queues at a time until SIGTERM, then finish it; wait out database outages.
+
+        Of those that are due the one with the highest priority comes first, then the oldest.
+        """
 
     def tidy_up(self) -> None:
         """Delete the entries that no worker will carry out any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.utils import timezone
@@ -19,10 +20,10 @@ KEEP_DAYS = 1
 class DatabaseQueue(DatabaseBackend):
     """The queue of django-tasks-db, served by its own worker."""
 
-    def serve(self, worker: str) -> None:
+    def serve(self, worker: str, queues: Collection[str]) -> None:
         """Carry out entries until SIGTERM, polling every INTERVAL_S; sets the process's signal handlers."""
         process = Worker(
-            queue_names=sorted(self.queues),
+            queue_names=sorted(queues),
             interval=INTERVAL_S,
             batch=False,
             backend_name=self.alias,

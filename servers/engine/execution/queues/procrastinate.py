@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -59,7 +59,7 @@ class ProcrastinateQueue(BaseTaskBackend):
             worker_ids=[],
         )
 
-    def serve(self, worker: str) -> None:
+    def serve(self, worker: str, queues: Collection[str]) -> None:
         """Carry out entries until SIGTERM or SIGINT; each is deleted afterwards, also one that failed.
 
         `sweep` enqueues again an action that is still due.
@@ -70,7 +70,7 @@ class ProcrastinateQueue(BaseTaskBackend):
             connection.ensure_connection()  # fails at once; a pool would keep trying
             connection.close()
             with translated():
-                asyncio.run(listen(worker, sorted(self.queues), ending))
+                asyncio.run(listen(worker, sorted(queues), ending))
 
         persevere(listen_once, ending.is_set)
 
