@@ -13,8 +13,8 @@ from servers.actions.base import ANY_STATE, Answer, Exclusivity
 from servers.api.compute.actions import IMAGE_ID_IN_BODY
 from servers.api.compute.schemas import action_schema
 from servers.api.faults import status_of
+from servers.api.resources import UUID, Field, Resource, Schema, version_range
 from servers.api.schema.operation import Operation, Reply
-from servers.api.schema.shapes import UUID, Field, Schema, Shape, version_range
 from servers.errors import (
     ActionUnresolved,
     InstanceLocked,
@@ -29,7 +29,7 @@ from servers.errors import (
 )
 from servers.microversions import HISTORY, Microversion, maximum
 
-IMAGE_ID = Shape("ImageId", (Field("image_id", UUID),))
+IMAGE_ID = Resource("ImageId", (Field("image_id", UUID),))
 ALWAYS: tuple[type[Refusal], ...] = (
     InvalidParameters,
     Unauthenticated,

@@ -18,8 +18,7 @@ from servers.api.compute import (
 )
 from servers.api.compute.capacity import statistics
 from servers.api.compute.server_body import FAULT_STATUSES, PROGRESS_STATUSES
-from servers.api.schema.operation import Operation, Reply, shows, wrapped
-from servers.api.schema.shapes import (
+from servers.api.resources import (
     FLAG,
     NULL,
     NUMBER,
@@ -32,19 +31,19 @@ from servers.api.schema.shapes import (
     TIME_OR_NULL,
     UUID,
     Field,
+    Resource,
     Schema,
-    Shape,
     fields,
     list_of,
     one_of,
 )
+from servers.api.schema.operation import Operation, Reply, shows, wrapped
 from servers.engine.capacity.usage import Usage
 from servers.models import Host
 from servers.states import MigrationStatus, MigrationType, PowerState, TaskState, VmState
 
-LINK = Shape("Link", (Field("rel", TEXT), Field("href", TEXT), Field("type", TEXT, optional=True)))
+LINK = Resource("Link", (Field("rel", TEXT), Field("href", TEXT), Field("type", TEXT, optional=True)))
 LINKS = Field("links", LINK, many=True)
-EMPTY_TEXT: Schema = {"const": ""}
 
 
 def more(name: str, since: str | None = None) -> Field:
@@ -55,10 +54,12 @@ def more(name: str, since: str | None = None) -> Field:
 # ------------------------------------------------------------------------------------------ servers
 
 BRIEF = (Field("id", UUID), Field("name", TEXT), LINKS)
-LINKED = Shape("Linked", (Field("id", TEXT), LINKS))
-SERVER_BRIEF = Shape("ServerBrief", BRIEF)
-IMAGE_OF_SERVER = Shape("ServerImage", (Field("id", TEXT), LINKS, Field("properties", OBJECT, since="2.98")))
-FLAVOR_OF_SERVER = Shape(
+LINKED = Resource("Linked", (Field("id", TEXT), LINKS))
+SERVER_BRIEF = Resource("ServerBrief", BRIEF)
+IMAGE_OF_SERVER = Resource(
+    "ServerImage", (Field("id", TEXT), LINKS, Field("properties", OBJECT, since="2.98"))
+)
+FLAVOR_OF_SERVER = Resource(
     "ServerFlavor",
     (
         *fields("id", TEXT, until="2.46"),
@@ -68,7 +69,7 @@ FLAVOR_OF_SERVER = Shape(
         Field("extra_specs", OBJECT, since="2.47", optional=True),
     ),
 )
-FAULT_OF_SERVER = Shape(
+FAULT_OF_SERVER = Resource(
     "ServerFault",
     (
         Field("code", NUMBER),
@@ -89,14 +90,14 @@ ADDRESS: Schema = {
     "additionalProperties": False,
 }
 ATTRIBUTES = "OS-EXT-SRV-ATTR:"
-SERVER = Shape(
+SERVER = Resource(
     "Server",
     (
         *BRIEF,
         Field("status", TEXT),
         *fields("tenant_id user_id hostId", TEXT),
         Field("metadata", OBJECT),
-        Field("image", IMAGE_OF_SERVER, instead=EMPTY_TEXT),
+        Field("image", IMAGE_OF_SERVER, otherwise=""),
         Field("flavor", FLAVOR_OF_SERVER),
         *fields("created updated", TIME),
         Field("addresses", {"type": "object", "additionalProperties": list_of(ADDRESS)}),
@@ -145,7 +146,7 @@ PROGRESS += f"`fault` where it is one of {', '.join(sorted(FAULT_STATUSES))}."
 
 # ----------------------------------------------------------------------- instance actions, migrations
 
-EVENT = Shape(
+EVENT = Resource(
     "InstanceActionEvent",
     (
         Field("event", TEXT),
@@ -166,8 +167,8 @@ ACTION_FIELDS = (
     Field("message", {"enum": ["Error", None]}),
     Field("updated_at", TIME, since="2.58"),
 )
-INSTANCE_ACTION_BRIEF = Shape("InstanceActionBrief", ACTION_FIELDS)
-INSTANCE_ACTION = Shape(
+INSTANCE_ACTION_BRIEF = Resource("InstanceActionBrief", ACTION_FIELDS)
+INSTANCE_ACTION = Resource(
     "InstanceAction",
     (
         *ACTION_FIELDS,
@@ -179,7 +180,7 @@ OWNER = (Field("uuid", UUID, since="2.59"), *fields("user_id project_id", TEXT, 
 ON_HOSTS = fields(" ".join(migrations.HOST_FIELDS), TEXT_OR_NULL)
 TIMES = (Field("created_at", TIME), Field("updated_at", TIME_OR_NULL))
 STATUS = Field("status", one_of(*MigrationStatus))
-MIGRATION = Shape(
+MIGRATION = Resource(
     "Migration",
     (
         Field("id", NUMBER),
@@ -193,7 +194,7 @@ MIGRATION = Shape(
         Field("links", LINK, since="2.23", optional=True, many=True),
     ),
 )
-SERVER_MIGRATION = Shape(
+SERVER_MIGRATION = Resource(
     "ServerMigration",
     (
         Field("id", NUMBER),
@@ -208,7 +209,7 @@ SERVER_MIGRATION = Shape(
 
 # -------------------------------------------------------------------------------------------- hosts
 
-SERVICE = Shape(
+SERVICE = Resource(
     "Service",
     (
         Field("id", NUMBER, until="2.52"),
@@ -221,7 +222,7 @@ SERVICE = Shape(
         Field("forced_down", FLAG, since="2.11"),
     ),
 )
-ORDERED_SERVICE = Shape(
+ORDERED_SERVICE = Resource(
     "OrderedService",
     (
         *fields("host binary", TEXT),
@@ -229,11 +230,11 @@ ORDERED_SERVICE = Shape(
         Field("forced_down", FLAG, optional=True),
     ),
 )
-UPDATED_SERVICE = Shape(
+UPDATED_SERVICE = Resource(
     "UpdatedService",
     (Field("service", ORDERED_SERVICE, until="2.52"), Field("service", SERVICE, since="2.53")),
 )
-SERVICE_OF_HYPERVISOR = Shape(
+SERVICE_OF_HYPERVISOR = Resource(
     "HypervisorService",
     (
         Field("id", NUMBER, until="2.52"),
@@ -251,9 +252,9 @@ HYPERVISOR_FIELDS = (
     Field("status", one_of("enabled", "disabled")),
     SERVERS_OF_HYPERVISOR,
 )
-HYPERVISOR_BRIEF = Shape("HypervisorBrief", HYPERVISOR_FIELDS)
+HYPERVISOR_BRIEF = Resource("HypervisorBrief", HYPERVISOR_FIELDS)
 STATISTICS = " ".join(statistics(Host(), Usage()))
-HYPERVISOR = Shape(
+HYPERVISOR = Resource(
     "Hypervisor",
     (
         *HYPERVISOR_FIELDS,
@@ -266,8 +267,8 @@ HYPERVISOR = Shape(
         Field("cpu_info", OBJECT, since="2.28", until="2.87"),
     ),
 )
-HYPERVISOR_STATISTICS = Shape("HypervisorStatistics", fields(f"count {STATISTICS}", NUMBER))
-AGGREGATE = Shape(
+HYPERVISOR_STATISTICS = Resource("HypervisorStatistics", fields(f"count {STATISTICS}", NUMBER))
+AGGREGATE = Resource(
     "Aggregate",
     (
         Field("id", NUMBER),
@@ -281,34 +282,34 @@ AGGREGATE = Shape(
         Field("uuid", UUID, since="2.41"),
     ),
 )
-HOST_BRIEF = Shape("HostBrief", fields("host_name service zone", TEXT))
-HOST_LINE = Shape("HostLine", (*fields("host project", TEXT), *fields("cpu memory_mb disk_gb", NUMBER)))
-HOST_RESOURCE = Shape("HostResource", (Field("resource", HOST_LINE),))
+HOST_BRIEF = Resource("HostBrief", fields("host_name service zone", TEXT))
+HOST_LINE = Resource("HostLine", (*fields("host project", TEXT), *fields("cpu memory_mb disk_gb", NUMBER)))
+HOST_RESOURCE = Resource("HostResource", (Field("resource", HOST_LINE),))
 
-ZONE_STATE = Shape("ZoneState", (Field("available", FLAG),))
+ZONE_STATE = Resource("ZoneState", (Field("available", FLAG),))
 ZONE_FIELDS = (Field("zoneName", TEXT), Field("zoneState", ZONE_STATE))
-ZONE = Shape("Zone", (*ZONE_FIELDS, Field("hosts", NULL)))
-ZONE_DETAIL = Shape("ZoneDetail", (*ZONE_FIELDS, Field("hosts", {"anyOf": [OBJECT, NULL]})))
+ZONE = Resource("Zone", (*ZONE_FIELDS, Field("hosts", NULL)))
+ZONE_DETAIL = Resource("ZoneDetail", (*ZONE_FIELDS, Field("hosts", {"anyOf": [OBJECT, NULL]})))
 
 # ---------------------------------------------------------------------------------- flavors, images
 
-FLAVOR_BRIEF = Shape(
+FLAVOR_BRIEF = Resource(
     "FlavorBrief", (*fields("id name", TEXT), LINKS, Field("description", TEXT_OR_NULL, since="2.55"))
 )
-FLAVOR = Shape(
+FLAVOR = Resource(
     "Flavor",
     (
         *FLAVOR_BRIEF.fields,
         *fields("ram disk vcpus OS-FLV-EXT-DATA:ephemeral", NUMBER),
-        Field("swap", NUMBER, until="2.74", instead=EMPTY_TEXT),
+        Field("swap", NUMBER, until="2.74", otherwise=""),
         Field("swap", NUMBER, since="2.75"),
         *fields("OS-FLV-DISABLED:disabled os-flavor-access:is_public", FLAG),
         Field("rxtx_factor", {"type": "number"}, until="2.101"),
         Field("extra_specs", OBJECT, since="2.61", optional=True),
     ),
 )
-EXTRA_SPECS = Shape("FlavorExtraSpecs", (Field("extra_specs", OBJECT),))
-IMAGE = Shape(
+EXTRA_SPECS = Resource("FlavorExtraSpecs", (Field("extra_specs", OBJECT),))
+IMAGE = Resource(
     "ComputeImage",
     (
         Field("id", UUID),
@@ -325,7 +326,7 @@ IMAGE = Shape(
 
 # ---------------------------------------------------------------------------------------- versions
 
-VERSION = Shape(
+VERSION = Resource(
     "ApiVersion",
     (
         *fields("id status version min_version updated", TEXT),
@@ -344,7 +345,7 @@ VERSIONS = Operation(
 # --------------------------------------------------------------------------------------- operations
 
 
-def lists(summary: str, key: str, shape: Shape, *more: Field, text: str = "") -> Operation:
+def lists(summary: str, key: str, shape: Resource, *more: Field, text: str = "") -> Operation:
     """Return the operation that shows a list."""
     return Operation(summary, (Reply(200, wrapped(key, shape, *more, many=True)),), text)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from django.views import View
 
 from servers.api.gantry import actions
-from servers.api.schema.compute import LINK
-from servers.api.schema.operation import Operation, Reply, shows, wrapped
-from servers.api.schema.shapes import (
+from servers.api.resources import (
     FLAG,
     NUMBER,
     OBJECT,
@@ -17,12 +15,14 @@ from servers.api.schema.shapes import (
     TIME_OR_NULL,
     UUID,
     Field,
+    Resource,
     Schema,
-    Shape,
     fields,
     list_of,
     one_of,
 )
+from servers.api.schema.compute import LINK
+from servers.api.schema.operation import Operation, Reply, shows, wrapped
 from servers.engine.judgement.judge import VERDICTS
 from servers.states import ActionStatus
 
@@ -33,7 +33,7 @@ JUDGE: Schema = {
     "required": ["id", "name"],
     "additionalProperties": False,
 }
-JUDGEMENT = Shape(
+JUDGEMENT = Resource(
     "Judgement",
     (
         Field("at", MOMENT),
@@ -45,9 +45,9 @@ JUDGEMENT = Shape(
         Field("seen", {"type": "object", "additionalProperties": TEXT}, optional=True),
     ),
 )
-HOST_SEEN = Shape("HostSeen", (*fields("host says", TEXT), *fields("matters up forced_down silent", FLAG)))
+HOST_SEEN = Resource("HostSeen", (*fields("host says", TEXT), *fields("matters up forced_down silent", FLAG)))
 OBJECT_OR_NULL: Schema = {"type": ["object", "null"]}
-EVIDENCE = Shape(
+EVIDENCE = Resource(
     "Evidence",
     (
         Field("server", OBJECT),
@@ -71,15 +71,17 @@ BRIEF = (
     Field("attempts", NUMBER),
     Field("links", LINK, many=True),
 )
-UNRESOLVED = Shape("UnresolvedAction", BRIEF)
-JUDGED = Shape("JudgedAction", (*BRIEF, Field("judgements", JUDGEMENT, many=True)))
+UNRESOLVED = Resource("UnresolvedAction", BRIEF)
+JUDGED = Resource("JudgedAction", (*BRIEF, Field("judgements", JUDGEMENT, many=True)))
 WAYS_OUT: Schema = {
     "type": "object",
     "properties": dict.fromkeys(VERDICTS, TEXT_OR_NULL),
     "required": list(VERDICTS),
     "additionalProperties": False,
 }
-CASE = Shape("ActionWithEvidence", (*JUDGED.fields, Field("evidence", EVIDENCE), Field("ways_out", WAYS_OUT)))
+CASE = Resource(
+    "ActionWithEvidence", (*JUDGED.fields, Field("evidence", EVIDENCE), Field("ways_out", WAYS_OUT))
+)
 
 OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (actions.ActionList, "get"): Operation(

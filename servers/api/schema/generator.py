@@ -11,11 +11,11 @@ from drf_spectacular.plumbing import ResolvedComponent
 
 from servers.api.compute.door import NovaView
 from servers.api.compute.negotiation import HEADER, SERVICE
+from servers.api.resources import TEXT, Resource, Schema, version_range
 from servers.api.schema import actions
 from servers.api.schema.operation import JSON, Operation, Reply
 from servers.api.schema.refusals import REQUEST_IDS, Service
 from servers.api.schema.routes import Route, described, routes
-from servers.api.schema.shapes import TEXT, Schema, Shape, version_range
 from servers.microversions import HISTORY, Microversion, maximum
 
 TOKEN = "token"
@@ -50,7 +50,7 @@ class Generator(SchemaGenerator):
         self.registry.register_on_missing(found)
         return dict(found.ref)
 
-    def refer(self, shape: Shape) -> Schema:
+    def refer(self, shape: Resource) -> Schema:
         """Return the reference to an object's schema."""
         return self.component(ResolvedComponent.SCHEMA, shape.name, shape.at_all(self.refer))
 
@@ -93,7 +93,7 @@ class Generator(SchemaGenerator):
     def request_body(self, operation: Operation) -> Schema:
         """Return the request body object."""
         body = operation.body
-        media: Schema = {"schema": self.refer(body) if isinstance(body, Shape) else body}
+        media: Schema = {"schema": self.refer(body) if isinstance(body, Resource) else body}
         if operation.examples:
             media["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
         return {"required": True, "content": {operation.media_type: media}}

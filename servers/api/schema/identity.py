@@ -8,8 +8,7 @@ from django.views import View
 
 from servers.api.identity import credentials, directory, discovery, tokens
 from servers.api.identity.login import METHODS
-from servers.api.schema.operation import Operation, Reply, shows, wrapped
-from servers.api.schema.shapes import (
+from servers.api.resources import (
     FLAG,
     NULL,
     OBJECT,
@@ -19,18 +18,19 @@ from servers.api.schema.shapes import (
     TIME,
     TIME_OR_NULL,
     Field,
+    Resource,
     Schema,
-    Shape,
     fields,
     list_of,
 )
+from servers.api.schema.operation import Operation, Reply, shows, wrapped
 
-SELF = Shape("SelfLink", (Field("self", TEXT),))
-PAGES = Shape("PageLinks", (Field("self", TEXT), *fields("next previous", TEXT_OR_NULL)))
-NAMED = Shape("Named", fields("id name", TEXT))
-NAMED_IN_DOMAIN = Shape("NamedInDomain", (*NAMED.fields, Field("domain", NAMED)))
+SELF = Resource("SelfLink", (Field("self", TEXT),))
+PAGES = Resource("PageLinks", (Field("self", TEXT), *fields("next previous", TEXT_OR_NULL)))
+NAMED = Resource("Named", fields("id name", TEXT))
+NAMED_IN_DOMAIN = Resource("NamedInDomain", (*NAMED.fields, Field("domain", NAMED)))
 
-PROJECT = Shape(
+PROJECT = Resource(
     "Project",
     (
         *fields("id name domain_id parent_id", TEXT),
@@ -41,7 +41,7 @@ PROJECT = Shape(
         Field("links", SELF),
     ),
 )
-USER = Shape(
+USER = Resource(
     "User",
     (
         *fields("id name domain_id", TEXT),
@@ -51,7 +51,7 @@ USER = Shape(
         Field("links", SELF),
     ),
 )
-DOMAIN = Shape(
+DOMAIN = Resource(
     "Domain",
     (
         *fields("id name description", TEXT),
@@ -61,7 +61,7 @@ DOMAIN = Shape(
         Field("links", SELF),
     ),
 )
-ROLE = Shape(
+ROLE = Resource(
     "Role",
     (
         *fields("id name", TEXT),
@@ -70,13 +70,13 @@ ROLE = Shape(
         Field("links", SELF),
     ),
 )
-MAYBE_NAMED = Shape("MaybeNamed", (Field("id", TEXT), Field("name", TEXT, optional=True)))
-MAYBE_IN_DOMAIN = Shape("MaybeInDomain", (*MAYBE_NAMED.fields, Field("domain", NAMED, optional=True)))
-SCOPE = Shape(
+MAYBE_NAMED = Resource("MaybeNamed", (Field("id", TEXT), Field("name", TEXT, optional=True)))
+MAYBE_IN_DOMAIN = Resource("MaybeInDomain", (*MAYBE_NAMED.fields, Field("domain", NAMED, optional=True)))
+SCOPE = Resource(
     "AssignmentScope",
     (Field("project", MAYBE_IN_DOMAIN, optional=True), Field("system", OBJECT, optional=True)),
 )
-ASSIGNMENT = Shape(
+ASSIGNMENT = Resource(
     "RoleAssignment",
     (
         Field("role", MAYBE_NAMED),
@@ -93,14 +93,16 @@ CREDENTIAL_FIELDS = (
     Field("unrestricted", {"const": False}),
     Field("links", SELF),
 )
-CREDENTIAL = Shape("ApplicationCredential", CREDENTIAL_FIELDS)
-NEW_CREDENTIAL = Shape("NewApplicationCredential", (*CREDENTIAL_FIELDS, Field("secret", TEXT)))
+CREDENTIAL = Resource("ApplicationCredential", CREDENTIAL_FIELDS)
+NEW_CREDENTIAL = Resource("NewApplicationCredential", (*CREDENTIAL_FIELDS, Field("secret", TEXT)))
 
-ENDPOINT = Shape("Endpoint", fields("id interface region region_id url", TEXT))
-SERVICE = Shape("CatalogEntry", (*fields("type name id", TEXT), Field("endpoints", ENDPOINT, many=True)))
-TOKEN_USER = Shape("TokenUser", (*NAMED.fields, Field("domain", NAMED), Field("password_expires_at", NULL)))
-TOKEN_CREDENTIAL = Shape("TokenApplicationCredential", (*NAMED.fields, Field("restricted", FLAG)))
-TOKEN = Shape(
+ENDPOINT = Resource("Endpoint", fields("id interface region region_id url", TEXT))
+SERVICE = Resource("CatalogEntry", (*fields("type name id", TEXT), Field("endpoints", ENDPOINT, many=True)))
+TOKEN_USER = Resource(
+    "TokenUser", (*NAMED.fields, Field("domain", NAMED), Field("password_expires_at", NULL))
+)
+TOKEN_CREDENTIAL = Resource("TokenApplicationCredential", (*NAMED.fields, Field("restricted", FLAG)))
+TOKEN = Resource(
     "Token",
     (
         Field("methods", list_of(TEXT)),
@@ -115,7 +117,7 @@ TOKEN = Shape(
         Field("application_credential", TOKEN_CREDENTIAL, optional=True),
     ),
 )
-VERSION = Shape(
+VERSION = Resource(
     "IdentityVersion",
     (
         *fields("id status updated", TEXT),
@@ -123,7 +125,7 @@ VERSION = Shape(
         Field("media-types", list_of(TEXTS)),
     ),
 )
-VERSION_LIST = Shape("IdentityVersions", (Field("values", VERSION, many=True),))
+VERSION_LIST = Resource("IdentityVersions", (Field("values", VERSION, many=True),))
 
 # ------------------------------------------------------------------------------------ what is asked
 
@@ -231,7 +233,7 @@ def filters(collection: type[directory.Collection]) -> dict[str, Schema]:
 
 
 def lists(
-    summary: str, key: str, shape: Shape, query: Mapping[str, Schema], links: Shape = PAGES
+    summary: str, key: str, shape: Resource, query: Mapping[str, Schema], links: Resource = PAGES
 ) -> Operation:
     """Return the operation that shows a list, or, where the address ends with an id, one thing."""
     return Operation(
@@ -285,7 +287,7 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (tokens.OwnCatalog, "get"): lists("Show where the services are", "catalog", SERVICE, {}, SELF),
     (tokens.OwnSystem, "get"): Operation(
         "Say whether the caller may log in to the system",
-        (Reply(200, Shape("OwnSystem", (Field("system", list_of(OBJECT)), Field("links", SELF)))),),
+        (Reply(200, Resource("OwnSystem", (Field("system", list_of(OBJECT)), Field("links", SELF)))),),
     ),
     (directory.Projects, "get"): lists("List projects", "projects", PROJECT, filters(directory.Projects)),
     (directory.Users, "get"): lists("List users", "users", USER, filters(directory.Users)),

@@ -10,8 +10,7 @@ from servers.api.image import discovery, download, schemas, views
 from servers.api.image.changes import LONGEST, MEDIA_TYPE
 from servers.api.image.paging import SORT_KEYS
 from servers.api.image.query import COLUMNS, FLAGS, IDENTIFIERS, NUMBERS, TIMES
-from servers.api.schema.operation import Operation, Reply
-from servers.api.schema.shapes import (
+from servers.api.resources import (
     FLAG,
     NUMBER,
     NUMBER_OR_NULL,
@@ -22,15 +21,16 @@ from servers.api.schema.shapes import (
     TIME,
     UUID,
     Field,
+    Resource,
     Schema,
-    Shape,
     fields,
     list_of,
     one_of,
 )
+from servers.api.schema.operation import Operation, Reply
 from servers.states import ImageStatus
 
-IMAGE = Shape(
+IMAGE = Resource(
     "Image",
     (
         Field("id", UUID),
@@ -48,15 +48,15 @@ IMAGE = Shape(
     ),
     rest=TEXT,
 )
-IMAGES = Shape(
+IMAGES = Resource(
     "ImageList",
     (Field("images", IMAGE, many=True), *fields("first schema", TEXT), Field("next", TEXT, optional=True)),
 )
-TASKS = Shape("ImageTasks", (Field("tasks", list_of(OBJECT)),))
-MEMBERS = Shape("ImageMembers", (Field("members", list_of(OBJECT)), Field("schema", TEXT)))
-VERSION = Shape("ImageVersion", (*fields("id status", TEXT), Field("links", list_of(TEXTS))))
-VERSIONS = Shape("ImageVersions", (Field("versions", VERSION, many=True),))
-JSON_SCHEMA = Shape("ImageSchema", (Field("name", TEXT), Field("properties", OBJECT)), rest=True)
+TASKS = Resource("ImageTasks", (Field("tasks", list_of(OBJECT)),))
+MEMBERS = Resource("ImageMembers", (Field("members", list_of(OBJECT)), Field("schema", TEXT)))
+VERSION = Resource("ImageVersion", (*fields("id status", TEXT), Field("links", list_of(TEXTS))))
+VERSIONS = Resource("ImageVersions", (Field("versions", VERSION, many=True),))
+JSON_SCHEMA = Resource("ImageSchema", (Field("name", TEXT), Field("properties", OBJECT)), rest=True)
 
 QUERY: Mapping[str, Schema] = {
     **dict.fromkeys((*COLUMNS, *IDENTIFIERS, "tag", "marker"), TEXT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from servers.api.schema.shapes import Field, Schema, Shape
+from servers.api.resources import Field, Resource, Schema
 
 JSON = "application/json"
 
@@ -15,7 +15,7 @@ class Reply:
     """A good answer: a JSON object, or a body of other media types, or none."""
 
     status: int = 200
-    shape: Shape | None = None
+    shape: Resource | None = None
     media_types: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = ()
     """Those that it has besides those that every answer of the service has."""
@@ -29,7 +29,7 @@ class Operation:
     summary: str
     replies: tuple[Reply, ...]
     description: str = ""
-    body: Schema | Shape | None = None
+    body: Schema | Resource | None = None
     media_type: str = JSON
     query: Mapping[str, Schema] = field(default_factory=dict)
     headers: Mapping[str, Schema] = field(default_factory=dict)
@@ -42,12 +42,12 @@ class Operation:
     extension: Schema = field(default_factory=dict)
 
 
-def shows(summary: str, key: str, shape: Shape) -> Operation:
+def shows(summary: str, key: str, shape: Resource) -> Operation:
     """Return the operation that shows one thing under a key."""
     return Operation(summary, (Reply(200, wrapped(key, shape)),))
 
 
-def wrapped(key: str, shape: Shape, *more: Field, many: bool = False) -> Shape:
+def wrapped(key: str, shape: Resource, *more: Field, many: bool = False) -> Resource:
     """Return the object that has a thing, or a list of them, under a key; `more` is what else a page has."""
     kind = "Body" if not many else "Page" if more else "List"
-    return Shape(f"{shape.name}{kind}", (Field(key, shape, many=many), *more))
+    return Resource(f"{shape.name}{kind}", (Field(key, shape, many=many), *more))

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.views.generic import TemplateView
 
+from servers.api.resources import Schema
 from servers.api.schema import actions
 from servers.api.schema.generator import document
 from servers.api.schema.operation import JSON
-from servers.api.schema.shapes import Schema
 
 
 class SchemaPage(TemplateView):

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from servers.api.compute.negotiation import HEADER
 from servers.api.faults import NAMES
 from servers.api.identity.door import TITLES
+from servers.api.resources import TEXT, Schema
 from servers.api.schema import compute, gantry, identity, image
-from servers.api.schema.shapes import TEXT, Schema
 
 RETRY_AFTER = "Retry-After"
 """The header of a 503 that says when to ask again, where that is known."""

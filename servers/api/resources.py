@@ -1,0 +1,232 @@
+"""A resource is a table: each field says its name, its microversions, its schema, who sees it, and how it is read.
+
+The body of an answer and the schema in the OpenAPI document both come of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from operator import attrgetter
+from typing import Any, Protocol
+
+from servers.microversions import Microversion
+
+Schema = dict[str, Any]
+Body = dict[str, Any]
+Refer = Callable[["Resource"], Schema]
+
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+NUMBER: Schema = {"type": "integer"}
+NUMBER_OR_NULL: Schema = {"type": ["integer", "null"]}
+FLAG: Schema = {"type": "boolean"}
+NULL: Schema = {"type": "null"}
+UUID: Schema = {"type": "string", "format": "uuid"}
+OBJECT: Schema = {"type": "object"}
+TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
+TIME: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z?$"}
+TIME_OR_NULL: Schema = {**TIME, "type": ["string", "null"]}
+
+
+def one_of(*words: str) -> Schema:
+    """Return the schema of a few words."""
+    return {"type": "string", "enum": list(words)}
+
+
+def list_of(items: Schema) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+class Asked(Protocol):
+    """The request that is answered, as far as a body depends on it."""
+
+    @property
+    def version(self) -> Microversion: ...
+    def allows(self, rule: str, project_id: str | None = None) -> bool:
+        """Return whether the caller may see what the policy rule protects, in this project or the caller's own."""
+        ...
+
+
+class Absent(Enum):
+    """The mark of a member that is left out."""
+
+    MEMBER = "left out"
+
+
+Read = str | Callable[[Any], Any] | Callable[[Any, Any], Any]
+"""The name of an attribute, dots and all; or a function of the thing; or one of the thing and of `Asked`."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A member of an object, in a range of microversions; two rows of one name never overlap."""
+
+    name: str
+    schema: Schema | Resource
+    read: Read | None = None
+    """How the value is read of the thing that is shown. Where the schema is a resource, its body is made of the value."""
+    since: str | None = None
+    until: str | None = None
+    rule: str = ""
+    """The policy rule without which the caller does not see it, in the project of the thing."""
+    when: Callable[[Any], object] | None = None
+    """Of which things it is shown."""
+    otherwise: Any = Absent.MEMBER
+    """What stands there where `rule` or `when` does not let it be shown; nothing where it is not said."""
+    optional: bool = False
+    """Whether it can be missing for another reason than `rule` and `when`."""
+    many: bool = False
+    """Whether it is a list."""
+
+    def written(self, refer: Refer) -> Schema:
+        """Return the schema of the value."""
+        schema = refer(self.schema) if isinstance(self.schema, Resource) else self.schema
+        schema = list_of(schema) if self.many else schema
+        if self.otherwise is Absent.MEMBER or (self.otherwise is None and "null" in schema.get("type", ())):
+            return schema
+        return {"anyOf": [schema, {"const": self.otherwise}]}
+
+    @property
+    def is_guarded(self) -> bool:
+        """Return whether it is not shown to everybody of everything."""
+        return bool(self.rule) or self.when is not None
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Return whether an answer in its versions can be without it."""
+        return self.optional or (self.is_guarded and self.otherwise is Absent.MEMBER)
+
+    def reader(self, asked: Asked, may: May) -> Callable[[Any], Any]:
+        """Return what reads the value of a thing for this request. Raises LookupError where it does not say how."""
+        if self.read is None:
+            raise LookupError(f"{self.name} does not say how it is read")
+        read = reading(self.read, asked)
+        if not isinstance(self.schema, Resource):
+            return read
+        make = Bodies(self.schema, asked, may)
+        if self.many:
+            return lambda thing: [make(one) for one in read(thing)]
+        return lambda thing: make(read(thing))
+
+    @property
+    def always(self) -> bool:
+        """Return whether every answer in every version has it."""
+        return not self.may_be_missing and self.since is None and self.until is None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """An object with a name, and its members."""
+
+    name: str
+    fields: tuple[Field, ...]
+    rest: Schema | bool = False
+    """What members may have that are not named."""
+
+    def at(self, version: Microversion) -> Schema:
+        """Return the schema in one version, without references."""
+        known = [f for f in self.fields if version.between(f.since, f.until)]
+        return self._object(
+            {f.name: f.written(lambda resource: resource.at(version)) for f in known},
+            [f.name for f in known if not f.may_be_missing],
+        )
+
+    def at_all(self, refer: Refer) -> Schema:
+        """Return the schema that fits every version; what a version brought says so."""
+        rows: dict[str, list[Field]] = {}
+        for field in self.fields:
+            rows.setdefault(field.name, []).append(field)
+        properties = {name: self._in_all(found, refer) for name, found in rows.items()}
+        required = [name for name, found in rows.items() if all(f.always for f in found) or covers(found)]
+        return self._object(properties, required)
+
+    def _in_all(self, rows: list[Field], refer: Refer) -> Schema:
+        ranges = [{**f.written(refer), **version_range(f.since, f.until)} for f in rows]
+        return ranges[0] if len(ranges) == 1 else {"anyOf": ranges}
+
+    def _object(self, properties: Mapping[str, Schema], required: list[str]) -> Schema:
+        return {
+            "type": "object",
+            "properties": dict(properties),
+            "required": required,
+            "additionalProperties": self.rest,
+        }
+
+
+May = Callable[[str, str | None], bool]
+
+
+class Bodies:
+    """Makes the bodies of a resource for one request.
+
+    What the request decides is decided once, not once a thing; a rule is asked once a project.
+    """
+
+    def __init__(self, resource: Resource, asked: Asked, may: May | None = None) -> None:
+        self.may = may or cache(asked.allows)
+        shown = [f for f in resource.fields if asked.version.between(f.since, f.until)]
+        readers = [(f, f.reader(asked, self.may)) for f in shown]
+        self.always = [(f.name, read) for f, read in readers if not f.is_guarded]
+        self.guarded = [(f, read) for f, read in readers if f.is_guarded]
+
+    def __call__(self, thing: Any) -> Body:
+        """Return the body of a thing."""
+        body = {name: read(thing) for name, read in self.always}
+        for field, read in self.guarded:
+            if self.is_shown(field, thing):
+                body[field.name] = read(thing)
+            elif field.otherwise is not Absent.MEMBER:
+                body[field.name] = field.otherwise
+        return body
+
+    def is_shown(self, field: Field, thing: Any) -> bool:
+        """Return whether this caller sees the field of this thing."""
+        if field.rule and not self.may(field.rule, getattr(thing, "project_id", None)):
+            return False
+        return field.when is None or bool(field.when(thing))
+
+
+def reading(read: Read, asked: Asked) -> Callable[[Any], Any]:
+    """Return the function of a thing alone that reads a value for this request."""
+    if isinstance(read, str):
+        return attrgetter(read)
+    if len(inspect.signature(read).parameters) == 1:
+        return read  # type: ignore[return-value]
+    return lambda thing: read(thing, asked)  # type: ignore[call-arg]
+
+
+def itself(thing: Any) -> Any:
+    """Return the thing: for a member whose own fields are read of the same one."""
+    return thing
+
+
+def fixed(value: Any) -> Callable[[Any], Any]:
+    """Return what reads the same of every thing."""
+    return lambda thing: value
+
+
+def covers(rows: list[Field]) -> bool:
+    """Return whether the rows of one name together are there in every version."""
+    return (
+        not any(f.may_be_missing for f in rows)
+        and any(f.since is None for f in rows)
+        and any(f.until is None for f in rows)
+        and len(rows) > 1
+    )
+
+
+def version_range(since: str | None, until: str | None) -> Schema:
+    """Return the extension that says in which microversions something is there; nothing where it always is."""
+    limits = {"min-ver": since, "max-ver": until}
+    found = {name: version for name, version in limits.items() if version is not None}
+    return {"x-openstack": found} if found else {}
+
+
+def fields(names: str, schema: Schema | Resource, read: Read | None = None, **rest: Any) -> tuple[Field, ...]:
+    """Return several fields of one kind, each read by `read`, or of the attribute of its name."""
+    return tuple(Field(name, schema, read or name, **rest) for name in names.split())

@@ -1,0 +1,108 @@
+"""A resource is a table: the body of an answer and its schema come of the same rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from servers.api.resources import NUMBER, TEXT, Bodies, Field, Resource, fields, fixed, itself
+from servers.microversions import Microversion
+
+
+@dataclass
+class Thing:
+    """Something that is shown."""
+
+    name: str = "web"
+    size: int = 3
+    project_id: str = "p"
+    parts: list[Thing] = field(default_factory=list)
+
+
+class Request:
+    """A request in one microversion, whose caller is allowed what stands in `rules`."""
+
+    def __init__(self, version: str = "2.1", rules: tuple[str, ...] = ()) -> None:
+        self.version = Microversion.parse(version)
+        self.rules = rules
+        self.asked: Counter[str] = Counter()
+
+    def allows(self, rule: str, project_id: str | None = None) -> bool:
+        self.asked[rule] += 1
+        return rule in self.rules
+
+
+PART = Resource("Part", (Field("name", TEXT, "name"),))
+THING = Resource(
+    "Thing",
+    (
+        *fields("name", TEXT),
+        Field("size", NUMBER, "size", since="2.5"),
+        Field("spoken", TEXT, lambda thing, asked: f"{thing.name} in {asked.version}"),
+        Field("secret", TEXT, fixed("x"), rule="see"),
+        Field("hidden", TEXT, fixed("y"), rule="see", otherwise=None),
+        Field("large", TEXT, fixed("yes"), when=lambda thing: thing.size > 5),
+        Field("part", PART, itself, when=lambda thing: thing.parts, otherwise=""),
+        Field("parts", PART, "parts", many=True),
+    ),
+)
+
+
+def body(thing: Thing, request: Request) -> dict[str, Any]:
+    return Bodies(THING, request)(thing)
+
+
+def test_a_field_is_shown_in_its_microversions() -> None:
+    assert "size" not in body(Thing(), Request("2.4"))
+    assert body(Thing(), Request("2.5"))["size"] == 3
+
+
+def test_a_value_may_depend_on_the_request() -> None:
+    assert body(Thing(), Request("2.9"))["spoken"] == "web in 2.9"
+
+
+def test_what_a_rule_protects_is_left_out_or_replaced() -> None:
+    refused = body(Thing(), Request())
+    assert "secret" not in refused
+    assert refused["hidden"] is None
+    assert body(Thing(), Request(rules=("see",)))["secret"] == "x"
+
+
+def test_a_rule_is_asked_once_a_project_and_not_once_a_thing() -> None:
+    request = Request(rules=("see",))
+    make = Bodies(THING, request)
+    for _ in range(10):
+        make(Thing())
+    assert request.asked == {"see": 1}
+
+
+def test_a_condition_decides_thing_by_thing() -> None:
+    assert "large" not in body(Thing(), Request())
+    assert body(Thing(size=6), Request())["large"] == "yes"
+
+
+def test_a_member_that_is_a_resource_has_its_own_table() -> None:
+    found = body(Thing(parts=[Thing("a"), Thing("b")]), Request())
+    assert found["parts"] == [{"name": "a"}, {"name": "b"}]
+    assert found["part"] == {"name": "web"}
+    assert body(Thing(), Request())["part"] == ""
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.5"])
+@pytest.mark.parametrize("rules", [(), ("see",)])
+@pytest.mark.parametrize("thing", [Thing(), Thing(size=6, parts=[Thing("a")])])
+def test_every_body_keeps_to_the_schema_of_its_table(
+    version: str, rules: tuple[str, ...], thing: Thing
+) -> None:
+    schema = THING.at(Microversion.parse(version))
+    Draft202012Validator(schema).validate(body(thing, Request(version, rules)))
+
+
+def test_a_field_that_does_not_say_how_it_is_read_is_refused_by_name() -> None:
+    table = Resource("Mute", (Field("dumb", TEXT),))
+    with pytest.raises(LookupError, match="dumb"):
+        Bodies(table, Request())
