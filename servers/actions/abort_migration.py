@@ -5,6 +5,7 @@ from __future__ import annotations
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import MigrationId
 from servers.actions.task import AcceptContext, Task
+from servers.drivers.base import LiveMigration
 from servers.errors import MigrationNotFound, MigrationStatusWrong
 from servers.microversions import Microversion
 from servers.policy import Role, Rule
@@ -45,9 +46,8 @@ class AbortMigration(Action):
             )
         accepting.ask_running(number, cancel=True)
 
-    @step
+    @step(takes=LiveMigration)
     def abort(self, task: Task) -> None:
         with task.event(EVENT, task.migration.source):
-            live = task.driver(task.migration.source).live_migration
-            if live is not None and task.migration.status in RUNNING:
-                live.abort(task.guest)
+            if task.migration.status in RUNNING:
+                task.ability(LiveMigration, task.migration.source).abort(task.guest)

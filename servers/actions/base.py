@@ -13,6 +13,8 @@ from uuid import UUID
 
 from servers.actions.kinds import Kind
 from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
+from servers.drivers.base import ABILITIES, Ability
+from servers.edges import IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES
 from servers.errors import ActionFault, Conflict, InvalidState, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
@@ -120,7 +122,8 @@ class Transition:
 ANY_STATE = Transition(allowed=None, task_states=None, needs_launched=False)
 """Possible always."""
 
-StepFunction = Callable[[Any, Task], None]
+StepFunction = Callable[[Any, Any], None]
+"""A method of a definition. The type of its task says what the step may ask: `Task`, or one that promises more."""
 
 
 @dataclass(eq=False)
@@ -140,6 +143,8 @@ class Step:
     """Whether it may be refused before it has an effect, as a step that touches the guest may be anyway."""
     arrives: bool = False
     """Whether the guest may be defined, or run, at the migration's destination once it has an effect."""
+    takes: tuple[type[Ability], ...] = ()
+    """The abilities of hosts that it, or its undo, uses."""
     undo_with: StepFunction | None = None
     name: str = ""
 
@@ -179,6 +184,7 @@ def step(
     switch: bool = False,
     may_refuse: bool = False,
     arrives: bool = False,
+    takes: type[Ability] | tuple[type[Ability], ...] = (),
 ) -> Callable[[StepFunction], Step]: ...
 def step(
     function: StepFunction | None = None,
@@ -189,11 +195,13 @@ def step(
     switch: bool = False,
     may_refuse: bool = False,
     arrives: bool = False,
+    takes: type[Ability] | tuple[type[Ability], ...] = (),
 ) -> Step | Callable[[StepFunction], Step]:
     """Make a method a step of its action; steps run in the order in which they stand."""
     if function is not None:
         return Step(function)
-    return lambda f: Step(f, in_request, touches_guest, forward_only, switch, may_refuse, arrives)
+    abilities = takes if isinstance(takes, tuple) else (takes,)
+    return lambda f: Step(f, in_request, touches_guest, forward_only, switch, may_refuse, arrives, abilities)
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,8 @@ class Action:
     answer: ClassVar[Answer] = Answer.ACCEPTED
     errors: ClassVar[tuple[type[ActionFault], ...]] = ()
     """Faults with which it may end, besides those that any action may meet."""
+    edges: ClassVar[tuple[str, ...]] = ()
+    """Edges that its steps and its ends take, of the server, the migration and the image; that of `transition` is known."""
     events: ClassVar[tuple[str, ...]] = ()
     """Names of the events that it may leave."""
     consequence: ClassVar[str] = ""
@@ -273,11 +283,32 @@ class Action:
         if cls.wire_name and all(parameter.in_path for parameter in cls.parameters):
             cls.examples = (Example(cls.since or "2.1"),)
         cls.steps = tuple(value for value in cls.__dict__.values() if isinstance(value, Step))
+        cls._check_words()
         for other in definitions.values():
             if other.slug == cls.slug or (cls.wire_name and other.wire_name == cls.wire_name):
                 raise TypeError(f"action {name} takes a name of {other.__name__}")
         declare(cls.policy)
         (creating_actions if cls.makes_server else registry)[cls.slug] = cls
+
+    @classmethod
+    def _check_words(cls) -> None:
+        """Raise TypeError for an edge or an ability that does not exist, with where it is missing."""
+        edge = cls.transition.edge
+        if edge is not None and edge not in {e.name for e in TASK_EDGES}:
+            raise TypeError(
+                f"action {cls.__name__} begins with {edge}, which is no edge of TASK_EDGES in servers/edges.py"
+            )
+        known = {e.name for edges in (VM_EDGES, TASK_EDGES, MIGRATION_EDGES, IMAGE_EDGES) for e in edges}
+        for name in cls.edges:
+            if name not in known:
+                raise TypeError(f"action {cls.__name__} takes {name}, which is no edge of servers/edges.py")
+        for step in cls.steps:
+            for kind in step.takes:
+                if kind not in ABILITIES.values():
+                    raise TypeError(
+                        f"step {step.name} of action {cls.__name__} takes {kind.__name__}, "
+                        "which is no ability of servers/drivers/base.py"
+                    )
 
     # ------------------------------------------------------------------------------- what doors ask
 
@@ -323,7 +354,7 @@ class Action:
     def accept(self, accepting: AcceptContext) -> None:
         """Write what accepting means besides the record and the edge; inside its transaction."""
 
-    def has_happened(self, task: Task) -> bool:
+    def has_happened(self, task: Any) -> bool:
         """Return whether the hypervisors say that the switch has happened, though the journal does not yet.
 
         Asked before an action fails or is cancelled: it goes forward then. Raises DriverFault where they do not say it.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from servers.actions.abilities import guest_agent
 from servers.actions.base import Action, Example, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import Secret
-from servers.actions.task import Change, Task
+from servers.actions.task import AgentTask, Change, Task
+from servers.drivers.base import GuestAgent
 from servers.errors import ActionFault, AgentAnswerInvalid, AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 from servers.states import VmState
@@ -24,13 +25,14 @@ class ChangePassword(Action):
     parameters = (Parameter("adminPass", Secret(), "the new password"),)
     transition = Transition(allowed=frozenset({VmState.ACTIVE}), edge="begin_updating_password")
     errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
+    edges = ("end_task",)
     events = (EVENT,)
     examples = (Example("2.1", {"adminPass": "a-better-one"}),)
     consequence = "The old password of the guest's administrator stops working."
     without_agent = "It will fail unless one answers by then."
 
-    @step(touches_guest=True)
-    def set_password(self, task: Task) -> None:
+    @step(touches_guest=True, takes=GuestAgent)
+    def set_password(self, task: AgentTask) -> None:
         with task.event(EVENT, task.source):
             guest_agent(task).set_admin_password(task.guest, task.secret("adminPass"))
 

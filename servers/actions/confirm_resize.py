@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Answer, Body, Exclusivity, Request, Shape, Transition, step
 from servers.actions.task import AcceptContext, Change, FleetFacts, MoveAllocations, ServerFacts, Task
+from servers.drivers.base import ColdMigration
 from servers.errors import ActionFault, GuestNotFound, HypervisorUnavailable, NotResized, ServiceDown
 from servers.policy import Role, Rule
 from servers.states import PowerState, VmState
@@ -24,6 +24,7 @@ class ConfirmResize(Action):
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}))
     errors = (GuestNotFound,)
+    edges = ("confirm", "confirmed", "resume_active", "resume_stopped", "wait_again", "set_error", "end_task")
     events = (EVENT,)
     consequence = "The copy on the old host is deleted; the move can no longer be reverted."
 
@@ -37,12 +38,12 @@ class ConfirmResize(Action):
     def accept(self, accepting: AcceptContext) -> None:
         accepting.take_finished_migration("confirm", NotResized())
 
-    @step(touches_guest=True, switch=True)
+    @step(touches_guest=True, switch=True, takes=ColdMigration)
     def clean_source(self, task: Task) -> None:
         move = task.migration
         with task.event(EVENT, move.source):
-            cold = cold_migration(task, move.source)
-            if task.driver(move.destination).find_guest(task.guest.uuid) is None:
+            cold = task.ability(ColdMigration, move.source)
+            if task.find_guest(move.destination) is None:
                 raise GuestNotFound(guest=task.guest.name, host=move.destination)
             cold.confirm(task.guest)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from servers.actions.abilities import instead_of_leftovers
 from servers.actions.base import Action, Answer, Example, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Count, KeyValues, Name, Text
-from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
-from servers.drivers.base import Progress
+from servers.actions.task import AcceptContext, Change, FleetFacts, ImageTask, ServerFacts, Task
+from servers.drivers.base import Backup, Progress
 from servers.errors import (
     ActionFault,
     BackupFailed,
     ImageMetadataLimit,
     ImageStoreFault,
-    NotSupported,
     VolumeBacked,
 )
 from servers.microversions import Microversion
@@ -49,6 +48,7 @@ class CreateBackup(Action):
         edge="begin_backup",
     )
     errors = (BackupFailed, ImageStoreFault)
+    edges = ("save_data", "begin_pending_upload", "begin_uploading", "delete_image", "end_task")
     events = (EVENT,)
     examples = (Example("2.1", {"name": "nightly", "backup_type": "daily", "rotation": 1}),)
     consequence = "The guest runs on; its disk is copied, and older backups of this type may be deleted."
@@ -75,8 +75,8 @@ class CreateBackup(Action):
         task.open_event(EVENT, task.source)
         task.record(Change(server=("begin_pending_upload",), image="save_data"))
 
-    @step(touches_guest=True)
-    def copy_disk(self, task: Task) -> None:
+    @step(touches_guest=True, takes=Backup)
+    def copy_disk(self, task: ImageTask) -> None:
         if task.params["rotation"] > 0:
             task.checkpoint()
 
@@ -84,9 +84,7 @@ class CreateBackup(Action):
                 task.report(progress)
                 task.checkpoint()
 
-            backup = task.driver(task.source).backup
-            if backup is None:
-                raise NotSupported(host=task.source, verb="back a guest up")
+            backup = task.ability(Backup, task.source)
             target = str(task.image_target())
             snapshot = instead_of_leftovers(task, lambda: backup.snapshot(task.guest, target, report))
             task.keep_image(snapshot)
@@ -94,12 +92,10 @@ class CreateBackup(Action):
 
     @copy_disk.undo
     def end_copy(self, task: Task) -> None:
-        backup = task.driver(task.source).backup
-        if backup is not None:
-            backup.discard(task.guest)
+        task.ability(Backup, task.source).discard(task.guest)
 
     @step(switch=True, may_refuse=True)
-    def rotate(self, task: Task) -> None:
+    def rotate(self, task: ImageTask) -> None:
         """The switch: once an old backup is deleted, the new one stays, whatever happens."""
         task.rotate_images(task.params["backup_type"], task.params["rotation"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Shape, Transition, step
 from servers.actions.kinds import MigrationId
 from servers.actions.task import AcceptContext, Task
+from servers.drivers.base import LiveMigration
 from servers.errors import MigrationMissing, MigrationStatusWrong
 from servers.policy import Role, Rule
 from servers.states import MigrationStatus, TaskState, VmState
@@ -46,9 +47,8 @@ class ForceComplete(Action):
             )
         accepting.ask_running(number, cancel=False)
 
-    @step
+    @step(takes=LiveMigration)
     def force(self, task: Task) -> None:
         with task.event(EVENT, task.migration.source):
-            live = task.driver(task.migration.source).live_migration
-            if live is not None:
-                task.answer(taken_at_once=live.force_complete(task.guest))
+            live = task.ability(LiveMigration, task.migration.source)
+            task.answer(taken_at_once=live.force_complete(task.guest))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
-from servers.actions.task import Task
+from servers.actions.task import AgentTask
+from servers.drivers.base import GuestAgent
 from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable
 from servers.policy import Role, Rule
 
@@ -31,7 +32,7 @@ class InjectNetworkInfo(Action):
     consequence = "The guest's interfaces are configured anew; connections may be interrupted for a moment."
     without_agent = "It will fail unless one answers by then."
 
-    @step(touches_guest=True)
-    def inject(self, task: Task) -> None:
+    @step(touches_guest=True, takes=GuestAgent)
+    def inject(self, task: AgentTask) -> None:
         with task.event(EVENT, task.server.host or ""):
             task.answer(**guest_agent(task).inject_network_info(task.guest))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from servers.actions.abilities import instead_of_leftovers, live_migration
+from servers.actions.abilities import instead_of_leftovers
 from servers.actions.base import Action, Example, Exclusivity, Parameter, Request, Transition, step
 from servers.actions.kinds import Boolean, BooleanOrAuto, HostName
-from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
-from servers.drivers.base import DestinationCheck, Moved, MoveOptions
+from servers.actions.task import Change, FleetFacts, MoveAllocations, MovingTask, ServerFacts, Task
+from servers.drivers.base import DestinationCheck, LiveMigration, Moved, MoveOptions
 from servers.errors import (
     ActionFault,
     CannotForce,
@@ -130,6 +130,7 @@ class LiveMigrate(Action):
     )
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.PAUSED}), edge="begin_migrating")
     errors = (*CHECK_FAULTS, MigrationError)
+    edges = ("queue", "prepare", "run", "complete", "fail", "cancel", "set_error", "end_task")
     events = (
         "conductor_migrate_server",
         "conductor_live_migrate_instance",
@@ -159,7 +160,7 @@ class LiveMigrate(Action):
             raise HostUnknown(host=host)
 
     @step(in_request=ASYNCHRONOUS)
-    def open_move(self, task: Task) -> None:
+    def open_move(self, task: MovingTask) -> None:
         task.open_event(choice_event(task))
         task.open_migration(MigrationType.LIVE, task.params["host"] if is_forced(task) else "")
         power = task.server.power_state
@@ -168,8 +169,8 @@ class LiveMigrate(Action):
         if not task.is_up(task.source):
             raise ComputeServiceUnavailable(host=task.source)
 
-    @step(in_request=ASYNCHRONOUS)
-    def choose_destination(self, task: Task) -> None:
+    @step(in_request=ASYNCHRONOUS, takes=LiveMigration)
+    def choose_destination(self, task: MovingTask) -> None:
         """Try hosts until one takes the guest; each refusal is kept with its reason."""
         attempted = list(task.memo.get("attempted", [task.source]))
         while True:
@@ -188,7 +189,7 @@ class LiveMigrate(Action):
         task.record(Change(destination=host))
         task.close_event(choice_event(task))
 
-    def next_candidate(self, task: Task, attempted: list[str]) -> str:
+    def next_candidate(self, task: MovingTask, attempted: list[str]) -> str:
         """Return the next host with room claimed on it. Raises NoValidHost, MaxRetriesExceeded."""
         retries, limit = len(attempted) - 1, task.limits.migrate_max_retries
         if limit != -1 and retries > limit:
@@ -213,21 +214,21 @@ class LiveMigrate(Action):
                 task.add_facts(choice_event(task), lost_race={host: str(fault)})
         raise NoValidHost(reason="There are not enough hosts available.")
 
-    def check_candidate(self, task: Task, host: str) -> bool:
+    def check_candidate(self, task: MovingTask, host: str) -> bool:
         """Ask the destination, and then the source, whether the guest can go; return whether disks are copied."""
         source = task.source
         with task.event(CHECK_DESTINATION, host):
             offer = self.offer_of(task, host)
             try:
                 with task.event(CHECK_SOURCE, source):
-                    return live_migration(task, source).check_source(task.guest, offer, options(task))
+                    return task.ability(LiveMigration, source).check_source(task.guest, offer, options(task))
             except ActionFault as fault:
                 name = type(fault).__name__
                 raise SourceCheckFailed(source=source, host=host, error=name, text=str(fault)) from fault
 
-    def offer_of(self, task: Task, host: str) -> DestinationCheck:
+    def offer_of(self, task: MovingTask, host: str) -> DestinationCheck:
         """Return what the destination offers. Its silence is no more than a refusal: a question changes nothing."""
-        there, source = live_migration(task, host), task.host(task.source)
+        there, source = task.ability(LiveMigration, host), task.host(task.source)
         try:
             return there.check_destination(task.guest, source, options(task))
         except (HypervisorUnavailable, HypervisorTimeout) as fault:
@@ -241,28 +242,28 @@ class LiveMigrate(Action):
         task.record(Change(migration=("queue",)))
 
     @step
-    def wait_for_slot(self, task: Task) -> None:
+    def wait_for_slot(self, task: MovingTask) -> None:
         task.take_slot("prepare")
 
-    @step
-    def prepare_destination(self, task: Task) -> None:
+    @step(takes=LiveMigration)
+    def prepare_destination(self, task: MovingTask) -> None:
         host = task.migration.destination
         with task.event(PREPARE, host):
-            there, source = live_migration(task, host), task.host(task.source)
+            there, source = task.ability(LiveMigration, host), task.host(task.source)
             block = bool(task.memo["block_migration"])
             instead_of_leftovers(task, lambda: there.prepare(task.guest, source, block_migration=block))
         task.record(Change(migration=("run",)))
 
     @prepare_destination.undo
     def discard_destination(self, task: Task) -> None:
-        live_migration(task, task.migration.destination).discard(task.guest)
+        task.ability(LiveMigration, task.migration.destination).discard(task.guest)
 
-    @step(touches_guest=True, arrives=True)
-    def move_guest(self, task: Task) -> None:
+    @step(touches_guest=True, arrives=True, takes=LiveMigration)
+    def move_guest(self, task: MovingTask) -> None:
         """Move the guest, or find that an earlier attempt has done so."""
         source, destination = task.source, task.migration.destination
         if task.is_cancelled():
-            live_migration(task, source).abort(task.guest)
+            task.ability(LiveMigration, source).abort(task.guest)
             task.wait_for_job(source)
         if task.guest_host(source, destination) == destination:
             return
@@ -281,9 +282,9 @@ class LiveMigrate(Action):
             if where != destination:
                 raise
 
-    def move(self, task: Task, source: str, destination: str) -> Moved:
+    def move(self, task: MovingTask, source: str, destination: str) -> Moved:
         """Move the guest, or join the move that runs."""
-        return live_migration(task, source).move(
+        return task.ability(LiveMigration, source).move(
             task.guest,
             task.host(destination),
             options(task),
@@ -304,8 +305,8 @@ class LiveMigrate(Action):
                 )
             )
 
-    @step(switch=True)
-    def clean_source(self, task: Task) -> None:
+    @step(switch=True, takes=LiveMigration)
+    def clean_source(self, task: MovingTask) -> None:
         """Tidy up; what cannot be removed now is left for the reconciler, the guest is well.
 
         A guest that somebody else has moved has left nothing that is ours.
@@ -314,11 +315,11 @@ class LiveMigrate(Action):
             task.answer(left_behind=f"{task.source}: the guest was at {task.migration.destination} already")
             return
         try:
-            live_migration(task, task.source).clean_source(task.guest)
+            task.ability(LiveMigration, task.source).clean_source(task.guest)
         except DriverFault as fault:
             task.leave_behind(task.source, str(fault))
 
-    def has_happened(self, task: Task) -> bool:
+    def has_happened(self, task: MovingTask) -> bool:
         if "move_guest" not in task.effective:
             return False
         destination = task.migration.destination

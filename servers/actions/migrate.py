@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servers.actions.abilities import cold_migration, instead_of_leftovers
+from servers.actions.abilities import instead_of_leftovers
 from servers.actions.base import (
     Action,
     Body,
@@ -15,7 +15,8 @@ from servers.actions.base import (
     step,
 )
 from servers.actions.kinds import HostName
-from servers.actions.task import Change, FleetFacts, MoveAllocations, ServerFacts, Task
+from servers.actions.task import Change, FleetFacts, MoveAllocations, MovingTask, ServerFacts, Task
+from servers.drivers.base import ColdMigration
 from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
@@ -68,6 +69,18 @@ class Migrate(Action):
     )
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.STOPPED}), edge="begin_resize_prep")
     errors = (NoValidHost, ComputeResourcesUnavailable, ResizeError, DiskMoveRolledBack)
+    edges = (
+        "begin_resize_migrating",
+        "migrate",
+        "begin_resize_migrated",
+        "post_migrate",
+        "begin_resize_finish",
+        "await_confirmation",
+        "finish",
+        "cancel",
+        "set_error",
+        "end_task",
+    )
     events = (CONDUCT, CHOOSE, CLAIM, MOVE_DISK, FINISH)
     examples = (
         Example("2.1"),
@@ -87,13 +100,13 @@ class Migrate(Action):
             raise HostUnknown(host=host)
 
     @step
-    def open_move(self, task: Task) -> None:
+    def open_move(self, task: MovingTask) -> None:
         task.open_event(CONDUCT)
         task.open_event(CHOOSE)
         task.open_migration(MigrationType.COLD)
 
     @step
-    def choose_destination(self, task: Task) -> None:
+    def choose_destination(self, task: MovingTask) -> None:
         """Try hosts until one has room; each attempt is recorded with its reason."""
         refused = list(task.memo.get("refused", []))
         while True:
@@ -112,7 +125,7 @@ class Migrate(Action):
             task.remember(refused=refused)
         task.record(Change(destination=host))
 
-    def next_candidate(self, task: Task, refused: list[str]) -> str:
+    def next_candidate(self, task: MovingTask, refused: list[str]) -> str:
         """Return the host to try next. Raises NoValidHost."""
         if len(refused) >= task.limits.max_attempts:
             raise NoValidHost(reason=EXHAUSTED)
@@ -125,15 +138,15 @@ class Migrate(Action):
         return hosts[0]
 
     @step
-    def begin_disk_move(self, task: Task) -> None:
+    def begin_disk_move(self, task: MovingTask) -> None:
         task.check_group(task.migration.destination)
         task.open_event(MOVE_DISK, task.source)
         task.record(Change(server=("begin_resize_migrating",), migration=("migrate",)))
 
-    @step(touches_guest=True)
-    def move_disk(self, task: Task) -> None:
+    @step(touches_guest=True, takes=ColdMigration)
+    def move_disk(self, task: MovingTask) -> None:
         destination = task.migration.destination
-        cold, there = cold_migration(task, task.source), task.host(destination)
+        cold, there = task.ability(ColdMigration, task.source), task.host(destination)
         instead_of_leftovers(task, lambda: cold.move_disk_and_power_off(task.guest, there, task.report))
         task.record(Change(server=("begin_resize_migrated",), migration=("post_migrate",), host=destination))
         task.close_event(MOVE_DISK)
@@ -143,12 +156,12 @@ class Migrate(Action):
         """Remove the copy that never ran, and let the guest run where it was, be it that the copy cannot be removed."""
         left: DriverFault | None = None
         try:
-            cold_migration(task, task.migration.destination).discard(task.guest)
+            task.ability(ColdMigration, task.migration.destination).discard(task.guest)
         except DriverFault as fault:
             left = fault
         power_on = task.former_vm_state == VmState.ACTIVE
         try:
-            power = cold_migration(task, task.source).finish_revert(task.guest, power_on=power_on)
+            power = task.ability(ColdMigration, task.source).finish_revert(task.guest, power_on=power_on)
         except DriverFault as fault:
             task.remember(left_off=str(fault))
             raise
@@ -163,10 +176,10 @@ class Migrate(Action):
         task.open_event(FINISH, task.migration.destination)
         task.record(Change(server=("begin_resize_finish",)))
 
-    @step(touches_guest=True, forward_only=True, arrives=True)
-    def start_at_destination(self, task: Task) -> None:
+    @step(touches_guest=True, forward_only=True, arrives=True, takes=ColdMigration)
+    def start_at_destination(self, task: MovingTask) -> None:
         power_on = task.former_vm_state == VmState.ACTIVE
-        power = cold_migration(task, task.migration.destination).finish(
+        power = task.ability(ColdMigration, task.migration.destination).finish(
             task.guest, task.host(task.source), power_on=power_on
         )
         task.record(Change(power_state=power))

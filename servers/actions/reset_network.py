@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from servers.actions.abilities import guest_agent
 from servers.actions.base import ANY_STATE, Action, Body, Exclusivity, Shape, step
-from servers.actions.task import FleetFacts, Task
+from servers.actions.task import AgentTask, FleetFacts
+from servers.drivers.base import GuestAgent
 from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable, Gone
 from servers.policy import Role, Rule
 
@@ -33,7 +34,7 @@ class ResetNetwork(Action):
         if fleet.reset_network_gone():
             raise Gone
 
-    @step(touches_guest=True)
-    def reset(self, task: Task) -> None:
+    @step(touches_guest=True, takes=GuestAgent)
+    def reset(self, task: AgentTask) -> None:
         with task.event(EVENT, task.server.host or ""):
             task.answer(**guest_agent(task).reset_network(task.guest))

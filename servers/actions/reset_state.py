@@ -27,6 +27,7 @@ class ResetState(Action):
     policy = (Rule("os_compute_api:os-admin-actions:reset_state", Role.ADMIN, "reset a server's state"),)
     parameters = (Parameter("state", Choice(tuple(EDGES)), "the state to set"),)
     transition = ANY_STATE
+    edges = tuple(EDGES.values())
     examples = (Example("2.1", {"state": "active"}),)
     consequence = "Only the record changes; the guest is not touched, and running work is taken over."
     destructive = True

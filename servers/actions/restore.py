@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Protocol
 
-from servers.actions.abilities import restore
 from servers.actions.base import Action, Parameter, Transition, step
 from servers.actions.kinds import Boolean, HostName, Name
-from servers.actions.task import Change, Task
+from servers.actions.task import Change, ImageTask, PlacingTask, Task
+from servers.drivers import base
 from servers.drivers.base import Progress
 from servers.errors import (
     ActionFault,
@@ -21,6 +22,10 @@ from servers.states import PowerState, TaskState, VmState
 
 CHOOSE = "conductor_restore"
 MAKE = "compute_restore"
+
+
+class MakingTask(PlacingTask, ImageTask, Protocol):
+    """A task that makes a guest of an image on the host where it has room."""
 
 
 class Restore(Action):
@@ -60,11 +65,12 @@ class Restore(Action):
         needs_launched=False,
     )
     errors = (NoValidHost, ComputeResourcesUnavailable, ImageStoreFault, RestoreFailed)
+    edges = ("become_active", "become_stopped", "vanish", "end_task")
     events = (CHOOSE, MAKE)
     consequence = "Nothing happens to the server that was saved."
 
     @step
-    def choose_host(self, task: Task) -> None:
+    def choose_host(self, task: PlacingTask) -> None:
         """Try hosts in the scheduler's order until one has room."""
         task.release()
         with task.event(CHOOSE):
@@ -72,18 +78,18 @@ class Restore(Action):
             task.remember(host=first_with_room(task, hosts))
 
     @choose_host.undo
-    def give_room_back(self, task: Task) -> None:
+    def give_room_back(self, task: PlacingTask) -> None:
         task.release()
 
-    @step(touches_guest=True)
-    def make_guest(self, task: Task) -> None:
+    @step(touches_guest=True, takes=base.Restore)
+    def make_guest(self, task: MakingTask) -> None:
         def report(progress: Progress) -> None:
             task.report(progress)
             task.checkpoint()
 
         host = task.memo["host"]
         with task.event(MAKE, host):
-            made = restore(task, host).make(
+            made = task.ability(base.Restore, host).make(
                 task.guest, task.saved(), report, power_on=bool(task.params["start"])
             )
         task.place_disk(host, made.disk)
@@ -91,7 +97,7 @@ class Restore(Action):
 
     @make_guest.undo
     def remove_guest(self, task: Task) -> None:
-        restore(task, task.memo["host"]).discard(task.guest)
+        task.ability(base.Restore, task.memo["host"]).discard(task.guest)
 
     def finished(self, task: Task) -> Change:
         runs = task.server.power_state is PowerState.RUNNING
@@ -106,7 +112,7 @@ class Restore(Action):
         return Change(server=("vanish", "end_task"), progress=0)
 
 
-def first_with_room(task: Task, hosts: tuple[str, ...]) -> str:
+def first_with_room(task: PlacingTask, hosts: tuple[str, ...]) -> str:
     """Claim the first host that has room and return it. Raises ComputeResourcesUnavailable, of the last one."""
     for host in hosts[:-1]:
         with suppress(ComputeResourcesUnavailable):

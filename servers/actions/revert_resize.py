@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from servers.actions.abilities import cold_migration
 from servers.actions.base import Action, Body, Exclusivity, Request, Shape, Transition, step
-from servers.actions.task import AcceptContext, Change, FleetFacts, MoveAllocations, ServerFacts, Task
+from servers.actions.task import (
+    AcceptContext,
+    Change,
+    FleetFacts,
+    MoveAllocations,
+    MovingTask,
+    ServerFacts,
+    Task,
+)
+from servers.drivers.base import ColdMigration, Power
 from servers.errors import (
     ActionFault,
     GuestNotFound,
@@ -30,6 +38,16 @@ class RevertResize(Action):
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")
     errors = (GuestNotFound, GuestOnTwoHosts)
+    edges = (
+        "revert",
+        "begin_powering_off",
+        "reverted",
+        "resume_active",
+        "resume_stopped",
+        "wait_again",
+        "set_error",
+        "end_task",
+    )
     events = (REVERT, FINISH, STOP)
     consequence = "The guest on the new host is destroyed with all that was written since the move."
     destructive = True
@@ -41,39 +59,39 @@ class RevertResize(Action):
     def accept(self, accepting: AcceptContext) -> None:
         accepting.take_finished_migration("revert", NotResized())
 
-    @step(touches_guest=True, switch=True)
-    def destroy_at_destination(self, task: Task) -> None:
+    @step(touches_guest=True, switch=True, takes=ColdMigration)
+    def destroy_at_destination(self, task: MovingTask) -> None:
         """Stop the newer copy first: the guest never runs twice."""
         move = task.migration
         with task.event(REVERT, move.destination):
             self.refuse_what_cannot_come_back(task)
-            cold_migration(task, move.destination).discard(task.guest)
+            task.ability(ColdMigration, move.destination).discard(task.guest)
 
-    def refuse_what_cannot_come_back(self, task: Task) -> None:
+    def refuse_what_cannot_come_back(self, task: MovingTask) -> None:
         """Raise a fault, before anything is destroyed, where the guest is not where the move has left it."""
         move = task.migration
-        if task.driver(move.source).find_guest(task.guest.uuid) is None:
+        if task.find_guest(move.source) is None:
             raise NotSupported(host=move.source, verb="take back a guest of which it has no disks")
         task.alone_at(move.destination)
         is_first = "destroy_at_destination" not in task.effective
-        if is_first and task.driver(move.destination).find_guest(task.guest.uuid) is None:
+        if is_first and task.find_guest(move.destination) is None:
             raise GuestNotFound(guest=task.guest.name, host=move.destination)
 
-    @step(touches_guest=True, switch=True)
+    @step(touches_guest=True, switch=True, takes=ColdMigration)
     def start_at_source(self, task: Task) -> None:
         move = task.migration
         was_stopped = move.old_vm_state == VmState.STOPPED
         task.open_event(FINISH, move.source)
-        power = cold_migration(task, move.source).finish_revert(task.guest, power_on=not was_stopped)
+        power = task.ability(ColdMigration, move.source).finish_revert(task.guest, power_on=not was_stopped)
         task.record(Change(host=move.source, power_state=power))
 
-    @step(touches_guest=True, switch=True)
+    @step(touches_guest=True, switch=True, takes=Power)
     def stop_again(self, task: Task) -> None:
         if task.migration.old_vm_state != VmState.STOPPED:
             return
         task.record(Change(server=("begin_powering_off",)))
         with task.event(STOP, task.migration.source):
-            power = cold_migration(task, task.migration.source).power_off(task.guest)
+            power = task.ability(Power, task.migration.source).power_off(task.guest)
             task.record(Change(power_state=power))
 
     def finished(self, task: Task) -> Change:

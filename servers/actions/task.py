@@ -11,10 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from servers.drivers.base import Disk, Driver, Guest, HostRef, MoveOptions, Progress, Saved, Snapshot
+from servers.drivers.base import (
+    Ability,
+    Disk,
+    FoundGuest,
+    Guest,
+    HostRef,
+    MoveOptions,
+    Progress,
+    Saved,
+    Snapshot,
+)
 from servers.errors import ActionFault, BelongsToAnother, Refusal
 from servers.microversions import Microversion
 from servers.policy import Context
@@ -49,6 +59,12 @@ class Change:
     allocations: MoveAllocations | None = None
     fault: ActionFault | None = None
     """Kept as the server's fault."""
+
+    @property
+    def is_of_server(self) -> bool:
+        """Return whether it changes the server's row."""
+        facts = (self.host, self.power_state, self.progress, self.fault)
+        return bool(self.server) or self.launched or any(fact is not None for fact in facts)
 
 
 @dataclass(frozen=True)
@@ -151,17 +167,21 @@ class AcceptContext(Protocol):
         ...
 
 
+A = TypeVar("A", bound=Ability)
+
+
 class Task(Protocol):
-    """An accepted action at work, under a lease: each write is refused when the lease was lost."""
+    """An accepted action at work, under a lease: each write is refused when the lease was lost.
+
+    What any step may ask. One that needs more says so in its signature: `PlacingTask`, `MovingTask`, `ImageTask`,
+    `AgentTask`.
+    """
 
     params: Mapping[str, Any]
     microversion: Microversion
     limits: Limits
 
-    @property
-    def memo(self) -> Mapping[str, Any]:
-        """What earlier steps have left; kept across a crash."""
-        ...
+    # -- facts
 
     @property
     def server(self) -> ServerFacts: ...
@@ -177,7 +197,10 @@ class Task(Protocol):
         ...
 
     @property
-    def migration(self) -> MigrationFacts: ...
+    def migration(self) -> MigrationFacts:
+        """The migration of the action, or the one on which it acts."""
+        ...
+
     @property
     def begun(self) -> Sequence[str]:
         """The names of the steps that were begun."""
@@ -188,16 +211,30 @@ class Task(Protocol):
         """The names of the steps that may have made something which is not undone."""
         ...
 
-    def is_up(self, host: str) -> bool:
-        """Return whether the host was heard of lately."""
-        ...
+    # -- memo and record
 
-    def host(self, name: str) -> HostRef: ...
-    def driver(self, host: str) -> Driver: ...
+    @property
+    def memo(self) -> Mapping[str, Any]:
+        """What earlier steps have left; kept across a crash."""
+        ...
 
     def remember(self, **facts: Any) -> None:
         """Keep `facts` in the memo."""
         ...
+
+    def record(self, change: Change) -> None:
+        """Write `change` in one transaction."""
+        ...
+
+    def report(self, progress: Progress) -> None:
+        """Keep the progress of the running job; hand it what was asked of it meanwhile."""
+        ...
+
+    def answer(self, **facts: Any) -> None:
+        """Keep what the guest or the hypervisor answered with the action."""
+        ...
+
+    # -- checkpoint
 
     def is_cancelled(self) -> bool:
         """Return whether somebody has asked the action to stop."""
@@ -225,11 +262,31 @@ class Task(Protocol):
         """Keep facts with the newest event of this name."""
         ...
 
-    # -- destinations
+    # -- hosts
 
-    def open_migration(self, kind: MigrationType, destination: str = "") -> None:
-        """Make the migration record, and let it hold the allocation of the source instead of the server."""
+    def ability(self, kind: type[A], host: str) -> A:
+        """Return the ability of `host` that the step `takes`. Raises the fault that says that the host lacks it."""
         ...
+
+    def find_guest(self, host: str) -> FoundGuest | None:
+        """Return the guest as it is on `host` at this moment, or None where it is not defined."""
+        ...
+
+    def clear_leftover(self, fault: BelongsToAnother) -> None:
+        """Remove what the owner whom `fault` names has left of the guest. Raises it where that owner's work is not over."""
+        ...
+
+
+class AgentTask(Task, Protocol):
+    """A task that speaks to the guest's agent."""
+
+    def secret(self, name: str) -> str:
+        """Return a secret parameter."""
+        ...
+
+
+class PlacingTask(Task, Protocol):
+    """A task that chooses a host, and takes room there."""
 
     def select(
         self, event: str, *, requested: str | None = None, ignore: Iterable[str] = (), at_most: int = 0
@@ -260,8 +317,24 @@ class Task(Protocol):
         """Write down where the disk of a new server lies."""
         ...
 
+
+class MovingTask(PlacingTask, Protocol):
+    """A task that brings the guest to another host, or back."""
+
+    def open_migration(self, kind: MigrationType, destination: str = "") -> None:
+        """Make the migration record, and let it hold the allocation of the source instead of the server."""
+        ...
+
     def take_slot(self, edge: str) -> None:
         """Take `edge` on the migration when the source has a place for one more; waits its turn otherwise."""
+        ...
+
+    def host(self, name: str) -> HostRef:
+        """Return how another host reaches this one. Raises ComputeHostNotFound."""
+        ...
+
+    def is_up(self, host: str) -> bool:
+        """Return whether the host was heard of lately."""
         ...
 
     def guest_host(self, *hosts: str) -> str | None:
@@ -289,29 +362,9 @@ class Task(Protocol):
         """Write down that something of the move stays on `host`, and why; the reconciler removes it."""
         ...
 
-    def clear_leftover(self, fault: BelongsToAnother) -> None:
-        """Remove what the owner whom `fault` names has left of the guest. Raises it where that owner's work is not over."""
-        ...
 
-    # -- writing
-
-    def record(self, change: Change) -> None:
-        """Write `change` in one transaction."""
-        ...
-
-    def report(self, progress: Progress) -> None:
-        """Keep the progress of the running job; hand it what was asked of it meanwhile."""
-        ...
-
-    def answer(self, **facts: Any) -> None:
-        """Keep what the guest or the hypervisor answered with the action."""
-        ...
-
-    def secret(self, name: str) -> str:
-        """Return a secret parameter."""
-        ...
-
-    # -- images
+class ImageTask(Task, Protocol):
+    """A task that fills an image, or reads one."""
 
     def image_target(self) -> Path:
         """Return the path on which the image is to be written."""

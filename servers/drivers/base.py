@@ -1,8 +1,7 @@
 """What every hypervisor driver promises. Plain dataclasses cross this seam; a driver never sees a model.
 
-A driver speaks to one host. All of it is divided by what a host must do (`Driver`) and what only some can
-(`LiveMigration`, `ColdMigration`, `Backup`, `Restore`, `GuestAgent`); a missing ability is None and is known before the
-click. Promises that hold for every verb:
+A driver speaks to one host. All of it is divided by what a host must do (`Driver`) and what only some can (the entries of
+`ABILITIES`); a missing ability is None and is known before the click. Promises that hold for every verb:
 
 * It raises only faults of `servers.errors`; a library's own exceptions are translated here, once.
 * It is idempotent: asked again after a crash it finds out what has already happened and goes on from there.
@@ -20,13 +19,13 @@ click. Promises that hold for every verb:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, get_type_hints
 from uuid import UUID
 
-from servers.errors import NotSupported
+from servers.errors import ActionFault, MigrationPreCheckError, NotSupported
 from servers.states import PowerState
 
 
@@ -264,8 +263,29 @@ class Restored:
     power_state: PowerState
 
 
-class LiveMigration(ABC):
+class Ability(ABC):
+    """Verbs that only some hosts have. A subclass is registered by being there."""
+
+    attribute: ClassVar[str]
+    """By what name a `Driver` has it."""
+    sentence: ClassVar[str]
+    """What a host cannot do that lacks it, after "host … cannot"."""
+
+    @classmethod
+    def lacking(cls, host: str) -> ActionFault:
+        """Return the fault of an action that needs it on a host without it."""
+        return NotSupported(host=host, verb=cls.sentence)
+
+
+class LiveMigration(Ability):
     """Moving a running guest. Called on the source's driver unless the verb says otherwise."""
+
+    attribute = "live_migration"
+    sentence = "move a running guest"
+
+    @classmethod
+    def lacking(cls, host: str) -> ActionFault:
+        return MigrationPreCheckError(reason=f"host {host} cannot {cls.sentence}")
 
     @abstractmethod
     def check_destination(self, guest: Guest, source: HostRef, options: MoveOptions) -> DestinationCheck:
@@ -323,8 +343,11 @@ class LiveMigration(ABC):
         """
 
 
-class ColdMigration(ABC):
+class ColdMigration(Ability):
     """Moving a guest that is shut down for it."""
+
+    attribute = "cold_migration"
+    sentence = "move a guest"
 
     @abstractmethod
     def move_disk_and_power_off(self, guest: Guest, destination: HostRef, on_progress: OnProgress) -> None:
@@ -350,13 +373,23 @@ class ColdMigration(ABC):
     def finish_revert(self, guest: Guest, *, power_on: bool) -> PowerState:
         """Bring the guest back on this host (the source), start it if asked; return its power state."""
 
+
+class Power(Ability):
+    """Letting a guest run or stand still. Each verb returns the guest's power state, and raises GuestNotFound."""
+
+    attribute = "power"
+    sentence = "stop a guest"
+
     @abstractmethod
     def power_off(self, guest: Guest) -> PowerState:
-        """Shut the guest down; return its power state."""
+        """Shut the guest down, gracefully where it can; one that is off stays off."""
 
 
-class Backup(ABC):
+class Backup(Ability):
     """Copying a guest's disk while it runs."""
+
+    attribute = "backup"
+    sentence = "back a guest up"
 
     @abstractmethod
     def snapshot(self, guest: Guest, target: str, on_progress: OnProgress) -> Snapshot:
@@ -373,8 +406,11 @@ class Backup(ABC):
         """
 
 
-class Restore(ABC):
+class Restore(Ability):
     """Making a new guest of a backup."""
+
+    attribute = "restore"
+    sentence = "make a guest of a backup"
 
     @abstractmethod
     def make(self, guest: Guest, saved: Saved, on_progress: OnProgress, *, power_on: bool) -> Restored:
@@ -393,12 +429,15 @@ class Restore(ABC):
         """
 
 
-class GuestAgent(ABC):
+class GuestAgent(Ability):
     """Changing something inside a guest. All raise AgentUnavailable, AgentNotReady (try again later), AgentAnswerInvalid.
 
     Whoever has root in the guest chooses what its agent answers. What a verb returns, or its fault says, can be kept in
     every record, whatever that was.
     """
+
+    attribute = "agent"
+    sentence = "speak to a guest agent"
 
     @abstractmethod
     def inject_network_info(self, guest: Guest) -> dict[str, Any]:
@@ -413,14 +452,32 @@ class GuestAgent(ABC):
         """Set the password of the guest's administrator. The password is never logged."""
 
 
-class Driver(ABC):
-    """One host. Abilities that a host may lack are None."""
+ABILITIES: Mapping[str, type[Ability]] = {kind.attribute: kind for kind in Ability.__subclasses__()}
+"""Every ability, by what a `Driver` calls it."""
 
-    live_migration: LiveMigration | None = None
-    cold_migration: ColdMigration | None = None
-    backup: Backup | None = None
-    restore: Restore | None = None
-    agent: GuestAgent | None = None
+
+class Driver(ABC):
+    """One host. Abilities that a host may lack are None.
+
+    A subclass is registered by being there; it is refused unless it says for each ability by which class it has it, or
+    that it is None.
+    """
+
+    live_migration: LiveMigration | None
+    cold_migration: ColdMigration | None
+    power: Power | None
+    backup: Backup | None
+    restore: Restore | None
+    agent: GuestAgent | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        said = get_type_hints(cls)
+        for name, ability in ABILITIES.items():
+            if name not in cls.__annotations__:
+                raise TypeError(f"driver {cls.__name__} does not say by what it has {name}, or None")
+            if missing := unkept(said[name]):
+                raise TypeError(f"driver {cls.__name__} has no {missing}, which {ability.__name__} promises")
 
     def __init__(self, host: HostRef, fence: Fence = LOOKING) -> None:
         self.host = host
@@ -446,3 +503,8 @@ class Driver(ABC):
         is ended. A guest that is defined here stays as it is: only the mark of the owner is taken off. Does nothing
         where nothing is the owner's.
         """
+
+
+def unkept(ability: Any) -> str:
+    """Return the verbs that a class promises and lacks, as a text; empty for None, and for one that keeps its promises."""
+    return ", ".join(sorted(getattr(ability, "__abstractmethods__", ())))

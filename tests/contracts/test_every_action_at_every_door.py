@@ -17,6 +17,7 @@ from servers.models import ActionRecord, Migration, Server
 from servers.states import TaskState, VmState
 from tests.admin import visiting
 from tests.factories import make_token, make_user
+from tests.ready import ready_server
 from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db
@@ -49,23 +50,15 @@ def migrating(fleet: SmallFleet) -> Server:
     return server
 
 
-def resized(fleet: SmallFleet) -> Server:
-    server = fleet.add_server()
-    fleet.do("migrate", server)
-    return server
-
-
 READY: dict[str, Callable[[SmallFleet], Server]] = {
     "abort-migration": migrating,
     "force-complete": migrating,
-    "confirm-resize": resized,
-    "revert-resize": resized,
 }
 
 
 def ready(fleet: SmallFleet, action: type[Action]) -> Server:
     """Return a server on which the action is possible."""
-    return READY.get(action.slug, lambda f: f.add_server())(fleet)
+    return READY[action.slug](fleet) if action.slug in READY else ready_server(fleet, action)
 
 
 def by_rest(action: type[Action], server: Server, fleet: SmallFleet) -> str:

@@ -21,6 +21,7 @@ from servers.states import TaskState, VmState
 from tests.admin import visiting
 from tests.contracts.test_every_action_at_every_door import OPTIONS, PARAMS
 from tests.factories import make_migration, make_project, make_token, make_user
+from tests.ready import ready_server
 from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +49,8 @@ def prepared(action: type[Action]) -> Server:
     elif action.slug in {"confirm-resize", "revert-resize"}:
         Server.objects.filter(pk=server.pk).update(vm_state=VmState.RESIZED)
         make_migration(server, migration_type="migration", status="finished", source_compute="node1")
+    else:
+        return ready_server(fleet, action)
     return server
 
 

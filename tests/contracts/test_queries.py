@@ -10,23 +10,23 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from servers.actions import registry
 from servers.models import Allocation, Host, Server, StoragePool
+from servers.states import VmState
 from tests.factories import make_token, make_user
 from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db
 
-BODIES = {
-    "createBackup": {"name": "b", "backup_type": "daily", "rotation": 1},
-    "injectNetworkInfo": None,
-    "migrate": None,
-    "os-migrateLive": {"host": None, "block_migration": "auto"},
-    "resetNetwork": None,
-    "os-resetState": {"state": "error"},
-    "lock": None,
-    "unlock": None,
-    "changePassword": {"adminPass": "x"},
+BODIES: dict[str, Any] = {
+    action.wire_name: action.examples[0].value
+    if slug != "live-migration"
+    else {"host": None, "block_migration": "auto"}
+    for slug, action in registry.items()
+    if action.wire_name and (action.transition.allowed is None or VmState.ACTIVE in action.transition.allowed)
+    if not action.on_migration
 }
+"""What a server that runs can be asked for."""
 MOST = 24
 """The dearest of them is createBackup, which makes an image as well."""
 

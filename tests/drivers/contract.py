@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -16,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from servers.drivers.base import (
+    ABILITIES,
     Backup,
     ColdMigration,
     Driver,
@@ -29,6 +31,7 @@ from servers.drivers.base import (
     Moved,
     MoveOptions,
     OnProgress,
+    Power,
     Progress,
     Restore,
     Saved,
@@ -123,6 +126,27 @@ def cold(lab: Lab, host: HostRef, fence: Fence | None = None) -> ColdMigration:
     return ability
 
 
+def verbs_of_a_guest() -> list[tuple[str, str]]:
+    """Return ability and name of each verb that needs nothing but the guest: how it is called needs no table."""
+    return [
+        (name, verb)
+        for name, ability in ABILITIES.items()
+        for verb in sorted(ability.__abstractmethods__)
+        if list(signature(getattr(ability, verb)).parameters) == ["self", "guest"]
+    ]
+
+
+def call(driver: Driver, ability: str, verb: str, guest: Guest) -> object:
+    """Call a verb that needs nothing but the guest."""
+    return getattr(getattr(driver, ability), verb)(guest)
+
+
+def power_of(lab: Lab, host: HostRef, fence: Fence | None = None) -> Power:
+    ability = lab.driver(host, fence).power
+    assert ability is not None
+    return ability
+
+
 def backup(lab: Lab, fence: Fence | None = None) -> Backup:
     ability = lab.driver(lab.source, fence).backup
     assert ability is not None
@@ -146,7 +170,7 @@ def new_guest(lab: Lab) -> Guest:
 
 def saved(lab: Lab, folder: Path) -> Saved:
     """Back the lab's guest up while it is off, so that its disk does not change any more; return the backup."""
-    cold(lab, lab.source).power_off(lab.guest)
+    power_of(lab, lab.source).power_off(lab.guest)
     target = folder / "backup"
     made = backup(lab).snapshot(lab.guest, str(target), ignore)
     disk = lab.guest.disks[0]
@@ -460,11 +484,11 @@ class ColdMigrationContract:
 
     def test_a_guest_that_is_off_already_is_powered_off(self, lab: Lab) -> None:
         for _ in range(2):
-            assert cold(lab, lab.source).power_off(lab.guest) is PowerState.SHUTDOWN
+            assert power_of(lab, lab.source).power_off(lab.guest) is PowerState.SHUTDOWN
 
     def test_a_guest_that_is_not_there_cannot_be_powered_off(self, lab: Lab) -> None:
         with pytest.raises(GuestNotFound):
-            cold(lab, lab.destination).power_off(lab.guest)
+            power_of(lab, lab.destination).power_off(lab.guest)
 
 
 class BackupContract:
@@ -509,7 +533,7 @@ class BackupContract:
         assert backup(lab).snapshot(lab.guest, str(tmp_path / "another"), ignore).size_bytes > 0
 
     def test_a_guest_that_is_off_is_backed_up_and_stays_off(self, lab: Lab, tmp_path: Path) -> None:
-        cold(lab, lab.source).power_off(lab.guest)
+        power_of(lab, lab.source).power_off(lab.guest)
         target = tmp_path / "backup"
         snapshot = backup(lab).snapshot(lab.guest, str(target), ignore)
         assert hashlib.sha256(target.read_bytes()).hexdigest() == snapshot.sha256

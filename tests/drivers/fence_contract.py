@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from servers.drivers.base import (
-    Backup,
+    ABILITIES,
     ColdMigration,
     Driver,
     Fence,
@@ -25,7 +25,6 @@ from servers.drivers.base import (
     LiveMigration,
     Looking,
     Progress,
-    Restore,
 )
 from servers.errors import BelongsToAnother, DriverFault, GuestOnTwoHosts, LeaseLost, NotSupported
 from servers.states import PowerState
@@ -34,6 +33,7 @@ from tests.drivers.contract import (
     Interrupted,
     Lab,
     backup,
+    call,
     cold,
     ignore,
     let_go,
@@ -44,6 +44,7 @@ from tests.drivers.contract import (
     prepare,
     restore,
     saved,
+    verbs_of_a_guest,
 )
 from tests.drivers.fences import ANOTHER, OWNER, Lost, Trusting
 
@@ -58,14 +59,6 @@ LOOKS = {
 
 ON_ITS_WAY_S = 4
 """In so long a move has copied its disks, and one that was aborted or forced is over."""
-
-ABILITIES: dict[str, type[Any]] = {
-    "live_migration": LiveMigration,
-    "cold_migration": ColdMigration,
-    "backup": Backup,
-    "restore": Restore,
-    "agent": GuestAgent,
-}
 
 
 @dataclass
@@ -244,7 +237,6 @@ VERBS = [
         has_owner=True,
         starts=True,
     ),
-    Verb("cold_migration.power_off", nothing, lambda s, f: here(s, f).power_off(s.guest)),
     Verb("backup.snapshot", nothing, lambda s, f: backup(s.lab, f).snapshot(s.guest, s.target, ignore)),
     Verb(
         "backup.discard", Stage.begin_to_copy, lambda s, f: backup(s.lab, f).discard(s.guest), has_owner=True
@@ -286,6 +278,17 @@ def every(*, owned: bool = False, starting: bool = False) -> Any:
     """Return the mark that lets a test walk the table."""
     verbs = [v for v in VERBS if (v.has_owner or not owned) and (v.starts or not starting)]
     return pytest.mark.parametrize("verb", verbs, ids=str)
+
+
+VERBS += [
+    Verb(
+        f"{ability}.{verb}",
+        nothing,
+        lambda s, f, a=ability, v=verb: call(s.lab.driver(s.lab.source, f), a, v, s.guest),
+    )
+    for ability, verb in verbs_of_a_guest()
+    if f"{ability}.{verb}" not in {known.name for known in VERBS}
+]
 
 
 class FenceContract:

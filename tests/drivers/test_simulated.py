@@ -39,6 +39,7 @@ from tests.drivers.contract import (
     move_cold,
     once,
     power,
+    power_of,
     prepare,
 )
 from tests.drivers.fence_contract import FenceContract
@@ -350,7 +351,7 @@ def test_what_the_guest_wrote_since_an_old_copy_is_copied_anew(lab: SimulatedLab
     cold(lab, lab.source).move_disk_and_power_off(GUEST, lab.destination, ignore)
     cold(lab, lab.source).finish_revert(GUEST, power_on=True)
     lab.fleet.write_disk("node1", GUEST.uuid, "newer")
-    cold(lab, lab.source).power_off(GUEST)
+    power_of(lab, lab.source).power_off(GUEST)
     lab.driver(lab.destination).disown(GUEST)
     cold(lab, lab.source, Trusting(ANOTHER)).move_disk_and_power_off(GUEST, lab.destination, ignore)
     assert lab.disk_md5(lab.destination) == lab.disk_md5(lab.source)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from servers import clock
-from servers.drivers.base import HostRef, MoveOptions, Saved
+from servers.drivers.base import ABILITIES, HostRef, MoveOptions, Saved
 from servers.drivers.simulated import VERBS
-from servers.drivers.simulated.faults import make_error
+from servers.drivers.simulated.faults import NOVA_VERBS, make_error
 from servers.errors import (
     DiskMoveRolledBack,
     DriverFault,
@@ -29,6 +29,7 @@ from tests.drivers.contract import (
     Interrupted,
     agent,
     backup,
+    call,
     cold,
     ignore,
     let_go,
@@ -38,6 +39,7 @@ from tests.drivers.contract import (
     once,
     power,
     prepare,
+    verbs_of_a_guest,
 )
 from tests.drivers.fleet import GUEST, SimulatedLab
 
@@ -73,7 +75,6 @@ ASK: dict[str, Ask] = {
     "confirm_migration": lambda lab, host, _: cold(lab, host).confirm(GUEST),
     "revert": lambda lab, host, _: cold(lab, host).discard(GUEST),
     "finish_revert_migration": lambda lab, host, _: cold(lab, host).finish_revert(GUEST, power_on=True),
-    "power_off": lambda lab, host, _: cold(lab, host).power_off(GUEST),
     "snapshot": lambda lab, _host, folder: backup(lab).snapshot(GUEST, str(folder / "backup"), ignore),
     "discard_backup": lambda lab, _host, _: backup(lab).discard(GUEST),
     "restore": lambda lab, host, _: lab.driver(host).restore.make(
@@ -84,6 +85,17 @@ ASK: dict[str, Ask] = {
     "reset_network": lambda lab, _host, _: agent(lab).reset_network(GUEST),
     "disown": lambda lab, host, _: lab.driver(host).disown(GUEST),
     "set_admin_password": lambda lab, _host, _: agent(lab).set_admin_password(GUEST, "secret"),
+}
+
+
+def plainly(ability: str, verb: str) -> Ask:
+    return lambda lab, host, _: call(lab.driver(host), ability, verb, GUEST)
+
+
+ASK |= {
+    name: plainly(ability, verb)
+    for ability, verb in verbs_of_a_guest()
+    if (name := NOVA_VERBS.get(f"{ABILITIES[ability].__name__}.{verb}", verb)) not in ASK
 }
 
 

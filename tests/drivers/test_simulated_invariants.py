@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from servers import clock
 from servers.drivers.base import HostRef, MoveOptions, Progress
 from servers.errors import DriverFault
-from tests.drivers.contract import Interrupted, cold, ignore, let_go, live
+from tests.drivers.contract import Interrupted, cold, ignore, let_go, live, power_of
 from tests.drivers.fleet import GUEST, SimulatedLab
 
 FAST = MoveOptions(bandwidth_mib_s=400, post_copy=True)
@@ -40,7 +40,7 @@ PAST_ACTIONS: dict[str, Deed] = {
     "finish": lambda lab, here, there: cold(lab, here).finish(GUEST, there, power_on=True),
     "finish stopped": lambda lab, here, there: cold(lab, here).finish(GUEST, there, power_on=False),
     "finish revert": lambda lab, here, _: cold(lab, here).finish_revert(GUEST, power_on=True),
-    "power off": lambda lab, here, _: cold(lab, here).power_off(GUEST),
+    "power off": lambda lab, here, _: power_of(lab, here).power_off(GUEST),
     "lose": lambda lab, here, _: lab.fleet.lose_host(here.name),
     "restore": lambda lab, here, _: lab.fleet.restore_host(here.name),
     "wait": lambda lab, *_: lab.wait(0.4),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from servers.errors import BelongsToAnother
-from tests.drivers.contract import cold, ignore, live, move_cold, prepare
+from tests.drivers.contract import cold, ignore, live, move_cold, power_of, prepare
 from tests.drivers.fences import ANOTHER, Trusting
 from tests.drivers.fleet import GUEST, SimulatedLab
 
@@ -23,7 +23,7 @@ AFTER_A_COLD_MOVE: dict[str, Verb] = {
     "confirm": lambda lab: cold(lab, lab.source, somebody()).confirm(GUEST),
     "finish": lambda lab: cold(lab, lab.destination, somebody()).finish(GUEST, lab.source, power_on=True),
     "finish_revert": lambda lab: cold(lab, lab.source, somebody()).finish_revert(GUEST, power_on=False),
-    "power_off": lambda lab: cold(lab, lab.destination, somebody()).power_off(GUEST),
+    "power_off": lambda lab: power_of(lab, lab.destination, somebody()).power_off(GUEST),
     "move_disk_and_power_off": lambda lab: cold(lab, lab.destination, somebody()).move_disk_and_power_off(
         GUEST, lab.source, ignore
     ),

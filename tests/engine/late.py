@@ -9,11 +9,10 @@ import pytest
 from django.conf import settings
 
 from servers import clock
-from servers.drivers.base import Fence, HostRef
-from servers.engine.execution import task
+from servers.drivers.base import ABILITIES, Fence, HostRef
 from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import hosts
 from servers.fleet.drivers import driver_of
-from tests.engine.shaking import ABILITIES
 
 
 class Sleeper:
@@ -61,5 +60,5 @@ def sleep_at(
     def sleepy_driver(host: HostRef, fence: Fence) -> Any:
         return Sleeper(driver_of(host, fence), verb, stop, after=after)
 
-    patch.setattr(task, "driver_of", sleepy_driver)
+    patch.setattr(hosts, "driver_of", sleepy_driver)
     return happened

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseFault
 
+from servers.actions import registry
 from servers.engine.accepting import restore
 from servers.engine.images import discard_left
 from servers.errors import Fault, WrongState
@@ -22,6 +23,7 @@ from servers.supervisor.overdue import confirm_overdue
 from servers.supervisor.retention import prune
 from tests.engine.life import Deed, Life
 from tests.engine.test_killed_workers import Killed
+from tests.ready import example_of
 
 HOSTS = (None, None, "node2", "node3")
 ERRORS: Mapping[str, dict[str, str]] = {
@@ -53,6 +55,7 @@ ASKED: dict[str, Callable[[Server, int], dict[str, Any]]] = {
     "abort-migration": lambda server, _: last_migration(server),
     "force-complete": lambda server, _: last_migration(server),
 }
+ASKED |= {slug: lambda *_, a=action: example_of(a) for slug, action in registry.items() if slug not in ASKED}
 """The parameters with which each action is asked for, out of a number."""
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from servers.drivers.base import Fence, HostRef
+from servers.drivers.base import ABILITIES, Fence, HostRef
 from servers.engine import images
-from servers.engine.execution import lease, task
+from servers.engine.execution import lease
+from servers.engine.execution.task import WorkingTask, attempt, hosts
 from servers.errors import ImageStoreUnavailable
 from servers.fleet.drivers import driver_of
 from servers.models import ActionRecord
 
-ABILITIES = {"live_migration", "cold_migration", "backup", "restore", "agent"}
 ASKING = {"find_guest", "list_guests", "describe", "check_destination", "check_source"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
@@ -130,7 +130,7 @@ class Store:
 @contextmanager
 def shaking(points: Points, database: Database, store: Store) -> Iterator[pytest.MonkeyPatch]:
     """Let workers pass points, and meet the database and the store, inside the block."""
-    fenced, renew = lease.fenced, lease.renew
+    fenced, renew, write = lease.fenced, lease.renew, lease.write
 
     def shaken_driver(host: HostRef, fence: Fence) -> Any:
         return Shaken(driver_of(host, fence), points)
@@ -140,6 +140,11 @@ def shaking(points: Points, database: Database, store: Store) -> Iterator[pytest
         points.reach()
         with fenced(held) as row:
             yield row
+        points.reach()
+
+    def shaken_update(held: lease.Lease, **values: object) -> None:
+        points.reach()
+        write(held, **values)
         points.reach()
 
     def shaken_renewal(held: lease.Lease, **journal: object) -> bool:
@@ -155,11 +160,12 @@ def shaking(points: Points, database: Database, store: Store) -> Iterator[pytest
 
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(task, "driver_of", shaken_driver)
-        patch.setattr(task, "fenced", shaken_write)
-        patch.setattr(task, "renew", shaken_renewal)
-        patch.setattr(task.WorkingTask, "prove", around(task.WorkingTask.prove))
-        patch.setattr(task.WorkingTask, "prove_alone", around(task.WorkingTask.prove_alone))
+        patch.setattr(hosts, "driver_of", shaken_driver)
+        patch.setattr(attempt, "fenced", shaken_write)
+        patch.setattr(attempt, "write", shaken_update)
+        patch.setattr(attempt, "renew", shaken_renewal)
+        patch.setattr(WorkingTask, "prove", around(WorkingTask.prove))
+        patch.setattr(WorkingTask, "prove_alone", around(WorkingTask.prove_alone))
         patch.setattr(images, "store", store)
         stack.enter_context(connection.execute_wrapper(database.wrap))
         yield patch

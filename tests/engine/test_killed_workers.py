@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,18 +17,20 @@ from django.conf import settings
 from django.db import transaction
 
 from servers import clock
+from servers.actions import registry
 from servers.clock import VirtualClock
-from servers.drivers.base import Fence, HostRef
-from servers.engine.execution import lease, task
+from servers.drivers.base import ABILITIES, Fence, HostRef
+from servers.engine.execution import lease
 from servers.engine.execution.queue import run_until_idle
+from servers.engine.execution.task import attempt, hosts
 from servers.fleet.drivers import driver_of
 from servers.models import ActionRecord, Migration, Server
 from servers.states import ActionStatus
+from tests.ready import example_of, ready_server
 from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db
 
-ABILITIES = {"live_migration", "cold_migration", "backup", "agent"}
 ASKING = {"find_guest", "list_guests", "describe"}
 
 
@@ -88,8 +91,9 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> KillSwitch:
             yield row
         switch.point("after a write")
 
-    monkeypatch.setattr(task, "driver_of", mortal_driver)
-    monkeypatch.setattr(task, "fenced", mortal_write)
+    monkeypatch.setattr(hosts, "driver_of", mortal_driver)
+    monkeypatch.setattr(attempt, "fenced", mortal_write)
+    monkeypatch.setattr(attempt, "write", switch.around("a write", lease.write))
     return switch
 
 
@@ -140,6 +144,11 @@ SCENES = {
     "force-complete": (left_moving, "force-complete", {"migration": True}),
     "reset-state": (left_moving, "reset-state", {"state": "error"}),
     "change-password": (running("shared"), "change-password", {"adminPass": "secret"}),
+}
+SCENES |= {
+    slug: (partial(ready_server, action=action), slug, example_of(action))
+    for slug, action in registry.items()
+    if action.steps and slug not in SCENES
 }
 
 

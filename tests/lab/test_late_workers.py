@@ -37,6 +37,7 @@ from tests.drivers.contract import (
     new_guest,
     once,
     power,
+    power_of,
     prepare,
     restore,
     saved,
@@ -239,7 +240,7 @@ def cold_verbs(lab: LibvirtLab, fence: Fence) -> dict[str, Callable[[], object]]
         "confirm": lambda: here.confirm(guest),
         "discard": lambda: there.discard(guest),
         "finish the revert": lambda: here.finish_revert(guest, power_on=True),
-        "power off": lambda: there.power_off(guest),
+        "power off": lambda: power_of(lab, lab.destination, fence).power_off(guest),
         "move it back live": lambda: live(lab, lab.source, fence).prepare(
             guest, destination, block_migration=True
         ),
@@ -386,7 +387,7 @@ REFUSED: dict[str, Callable[[LibvirtLab, Fence], object]] = {
     "disks are not to be copied": not_prepared,
     "nothing to confirm": lambda lab, fence: cold(lab, lab.source, fence).confirm(lab.guest),
     "nothing to discard": lambda lab, fence: cold(lab, lab.source, fence).discard(lab.guest),
-    "no guest to power off": lambda lab, fence: cold(lab, lab.destination, fence).power_off(lab.guest),
+    "no guest to power off": lambda lab, fence: power_of(lab, lab.destination, fence).power_off(lab.guest),
     "a guest that runs": lambda lab, fence: live(lab, lab.source, fence).discard(lab.guest),
     "it runs here": lambda lab, fence: live(lab, lab.source, fence).clean_source(lab.guest),
     "nothing came": lambda lab, fence: cold(lab, lab.destination, fence).finish(

@@ -12,10 +12,10 @@ import django
 
 django.setup()
 
-from servers.drivers.base import Fence, HostRef  # noqa: E402
-from servers.engine.execution import run, task  # noqa: E402
+from servers.drivers.base import ABILITIES, Fence, HostRef  # noqa: E402
+from servers.engine.execution import run  # noqa: E402
+from servers.engine.execution.task import hosts  # noqa: E402
 from servers.fleet.drivers import driver_of  # noqa: E402
-from tests.matrix.points import ABILITIES  # noqa: E402
 
 
 class Sleepy:
@@ -45,7 +45,7 @@ def main(action: str, verb: str) -> None:
     def sleepy_driver(host: HostRef, fence: Fence) -> Any:
         return Sleepy(driver_of(host, fence), verb)
 
-    task.driver_of = sleepy_driver  # type: ignore[assignment]
+    hosts.driver_of = sleepy_driver  # type: ignore[assignment]
     run.carry_out(UUID(action), "late")
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from servers.drivers.base import Fence, HostRef, Progress
+from servers.drivers.base import ABILITIES, Fence, HostRef, Progress
 from servers.drivers.simulated import cold, guests, jobs, restore
-from servers.engine.execution import lease, task
+from servers.engine.execution import lease
+from servers.engine.execution.task import WorkingTask, attempt, hosts
 from servers.fleet.drivers import driver_of
 from servers.models import ActionRecord
 from servers.models.machine import Machine
 from servers.states import PowerState
 
-ABILITIES = {"live_migration", "cold_migration", "backup", "restore", "agent"}
 LOOKS = {"find_guest", "list_guests", "describe"}
 WRITING = ("INSERT", "UPDATE", "DELETE")
 REPORTS = 2
@@ -152,7 +152,7 @@ class Watched:
 def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
     """Put the points where a worker passes."""
     fenced, take, truth, start = lease.fenced, Machine.apply_edge, jobs.transaction, guests.start
-    report = task.WorkingTask.report
+    write, report = lease.write, WorkingTask.report
 
     def watched_driver(host: HostRef, fence: Fence) -> Any:
         return Watched(driver_of(host, fence), switch, host.name)
@@ -164,6 +164,11 @@ def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
             yield row
         switch.pass_by(Point("write", "", after=True, inside=bool(switch.held)))
 
+    def watched_update(held: lease.Lease, **values: object) -> None:
+        switch.pass_by(Point("write", "", inside=bool(switch.held)))
+        write(held, **values)
+        switch.pass_by(Point("write", "", after=True, inside=bool(switch.held)))
+
     @contextmanager
     def holding(path: Any) -> Iterator[Any]:
         with truth(path) as db:
@@ -173,7 +178,7 @@ def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
             finally:
                 switch.held -= 1
 
-    def watched_report(working: task.WorkingTask, progress: Progress) -> None:
+    def watched_report(working: WorkingTask, progress: Progress) -> None:
         switch.reports += 1
         with switch.quiet() if switch.reports > REPORTS else nullcontext():
             report(working, progress)
@@ -194,11 +199,12 @@ def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
         def __getattr__(self, name: str) -> Any:
             return watched_start if name == "start" else getattr(guests, name)
 
-    patch.setattr(task, "driver_of", watched_driver)
-    patch.setattr(task, "fenced", watched_write)
+    patch.setattr(hosts, "driver_of", watched_driver)
+    patch.setattr(attempt, "fenced", watched_write)
+    patch.setattr(attempt, "write", watched_update)
     patch.setattr(jobs, "transaction", holding)
     patch.setattr(Machine, "apply_edge", watched_take)
-    patch.setattr(task.WorkingTask, "report", watched_report)
+    patch.setattr(WorkingTask, "report", watched_report)
     patch.setattr(cold, "guests", Starting())
     patch.setattr(restore, "guests", Starting())
 

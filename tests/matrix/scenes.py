@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from servers import clock
+from servers.actions import registry
 from servers.clock import VirtualClock
 from servers.engine.accepting.restore import restore
 from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.states import ImageStatus, PowerState
 from tests.matrix.points import Killed
+from tests.ready import example_of, ready_server
 from tests.small_fleet import SmallFleet
 
 SetUp = Callable[[SmallFleet], Server]
@@ -194,6 +197,9 @@ SCENES = {
     "abort-migration": Scene("abort-migration", left_moving, {"migration": True}, AFTER_RETURN),
     "force-complete": Scene("force-complete", left_moving, {"migration": True}, AFTER_MOVE),
     "reset-state": Scene("reset-state", left_moving, {"state": "active"}, AFTER_RETURN, in_request=True),
-    "lock": Scene("lock", NET, {}, (), in_request=True),
-    "unlock": Scene("unlock", NET, {}, (), in_request=True),
+}
+SCENES |= {
+    slug: Scene(slug, partial(ready_server, action=action), example_of(action), in_request=not action.steps)
+    for slug, action in registry.items()
+    if slug not in SCENES
 }

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from servers import clock  # noqa: E402
+from servers.actions import registry  # noqa: E402
 from servers.engine.accepting.restore import restore  # noqa: E402
 from servers.engine.execution.queue import run_until_idle  # noqa: E402
 from servers.models import ActionRecord, Image, Server  # noqa: E402
 from servers.states import OPEN_ACTION_STATUSES  # noqa: E402
 from tests.matrix import scenes  # noqa: E402
+from tests.ready import ready_server  # noqa: E402
 from tests.small_fleet import SmallFleet  # noqa: E402
 
 TABLES = ("guest", "disk", "volume", "nic")
@@ -76,7 +79,7 @@ MOMENTS: dict[str, Moment] = {
     "cold_migration.confirm": Moment("confirm-resize", scenes.migrated(LOCAL)),
     "cold_migration.discard": Moment("revert-resize", scenes.migrated(LOCAL)),
     "cold_migration.finish_revert": Moment("revert-resize", scenes.migrated(LOCAL)),
-    "cold_migration.power_off": Moment("revert-resize", scenes.migrated(scenes.stopped)),
+    "power.power_off": Moment("revert-resize", scenes.migrated(scenes.stopped)),
     "backup.snapshot": Moment("create-backup", LOCAL, scenes.BACKUP),
     "backup.discard": Moment(
         "create-backup", scenes.with_fault(LOCAL, "snapshot", mode="fail_after"), scenes.BACKUP
@@ -90,7 +93,17 @@ MOMENTS: dict[str, Moment] = {
     "agent.set_admin_password": Moment("change-password", LOCAL, {"adminPass": "secret"}),
     "disown": Moment("live-migration", left_prepared, LIVE_THERE),
 }
-"""Each verb of the drivers that has an effect, with a situation in which it is called."""
+MOMENTS |= {
+    f"{kind.attribute}.{slug}": Moment(slug, partial(ready_server, action=action))
+    for slug, action in registry.items()
+    for step in action.steps
+    for kind in step.takes
+    if slug in kind.__abstractmethods__
+}
+"""Each verb of the drivers that has an effect, with a situation in which it is called.
+
+A verb that an action has its name of is called by it.
+"""
 
 
 class Stage:

@@ -16,7 +16,7 @@ from servers.api.compute import actions
 from servers.api.faults import kept_code
 from servers.engine.accepting import submit
 from servers.engine.capacity import claims
-from servers.engine.execution import task
+from servers.engine.execution.task import placing
 from servers.errors import DiskMoveRolledBack, Unforeseen
 from servers.models import Allocation, Migration, Server
 from servers.states import PowerState
@@ -44,7 +44,7 @@ def set_fault(world: World, fault: Mapping[str, Any], monkeypatch: pytest.Monkey
     verb, host = fault["verb"], fault["host"]
     if verb == "select_destinations":
         error = make_error(fault["error"], fault["args"], world.known)
-        monkeypatch.setattr(task, "select_hosts", raising(error))
+        monkeypatch.setattr(placing, "select_hosts", raising(error))
     elif verb == "accept":
         error = make_error(fault["error"], fault["args"], world.known)
         monkeypatch.setattr(actions, "submit", raising(error))

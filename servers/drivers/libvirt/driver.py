@@ -13,6 +13,7 @@ from servers.drivers.libvirt.agent import LibvirtGuestAgent
 from servers.drivers.libvirt.backup import LibvirtBackup
 from servers.drivers.libvirt.cold import LibvirtColdMigration
 from servers.drivers.libvirt.errors import ignore_libvirt_errors, is_lost
+from servers.drivers.libvirt.guest_power import LibvirtPower
 from servers.drivers.libvirt.host_session import HostSession, Settings, domain_of
 from servers.drivers.libvirt.live import LibvirtLiveMigration
 from servers.drivers.libvirt.restore import LibvirtRestore
@@ -23,6 +24,7 @@ class LibvirtDriver(Driver):
 
     live_migration: LibvirtLiveMigration
     cold_migration: LibvirtColdMigration
+    power: LibvirtPower
     agent: LibvirtGuestAgent
     backup: LibvirtBackup
     restore: LibvirtRestore
@@ -32,6 +34,7 @@ class LibvirtDriver(Driver):
         self.session = HostSession(host, settings, fence)
         self.live_migration = LibvirtLiveMigration(self.session)
         self.cold_migration = LibvirtColdMigration(self.session)
+        self.power = LibvirtPower(self.session)
         self.agent = LibvirtGuestAgent(self.session)
         self.backup = LibvirtBackup(self.session)
         self.restore = LibvirtRestore(self.session)

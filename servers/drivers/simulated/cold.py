@@ -196,12 +196,3 @@ class SimulatedColdMigration(HostSession, ColdMigration):
                     self.fence.prove()
                     owners.give(db, self.name, guest, self.fence, Role.ENDED)
             return power
-
-    def power_off(self, guest: Guest) -> PowerState:
-        with self.asked("power_off"), self.truth() as db:
-            here = guests.defined(db, self.name, guest)
-            self.check_owner(owners.of_guest(here), guest)
-            if guests.is_alive(here):
-                self.fence.prove()
-                jobs.stop(db, self.name, guest.uuid, PowerState.SHUTDOWN, seconds())
-            return PowerState(guests.defined(db, self.name, guest)["power_state"])

@@ -12,6 +12,7 @@ from servers.drivers.simulated.backup import SimulatedBackup
 from servers.drivers.simulated.cold import SimulatedColdMigration
 from servers.drivers.simulated.host_session import HostSession
 from servers.drivers.simulated.live import SimulatedLiveMigration
+from servers.drivers.simulated.power import SimulatedPower
 from servers.drivers.simulated.restore import SimulatedRestore
 from servers.drivers.simulated.store import seconds
 
@@ -21,6 +22,7 @@ class SimulatedDriver(Driver):
 
     live_migration: SimulatedLiveMigration
     cold_migration: SimulatedColdMigration
+    power: SimulatedPower
     backup: SimulatedBackup
     restore: SimulatedRestore
     agent: SimulatedGuestAgent
@@ -30,6 +32,7 @@ class SimulatedDriver(Driver):
         self.session = HostSession(path, host, fence)
         self.live_migration = SimulatedLiveMigration(path, host, fence)
         self.cold_migration = SimulatedColdMigration(path, host, fence)
+        self.power = SimulatedPower(path, host, fence)
         self.backup = SimulatedBackup(path, host, fence)
         self.restore = SimulatedRestore(path, host, fence)
         self.agent = SimulatedGuestAgent(path, host, fence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import sqlite3
+from abc import ABC
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,43 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from servers import clock, errors
-from servers.drivers.base import HostRef
+from servers.drivers.base import ABILITIES, Driver, HostRef
 from servers.drivers.simulated import outages
 from servers.drivers.simulated.jobs import truth
 from servers.drivers.simulated.store import insert, seconds
 
 POLL_S = 0.5
 
+NOVA_VERBS = {
+    "LiveMigration.check_destination": "check_can_live_migrate_destination",
+    "LiveMigration.check_source": "check_can_live_migrate_source",
+    "LiveMigration.prepare": "pre_live_migration",
+    "LiveMigration.move": "live_migration",
+    "LiveMigration.clean_source": "post_live_migration",
+    "LiveMigration.discard": "rollback_live_migration",
+    "LiveMigration.abort": "live_migration_abort",
+    "LiveMigration.force_complete": "live_migration_force_complete",
+    "ColdMigration.move_disk_and_power_off": "migrate_disk_and_power_off",
+    "ColdMigration.finish": "finish_migration",
+    "ColdMigration.confirm": "confirm_migration",
+    "ColdMigration.discard": "revert",
+    "ColdMigration.finish_revert": "finish_revert_migration",
+    "Backup.discard": "discard_backup",
+    "Restore.make": "restore",
+    "Restore.discard": "discard_restore",
+}
+"""What Nova calls a verb of `drivers/base.py`, where that differs, or where two abilities have a verb of one name."""
+PROMISES: tuple[type[ABC], ...] = (Driver, *ABILITIES.values())
 VERBS = frozenset(
-    {
-        "describe",
-        "find_guest",
-        "list_guests",
-        "check_can_live_migrate_destination",
-        "check_can_live_migrate_source",
-        "pre_live_migration",  # prepare
-        "live_migration",  # move
-        "post_live_migration",  # clean_source
-        "rollback_live_migration",  # LiveMigration.discard
-        "live_migration_abort",
-        "live_migration_force_complete",
-        "migrate_disk_and_power_off",
-        "finish_migration",  # finish
-        "confirm_migration",  # confirm
-        "revert",  # ColdMigration.discard
-        "finish_revert_migration",  # finish_revert
-        "power_off",
-        "snapshot",
-        "discard_backup",  # Backup.discard
-        "restore",  # make
-        "discard_restore",  # Restore.discard
-        "inject_network_info",
-        "reset_network",
-        "set_admin_password",
-        "disown",
-    }
+    NOVA_VERBS.get(f"{kind.__name__}.{verb}", verb) for kind in PROMISES for verb in kind.__abstractmethods__
 )
-"""The verbs by the names that Nova gives them; behind each its name in `drivers/base.py` where that differs."""
+"""Every verb that a fault can be set for."""
 
 
 class FaultMode(StrEnum):

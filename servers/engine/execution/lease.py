@@ -159,6 +159,12 @@ def renew(lease: Lease, **journal: object) -> bool:
     return _held(lease).update(lease_until=until, **journal) == 1
 
 
+def write(lease: Lease, **values: object) -> None:
+    """Write fields of the action record, and nothing else. Raises LeaseLost when the lease was lost."""
+    if _held(lease).update(**values) != 1:
+        raise LeaseLost
+
+
 def mark_unknown(lease: Lease, reason: str) -> bool:
     """Write that the action's outcome is unknown; return False when the lease was lost.
 

@@ -269,6 +269,7 @@ def undo(task: WorkingTask) -> None:
 
 def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:
     """Undo one step. Raises NotUndone when it has to be tried again, LeaseLost, and database errors."""
+    task.step = step
     try:
         undoing(task.definition, task)
     except (LeaseLost, DatabaseFault):

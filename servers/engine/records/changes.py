@@ -64,6 +64,8 @@ def apply(action: ActionRecord, change: Change) -> None:
 
 
 def _apply_to_server(action: ActionRecord, change: Change) -> None:
+    if not change.is_of_server:
+        return
     server = Server.objects.select_for_update().get(pk=action.server_id)
     fields = [] if action.overtaken_by_id else take_server_edges(server, change.server)
     if "vm_state" in fields and server.vm_state == VmState.DELETED:

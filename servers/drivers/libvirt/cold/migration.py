@@ -48,7 +48,3 @@ class LibvirtColdMigration(ColdMigration):
             session, verb, guest, lambda domain: standing.forget(domain, session.owner), Direction.OUTGOING
         )
         return state
-
-    def power_off(self, guest: Guest) -> PowerState:
-        standing.require(self.session, guest, standing.look(self.session, "power_off", guest), None)
-        return standing.shut_down(self.session, "power_off", guest, None)
