@@ -11,7 +11,7 @@ from uuid import UUID
 from servers.actions import definitions
 from servers.actions.base import Action, Exclusivity, Step
 from servers.actions.task import Change, MoveAllocations
-from servers.edges import MIGRATION_EDGES
+from servers.edges import MIGRATION_EDGES, VM_EDGES
 from servers.engine.capacity import claims
 from servers.engine.judgement.cases import Case
 from servers.engine.records.changes import set_migration_status
@@ -225,8 +225,19 @@ def edges_to(case: Case) -> tuple[str, ...]:
         return () if state is VmState.RESCUED else ("reset_active",)
     if case.power_state in OFF:
         return () if state in {VmState.STOPPED, VmState.SUSPENDED} else ("reset_active", "resume_stopped")
+    if by_action := edges_of(case.action, state, case.power_state):
+        return by_action
     keeps = {VmState.ACTIVE, VmState.PAUSED, VmState.SUSPENDED, VmState.STOPPED, VmState.RESCUED}
     return () if state in keeps else ("reset_active",)
+
+
+def edges_of(action: ActionRecord, state: VmState, power: PowerState | None) -> tuple[str, ...]:
+    """Return the edge that the action takes itself from `state` to that of a guest which stands still; () where none."""
+    definition = definition_of(action)
+    if definition is None or power is not PowerState.PAUSED:
+        return ()
+    taken = [edge for edge in VM_EDGES if edge.name in definition.edges and state in edge.sources]
+    return tuple(edge.name for edge in taken if edge.target == VmState.PAUSED)
 
 
 # ---------------------------------------------------------------------------------------------- migrations
