@@ -45,7 +45,13 @@ VM_EDGES = (
         VmState.STOPPED,
         "The move was confirmed or reverted, and the guest is off, as before the move.",
     ),
-    _edge("become_active", [VmState.BUILDING], VmState.ACTIVE, "A restored guest was started."),
+    _edge(
+        "become_active",
+        [VmState.BUILDING, VmState.PAUSED],
+        VmState.ACTIVE,
+        "A restored guest was started, or a paused one goes on.",
+    ),
+    _edge("become_paused", [VmState.ACTIVE], VmState.PAUSED, "The guest's processors were stopped."),
     _edge(
         "become_stopped",
         [VmState.BUILDING],
@@ -136,6 +142,8 @@ TASK_EDGES = (
         TaskState.UPDATING_PASSWORD,
         "A new password is on its way to the guest's agent.",
     ),
+    _edge("begin_pausing", [TaskState.IDLE], TaskState.PAUSING, "A pause was accepted."),
+    _edge("begin_unpausing", [TaskState.IDLE], TaskState.UNPAUSING, "An unpause was accepted."),
     _edge(
         "end_task",
         ANY_TASK_STATE,

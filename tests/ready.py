@@ -10,18 +10,21 @@ from servers.states import PowerState, VmState
 from tests.small_fleet import SmallFleet
 
 
+def state_for(action: type[Action]) -> VmState:
+    """Return a state of a server in which the action is possible: active, where that will do."""
+    allowed = action.transition.allowed
+    return VmState.ACTIVE if allowed is None or VmState.ACTIVE in allowed else min(allowed)
+
+
 def ready_server(fleet: SmallFleet, action: type[Action]) -> Server:
     """Return a server on which the action is possible: one that runs, where that will do."""
-    allowed = action.transition.allowed
-    if allowed is None or VmState.ACTIVE in allowed:
-        return fleet.add_server()
-    if VmState.RESIZED in allowed:
+    state = state_for(action)
+    if state is VmState.RESIZED:
         server = fleet.add_server(storage="local")
         fleet.do("migrate", server)
         return server
-    if VmState.PAUSED in allowed:
-        return fleet.add_server(vm_state=VmState.PAUSED, power_state=PowerState.PAUSED)
-    return fleet.add_server(vm_state=VmState.STOPPED, power_state=PowerState.SHUTDOWN)
+    power = {VmState.ACTIVE: PowerState.RUNNING, VmState.PAUSED: PowerState.PAUSED}
+    return fleet.add_server(vm_state=state, power_state=power.get(state, PowerState.SHUTDOWN))
 
 
 def example_of(action: type[Action]) -> dict[str, Any]:

@@ -384,6 +384,14 @@ class Power(Ability):
     def power_off(self, guest: Guest) -> PowerState:
         """Shut the guest down, gracefully where it can; one that is off stays off."""
 
+    @abstractmethod
+    def pause(self, guest: Guest) -> PowerState:
+        """Stop the guest's processors; one that is paused stays paused. Raises DriverFault for one that is off."""
+
+    @abstractmethod
+    def unpause(self, guest: Guest) -> PowerState:
+        """Let a paused guest go on; one that runs runs on. Raises DriverFault for one that is off."""
+
 
 class Backup(Ability):
     """Copying a guest's disk while it runs."""

@@ -14,6 +14,7 @@ from servers.models import ActionRecord, Project, Server
 from servers.states import TaskState, VmState
 from tests.admin.visiting import Visitor, form_of, page_of, refusal_of, words
 from tests.factories import make_host, make_migration, make_project, make_server
+from tests.ready import state_for
 
 every_action = pytest.mark.parametrize("action", list(registry.values()), ids=lambda a: a.slug)
 
@@ -27,7 +28,7 @@ def ready(action: type[Action], project: Project) -> tuple[Server, dict[str, Any
         server = make_server(project, vm_state=VmState.RESIZED)
         make_migration(server, migration_type="migration", status="finished")
         return server, {}
-    return make_server(project), {}
+    return make_server(project, vm_state=state_for(action)), {}
 
 
 @every_action

@@ -16,6 +16,7 @@ from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Project
 from tests.conftest import Caller
 from tests.factories import make_server
+from tests.ready import state_for
 
 PARAMS: dict[str, dict[str, Any]] = {
     "live-migration": {"host": None, "block_migration": True},
@@ -39,7 +40,7 @@ def asked(line: str) -> tuple[str, str, dict[str, str], Any]:
 
 @by_slug
 def test_curl_line_is_accepted_by_rest(action: type[Action], project: Project, admin: Caller) -> None:
-    server = make_server(project)
+    server = make_server(project, vm_state=state_for(action))
     line = curl_line(action, str(server.pk), PARAMS.get(action.slug, {}), NEWEST)
     method, address, headers, body = asked(line)
     assert "s3cret" not in line and method == "POST" and headers["X-Auth-Token"] == "$OS_TOKEN"
@@ -53,7 +54,7 @@ def test_command_line_is_accepted_by_the_shell(
     action: type[Action], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("s3cret\n"))
-    server = make_server(project)
+    server = make_server(project, vm_state=state_for(action))
     given = PARAMS.get(action.slug, {})
     line = command_line(action, str(server.pk), given, NEWEST)
     python, manage, *words = shlex.split(line)

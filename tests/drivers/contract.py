@@ -68,6 +68,10 @@ class Lab(Protocol):
         """Return a counter that goes on in the guest's memory while it runs."""
         ...
 
+    def is_beating(self) -> bool:
+        """Return whether the counter goes on while it is looked at for some seconds."""
+        ...
+
     def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
         """Return the md5 sum of a guest's root disk on a host: of the lab's guest, or of one that was restored."""
         ...
@@ -486,9 +490,31 @@ class ColdMigrationContract:
         for _ in range(2):
             assert power_of(lab, lab.source).power_off(lab.guest) is PowerState.SHUTDOWN
 
-    def test_a_guest_that_is_not_there_cannot_be_powered_off(self, lab: Lab) -> None:
+
+class PowerContract:
+    def test_a_paused_guest_stands_still_and_goes_on_where_it_was(self, lab: Lab) -> None:
+        assert lab.is_beating()
+        before = lab.heartbeat()
+        for _ in range(2):
+            assert power_of(lab, lab.source).pause(lab.guest) is PowerState.PAUSED
+        assert power(lab, lab.source) is PowerState.PAUSED
+        assert not lab.is_beating()
+        for _ in range(2):
+            assert power_of(lab, lab.source).unpause(lab.guest) is PowerState.RUNNING
+        assert lab.is_beating()
+        assert lab.heartbeat() > before > 0
+
+    @pytest.mark.parametrize("verb", ["pause", "unpause"])
+    def test_a_guest_that_is_off_is_neither_paused_nor_let_go_on(self, lab: Lab, verb: str) -> None:
+        power_of(lab, lab.source).power_off(lab.guest)
+        with pytest.raises(DriverFault, match="is off on host"):
+            call(lab.driver(lab.source), "power", verb, lab.guest)
+        assert power(lab, lab.source) is PowerState.SHUTDOWN
+
+    @pytest.mark.parametrize("verb", sorted(Power.__abstractmethods__))
+    def test_a_guest_that_is_not_there_is_missed(self, lab: Lab, verb: str) -> None:
         with pytest.raises(GuestNotFound):
-            power_of(lab, lab.destination).power_off(lab.guest)
+            call(lab.driver(lab.destination), "power", verb, lab.guest)
 
 
 class BackupContract:
@@ -649,6 +675,7 @@ class DriverContract(
     CheckContract,
     LiveMigrationContract,
     ColdMigrationContract,
+    PowerContract,
     BackupContract,
     RestoreContract,
     GuestAgentContract,

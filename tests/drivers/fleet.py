@@ -58,6 +58,11 @@ class SimulatedLab:
     def heartbeat(self) -> int:
         return self.fleet.heartbeat(GUEST.uuid)
 
+    def is_beating(self) -> bool:
+        before = self.heartbeat()
+        clock.sleep(2)
+        return self.heartbeat() > before
+
     def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
         return self.fleet.disk_md5(host.name, guest or GUEST.uuid)
 

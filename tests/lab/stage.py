@@ -198,6 +198,9 @@ class LibvirtLab:
         time.sleep(seconds)
         return [ref.name for ref in refs if len(self.beats(ref)) > before[ref.name]]
 
+    def is_beating(self) -> bool:
+        return bool(self.beating())
+
     def disk_md5(self, host: HostRef, guest: UUID | None = None) -> str | None:
         """Return the md5 sum of what the guest sees on its disk there."""
         file = self.host(host).images / ("web.qcow2" if guest is None else f"{guest}.qcow2")

@@ -51,6 +51,20 @@ def test_a_live_migration_moves_the_guest_that_runs(admin: Caller, server: Serve
     assert lab.disk_md5(lab.source) is None
 
 
+def test_a_paused_guest_stands_still_and_goes_on(admin: Caller, server: Server, lab: LibvirtLab) -> None:
+    before = lab.heartbeat()
+    record = act(admin, server, {"pause": None})
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, server) == {"status": "PAUSED", "host": "node1"}
+    assert power(lab, lab.source) is PowerState.PAUSED
+    assert lab.beating() == []
+    record = act(admin, server, {"unpause": None})
+    assert record.status == ActionStatus.SUCCEEDED, record.error_text
+    assert shown(admin, server) == {"status": "ACTIVE", "host": "node1"}
+    assert lab.beating() == ["node1"]
+    assert lab.heartbeat() > before > 0
+
+
 def test_a_killed_worker_is_followed_by_one_that_attaches(
     admin: Caller, server: Server, lab: LibvirtLab, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
