@@ -29,6 +29,7 @@ class AbortMigration(Action):
     policy = (Rule("os_compute_api:servers:migrations:delete", Role.MANAGER, "abort a live migration"),)
     parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
     transition = Transition(task_states=frozenset({TaskState.MIGRATING}), needs_launched=False)
+    refusals = (MigrationNotFound, MigrationStatusWrong)
     events = (EVENT,)
     consequence = "The guest stays on its host and runs on; what was copied is thrown away."
     destructive = True

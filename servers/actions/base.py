@@ -13,7 +13,7 @@ from uuid import UUID
 
 from servers.actions.kinds import Kind
 from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
-from servers.errors import ActionFault, Conflict, InvalidState, WrongState
+from servers.errors import ActionFault, Conflict, InvalidState, Refusal, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
 from servers.states import TaskState, VmState
@@ -245,6 +245,8 @@ class Action:
     """Whether hypervisors are asked, for two seconds at most, where the guest is. What they say is kept with the
     action; a guest that is seen on two hosts is refused."""
     answer: ClassVar[Answer] = Answer.ACCEPTED
+    refusals: ClassVar[tuple[type[Refusal], ...]] = ()
+    """With what a request for it may be refused, besides what the engine refuses of any action."""
     errors: ClassVar[tuple[type[ActionFault], ...]] = ()
     """Faults with which it may end, besides those that any action may meet."""
     events: ClassVar[tuple[str, ...]] = ()

@@ -23,6 +23,7 @@ class ConfirmResize(Action):
     policy = (Rule("os_compute_api:servers:confirm_resize", Role.MEMBER, "confirm a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}))
+    refusals = (NotResized, ServiceDown)
     errors = (GuestNotFound,)
     events = (EVENT,)
     consequence = "The copy on the old host is deleted; the move can no longer be reverted."

@@ -48,6 +48,7 @@ class CreateBackup(Action):
         allowed=frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
         edge="begin_backup",
     )
+    refusals = (ImageMetadataLimit, VolumeBacked)
     errors = (BackupFailed, ImageStoreFault)
     events = (EVENT,)
     examples = (Example("2.1", {"name": "nightly", "backup_type": "daily", "rotation": 1}),)

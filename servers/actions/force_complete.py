@@ -29,6 +29,7 @@ class ForceComplete(Action):
     bodies = (Body(Shape.NULL),)
     parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
     transition = Transition(allowed=frozenset({VmState.ACTIVE}), task_states=frozenset({TaskState.MIGRATING}))
+    refusals = (MigrationMissing, MigrationStatusWrong)
     events = (EVENT,)
     consequence = "The guest stands still until the rest of its memory is copied."
 

@@ -67,6 +67,7 @@ class Migrate(Action):
         ),
     )
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.STOPPED}), edge="begin_resize_prep")
+    refusals = (NotReady, ServiceDown, SameHost, HostUnknown)
     errors = (NoValidHost, ComputeResourcesUnavailable, ResizeError, DiskMoveRolledBack)
     events = (CONDUCT, CHOOSE, CLAIM, MOVE_DISK, FINISH)
     examples = (

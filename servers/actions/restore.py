@@ -12,7 +12,9 @@ from servers.drivers.base import Progress
 from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
+    HostUnknown,
     ImageStoreFault,
+    ImageUnacceptable,
     NoValidHost,
     RestoreFailed,
 )
@@ -59,6 +61,7 @@ class Restore(Action):
         task_states=frozenset({TaskState.SPAWNING}),
         needs_launched=False,
     )
+    refusals = (HostUnknown, ImageUnacceptable)
     errors = (NoValidHost, ComputeResourcesUnavailable, ImageStoreFault, RestoreFailed)
     events = (CHOOSE, MAKE)
     consequence = "Nothing happens to the server that was saved."

@@ -29,6 +29,7 @@ class RevertResize(Action):
     policy = (Rule("os_compute_api:servers:revert_resize", Role.MEMBER, "revert a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")
+    refusals = (NotResized,)
     errors = (GuestNotFound, GuestOnTwoHosts)
     events = (REVERT, FINISH, STOP)
     consequence = "The guest on the new host is destroyed with all that was written since the move."
