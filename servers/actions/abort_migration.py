@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import MigrationId
+from servers.actions.ongoing_migration import ask_migration
 from servers.actions.task import AcceptContext, Task
 from servers.errors import MigrationNotFound, MigrationStatusWrong
 from servers.microversions import Microversion
@@ -35,16 +36,8 @@ class AbortMigration(Action):
     destructive = True
 
     def accept(self, accepting: AcceptContext) -> None:
-        number = accepting.params["migration"]
-        migration = accepting.migration(number)
-        if migration is None:
-            raise MigrationNotFound(migration=number, server=accepting.server.uuid)
         abortable = RUNNING | WAITING if accepting.microversion >= QUEUED_TOO else RUNNING
-        if migration.status not in abortable:
-            raise MigrationStatusWrong(
-                migration=number, server=accepting.server.uuid, status=migration.status.value, verb=self.verb
-            )
-        accepting.ask_running(number, cancel=True)
+        ask_migration(accepting, abortable, MigrationNotFound, verb=self.verb, cancel=True)
 
     @step
     def abort(self, task: Task) -> None:

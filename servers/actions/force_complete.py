@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Shape, Transition, step
 from servers.actions.kinds import MigrationId
+from servers.actions.ongoing_migration import ask_migration
 from servers.actions.task import AcceptContext, Task
 from servers.errors import MigrationMissing, MigrationStatusWrong
 from servers.policy import Role, Rule
 from servers.states import MigrationStatus, TaskState, VmState
 
 EVENT = "compute_live_migration_force_complete"
+RUNNING = frozenset({MigrationStatus.RUNNING})
 
 
 class ForceComplete(Action):
@@ -34,18 +36,7 @@ class ForceComplete(Action):
     consequence = "The guest stands still until the rest of its memory is copied."
 
     def accept(self, accepting: AcceptContext) -> None:
-        number = accepting.params["migration"]
-        migration = accepting.migration(number)
-        if migration is None:
-            raise MigrationMissing(migration=number, server=accepting.server.uuid)
-        if migration.status is not MigrationStatus.RUNNING:
-            raise MigrationStatusWrong(
-                migration=number,
-                server=accepting.server.uuid,
-                status=migration.status.value,
-                verb="force complete",
-            )
-        accepting.ask_running(number, cancel=False)
+        ask_migration(accepting, RUNNING, MigrationMissing, verb="force complete", cancel=False)
 
     @step
     def force(self, task: Task) -> None:
