@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,12 @@ class Parameter:
     default: Any = None
     in_path: bool = False
     """Whether REST takes it from the URL instead of the body."""
+
+    @property
+    def flag(self) -> str:
+        """Return the command's option: block_migration and adminPass become --block-migration and --admin-pass."""
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self.name).replace("_", "-")
+        return f"--{words.lower()}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,12 +96,6 @@ def reader(kind: kinds.Kind) -> Callable[[str], Any]:
     return read
 
 
-def flag(parameter: Parameter) -> str:
-    """Return the option's name: block_migration and adminPass become --block-migration and --admin-pass."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", parameter.name).replace("_", "-")
-    return f"--{words.lower()}"
-
-
 def destination(parameter: Parameter) -> str:
     """Return under which key the parsed value stands; no parameter can take the name of a general option."""
     return f"parameter_{parameter.name}"
@@ -119,7 +112,7 @@ def add_options(parser: CommandParser, action: type[Action], version: Microversi
             )
             continue
         group.add_argument(
-            flag(parameter),
+            parameter.flag,
             dest=destination(parameter),
             type=reader(parameter.kind),
             metavar=option.metavar,

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from servers.actions import Action, kinds, registry
 from servers.actions.base import Parameter
-from servers.management.options import add_options, destination, flag, given, option_of, reader
+from servers.management.options import add_options, destination, given, option_of, reader
 from servers.microversions import HISTORY, NEWEST, Microversion
 
 
@@ -27,7 +27,7 @@ def test_every_action_has_an_option_for_each_parameter_of_each_version(slug: str
         add_options(parser, registry[slug], version)
         shown = {word for action in parser._actions for word in action.option_strings}
         wanted = [p for p in registry[slug].parameters_at(version) if not option_of(p.kind).prompted]
-        assert shown - {"-h", "--help"} == {flag(p) for p in wanted}, version
+        assert shown - {"-h", "--help"} == {p.flag for p in wanted}, version
 
 
 @pytest.mark.parametrize("slug", sorted(registry))
@@ -46,7 +46,7 @@ def test_no_secret_can_stand_on_the_command_line() -> None:
 
 
 def test_option_names_are_words_with_hyphens() -> None:
-    names = [flag(Parameter(name, kinds.Text())) for name in ("block_migration", "adminPass", "name")]
+    names = [Parameter(name, kinds.Text()).flag for name in ("block_migration", "adminPass", "name")]
     assert names == ["--block-migration", "--admin-pass", "--name"]
 
 
