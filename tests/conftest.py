@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from django.http import HttpResponse
 from django.test import Client
 from hypothesis import settings as hypothesis
 
+from servers.actions import definitions
 from servers.models import Project
+from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
 from tests.shares import ALL, keep_share
 
@@ -38,6 +41,14 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     settings.IMAGE_DIR = tmp_path / "images"
     settings.SIMULATED_FLEET = tmp_path / "fleet.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def declared_refusals() -> Iterator[None]:
+    """Fail a test in which an action refuses a request with what its definition does not declare."""
+    with undeclared(*definitions.values()) as found:
+        yield
+    assert found == []
 
 
 class Caller:

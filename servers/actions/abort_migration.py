@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Exclusivity, Parameter, Transition, step
 from servers.actions.kinds import MigrationId
+from servers.actions.ongoing_migration import ask_migration
 from servers.actions.task import AcceptContext, Task
 from servers.drivers.base import LiveMigration
 from servers.errors import MigrationNotFound, MigrationStatusWrong
@@ -30,21 +31,14 @@ class AbortMigration(Action):
     policy = (Rule("os_compute_api:servers:migrations:delete", Role.MANAGER, "abort a live migration"),)
     parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
     transition = Transition(task_states=frozenset({TaskState.MIGRATING}), needs_launched=False)
+    refusals = (MigrationNotFound, MigrationStatusWrong)
     events = (EVENT,)
     consequence = "The guest stays on its host and runs on; what was copied is thrown away."
     destructive = True
 
     def accept(self, accepting: AcceptContext) -> None:
-        number = accepting.params["migration"]
-        migration = accepting.migration(number)
-        if migration is None:
-            raise MigrationNotFound(migration=number, server=accepting.server.uuid)
         abortable = RUNNING | WAITING if accepting.microversion >= QUEUED_TOO else RUNNING
-        if migration.status not in abortable:
-            raise MigrationStatusWrong(
-                migration=number, server=accepting.server.uuid, status=migration.status.value, verb=self.verb
-            )
-        accepting.ask_running(number, cancel=True)
+        ask_migration(accepting, abortable, MigrationNotFound, verb=self.verb, cancel=True)
 
     @step(takes=LiveMigration)
     def abort(self, task: Task) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from servers.actions.kinds import Kind
 from servers.actions.task import AcceptContext, Change, FleetFacts, ServerFacts, Task
 from servers.drivers.base import ABILITIES, Ability
 from servers.edges import IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES
-from servers.errors import ActionFault, Conflict, InvalidState, WrongState
+from servers.errors import ActionFault, Conflict, InvalidState, Refusal, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
 from servers.states import TaskState, VmState
@@ -73,6 +74,12 @@ class Parameter:
     default: Any = None
     in_path: bool = False
     """Whether REST takes it from the URL instead of the body."""
+
+    @property
+    def flag(self) -> str:
+        """Return the command's option: block_migration and adminPass become --block-migration and --admin-pass."""
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self.name).replace("_", "-")
+        return f"--{words.lower()}"
 
 
 @dataclass(frozen=True)
@@ -253,6 +260,8 @@ class Action:
     """Whether hypervisors are asked, for two seconds at most, where the guest is. What they say is kept with the
     action; a guest that is seen on two hosts is refused."""
     answer: ClassVar[Answer] = Answer.ACCEPTED
+    refusals: ClassVar[tuple[type[Refusal], ...]] = ()
+    """With what a request for it may be refused, besides what the engine refuses of any action."""
     errors: ClassVar[tuple[type[ActionFault], ...]] = ()
     """Faults with which it may end, besides those that any action may meet."""
     edges: ClassVar[tuple[str, ...]] = ()

@@ -23,6 +23,7 @@ class ConfirmResize(Action):
     policy = (Rule("os_compute_api:servers:confirm_resize", Role.MEMBER, "confirm a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}))
+    refusals = (NotResized, ServiceDown)
     errors = (GuestNotFound,)
     edges = ("confirm", "confirmed", "resume_active", "resume_stopped", "wait_again", "set_error", "end_task")
     events = (EVENT,)

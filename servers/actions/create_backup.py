@@ -47,6 +47,7 @@ class CreateBackup(Action):
         allowed=frozenset({VmState.ACTIVE, VmState.STOPPED, VmState.PAUSED, VmState.SUSPENDED}),
         edge="begin_backup",
     )
+    refusals = (ImageMetadataLimit, VolumeBacked)
     errors = (BackupFailed, ImageStoreFault)
     edges = ("save_data", "begin_pending_upload", "begin_uploading", "delete_image", "end_task")
     events = (EVENT,)

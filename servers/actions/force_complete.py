@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from servers.actions.base import Action, Body, Exclusivity, Parameter, Shape, Transition, step
 from servers.actions.kinds import MigrationId
+from servers.actions.ongoing_migration import ask_migration
 from servers.actions.task import AcceptContext, Task
 from servers.drivers.base import LiveMigration
 from servers.errors import MigrationMissing, MigrationStatusWrong
@@ -11,6 +12,7 @@ from servers.policy import Role, Rule
 from servers.states import MigrationStatus, TaskState, VmState
 
 EVENT = "compute_live_migration_force_complete"
+RUNNING = frozenset({MigrationStatus.RUNNING})
 
 
 class ForceComplete(Action):
@@ -30,22 +32,12 @@ class ForceComplete(Action):
     bodies = (Body(Shape.NULL),)
     parameters = (Parameter("migration", MigrationId(), "number of the migration", in_path=True),)
     transition = Transition(allowed=frozenset({VmState.ACTIVE}), task_states=frozenset({TaskState.MIGRATING}))
+    refusals = (MigrationMissing, MigrationStatusWrong)
     events = (EVENT,)
     consequence = "The guest stands still until the rest of its memory is copied."
 
     def accept(self, accepting: AcceptContext) -> None:
-        number = accepting.params["migration"]
-        migration = accepting.migration(number)
-        if migration is None:
-            raise MigrationMissing(migration=number, server=accepting.server.uuid)
-        if migration.status is not MigrationStatus.RUNNING:
-            raise MigrationStatusWrong(
-                migration=number,
-                server=accepting.server.uuid,
-                status=migration.status.value,
-                verb="force complete",
-            )
-        accepting.ask_running(number, cancel=False)
+        ask_migration(accepting, RUNNING, MigrationMissing, verb="force complete", cancel=False)
 
     @step(takes=LiveMigration)
     def force(self, task: Task) -> None:

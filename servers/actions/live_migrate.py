@@ -129,6 +129,7 @@ class LiveMigrate(Action):
         ),
     )
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.PAUSED}), edge="begin_migrating")
+    refusals = (CannotForce, HostUnknown)
     errors = (*CHECK_FAULTS, MigrationError)
     edges = ("queue", "prepare", "run", "complete", "fail", "cancel", "set_error", "end_task")
     events = (

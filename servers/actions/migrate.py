@@ -68,6 +68,7 @@ class Migrate(Action):
         ),
     )
     transition = Transition(allowed=frozenset({VmState.ACTIVE, VmState.STOPPED}), edge="begin_resize_prep")
+    refusals = (NotReady, ServiceDown, SameHost, HostUnknown)
     errors = (NoValidHost, ComputeResourcesUnavailable, ResizeError, DiskMoveRolledBack)
     edges = (
         "begin_resize_migrating",

@@ -25,6 +25,7 @@ class ResetNetwork(Action):
     policy = (Rule("os_compute_api:os-admin-actions:reset_network", Role.ADMIN, "reset a guest's network"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = ANY_STATE
+    refusals = (Gone,)
     errors = (AgentUnavailable, AgentNotReady, AgentAnswerInvalid)
     events = (EVENT,)
     consequence = "The guest's interfaces go down and up; connections are interrupted for some seconds."

@@ -13,7 +13,9 @@ from servers.drivers.base import Progress
 from servers.errors import (
     ActionFault,
     ComputeResourcesUnavailable,
+    HostUnknown,
     ImageStoreFault,
+    ImageUnacceptable,
     NoValidHost,
     RestoreFailed,
 )
@@ -64,6 +66,7 @@ class Restore(Action):
         task_states=frozenset({TaskState.SPAWNING}),
         needs_launched=False,
     )
+    refusals = (HostUnknown, ImageUnacceptable)
     errors = (NoValidHost, ComputeResourcesUnavailable, ImageStoreFault, RestoreFailed)
     edges = ("become_active", "become_stopped", "vanish", "end_task")
     events = (CHOOSE, MAKE)

@@ -37,6 +37,7 @@ class RevertResize(Action):
     policy = (Rule("os_compute_api:servers:revert_resize", Role.MEMBER, "revert a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")
+    refusals = (NotResized,)
     errors = (GuestNotFound, GuestOnTwoHosts)
     edges = (
         "revert",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +23,7 @@ from servers.admin.equivalents import command_line, curl_line
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.labels import action_label
-from servers.engine.accepting.submit import explain, find_server, submit
+from servers.engine.accepting.submit import Accepted, explain, find_server, submit
 from servers.errors import (
     ActionFault,
     Conflict,
@@ -100,21 +102,26 @@ def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> Htt
         if request.POST.get("seen", state_fingerprint(server)) != state_fingerprint(server):
             return show_form(request, site, action, server, form, CHANGED.format(server.name), 409)
         if form.is_valid():
-            return hand_in(request, site, action, server, form)
+            accept = partial(submit, action, str(server.pk), form.params, context_for(request), form.version)
+            said = f"{action_label(action)} of {server.name} was accepted."
+            return hand_in(request, accept, said, partial(show_form, request, site, action, server, form))
     refusal = explain(action, server, context_for(request))
     return show_form(request, site, action, server, form, str(refusal) if refusal else "")
 
 
 def hand_in(
-    request: HttpRequest, site: AdminSite, action: type[Action], server: Server, form: ActionForm
+    request: HttpRequest,
+    accept: Callable[[], Accepted],
+    said: str,
+    show: Callable[[str, int], HttpResponse],
 ) -> HttpResponse:
-    """Submit what the form says; go to the record, or show the form again with the reason."""
+    """Submit what a form says; go to the record, or show the form again with the reason."""
     try:
-        accepted = submit(action, str(server.pk), form.params, context_for(request), form.version)
+        accepted = accept()
     except (Refusal, ActionFault) as fault:
-        return show_form(request, site, action, server, form, str(fault), status_of(fault))
+        return show(str(fault), status_of(fault))
     remember_submission(request, accepted.record)
-    messages.success(request, f"{action_label(action)} of {server.name} was accepted.")
+    messages.success(request, said)
     return SeeOther(record_url(accepted.record))
 
 
@@ -130,21 +137,28 @@ def show_form(
     """Return the page with the form."""
     only_lines = "HX-Request" in request.headers
     context = {
-        **site.each_context(request),
-        **describe(action),
+        **form_context(request, site, form, refusal),
         "title": f"{action_label(action)}: {server.name}",
         "server": server,
-        "form": form,
-        "refusal": refusal,
         "warning": "" if refusal or only_lines else agent_warning(action, server),
         "destinations": destinations_of(form, action, server, context_for(request)),
         "lines": lines(action, str(server.pk), form),
-        "submission_token": uuid4().hex,
         "seen": state_fingerprint(server),
         "sees_hosts": allows(request, SEES_HOSTS, server.project_id),
     }
     template = "lines" if only_lines else "action_form"
     return render(request, f"admin/servers/{template}.html", context, status=status)
+
+
+def form_context(request: HttpRequest, site: AdminSite, form: ActionForm, refusal: str) -> dict[str, Any]:
+    """Return what every page with the form of one request shows."""
+    return {
+        **site.each_context(request),
+        **describe(form.action),
+        "form": form,
+        "refusal": refusal,
+        "submission_token": uuid4().hex,
+    }
 
 
 def describe(action: type[Action]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from django.utils.safestring import SafeString
 from servers.actions import definitions, registry
 from servers.actions.base import known_steps
 from servers.admin import badges, filters, judgement
-from servers.admin.amounts import moment
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, parameter_label, step_label
 from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import took
+from servers.admin.times import moment
 from servers.engine.execution.workers import worker_health
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType

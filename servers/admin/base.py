@@ -13,31 +13,42 @@ from servers.admin.caller import OPERATORS, allows, context_for
 from servers.engine.visibility import visible
 
 
-class RecordAdmin(admin.ModelAdmin[Any]):
+class PolicyPermissions:
+    """What Django asks before it shows or changes rows, answered by the policy."""
+
+    read_rule: ClassVar[str] = OPERATORS
+    write_rule: ClassVar[str] = ""
+    """Who adds, changes and deletes rows by hand; empty where nobody does."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return allows(request, self.read_rule)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may_write(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may_write(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may_write(request)
+
+    def may_write(self, request: HttpRequest) -> bool:
+        """Return whether the caller adds, changes and deletes rows."""
+        return self.write_rule != "" and allows(request, self.write_rule)
+
+
+class RecordAdmin(PolicyPermissions, admin.ModelAdmin[Any]):
     """Pages of rows that are looked at; nobody edits them by hand."""
 
     list_per_page = 50
     show_full_result_count = False
     empty_value_display = ""
     show_facets = admin.ShowFacets.NEVER
-    read_rule: ClassVar[str] = OPERATORS
     owner_field: ClassVar[str] = ""
     """The lookup of the owning project's id; empty where rows belong to nobody."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, self.read_rule)
-
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -53,29 +64,11 @@ class RecordAdmin(admin.ModelAdmin[Any]):
 class OperatorAdmin(RecordAdmin):
     """Pages of rows that operators edit."""
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
+    write_rule = OPERATORS
 
 
-class PolicyInline(admin.StackedInline[Any, Any]):
+class PolicyInline(PolicyPermissions, admin.StackedInline[Any, Any]):
     """Rows below another row, edited by operators."""
 
     extra = 0
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return allows(request, OPERATORS)
+    write_rule = OPERATORS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -81,8 +80,7 @@ def option(parameter: Parameter, value: Any) -> list[str]:
     """Return the words of one option: none where there is no value."""
     if value is None or isinstance(parameter.kind, kinds.Secret):
         return []
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", parameter.name).replace("_", "-")
-    flag = f"--{words.lower()}"
+    flag = parameter.flag
     if isinstance(value, Mapping):
         return [word for key, text in value.items() for word in (flag, f"{key}={text}")]
     return [flag, str(value).lower() if isinstance(value, bool) else str(value)]

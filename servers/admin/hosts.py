@@ -17,13 +17,13 @@ from django.utils.safestring import SafeString
 
 from servers.admin import badges
 from servers.admin.action_form_view import SeeOther
-from servers.admin.amounts import moment
 from servers.admin.caller import allows, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
+from servers.admin.times import moment
 from servers.engine.capacity.usage import allocations_by_host
 from servers.engine.hosts import set_service
 from servers.models import Host, Migration

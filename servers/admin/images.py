@@ -16,11 +16,12 @@ from django.utils.text import slugify
 
 from servers.admin import badges, restore_view
 from servers.admin.action_form_view import SeeOther, status_of
-from servers.admin.amounts import moment, size
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
+from servers.admin.times import moment
+from servers.amounts import size
 from servers.engine.accepting.restore import refuses
 from servers.engine.images import delete_image, open_image
 from servers.errors import ImageMissing, Refusal, ServiceUnavailable

@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString
 
 from servers.actions import registry
 from servers.admin import badges
-from servers.admin.amounts import moment
 from servers.admin.buttons import button_of
 from servers.admin.caller import allows, context_for
 from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import milliseconds, took
+from servers.admin.times import moment
 from servers.models import Migration
 from servers.states import MIGRATION_OVER, MigrationType
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import uuid4
+from functools import partial
 
-from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from servers.actions.restore import Restore
-from servers.admin.action_form_view import (
-    SeeOther,
-    describe,
-    earlier_submission,
-    record_url,
-    remember_submission,
-    status_of,
-)
+from servers.admin.action_form_view import SeeOther, earlier_submission, form_context, hand_in, record_url
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm
 from servers.engine.accepting.restore import refuses, restore
-from servers.errors import Refusal
 from servers.models import Host, Image
 
 CHOOSES_HOST = next(rule.name for rule in Restore.policy if rule.when is not None)
@@ -37,7 +27,9 @@ def ask(request: HttpRequest, site: AdminSite, image: Image) -> HttpResponse:
         if earlier is not None:
             return SeeOther(record_url(earlier))
         if form.is_valid():
-            return hand_in(request, site, image, form)
+            accept = partial(restore, image, form.params, context_for(request))
+            said = f"A new server is made of {image.name}."
+            return hand_in(request, accept, said, partial(show, request, site, image, form))
     refusal = refuses(image, context_for(request))
     return show(request, site, image, form, str(refusal) if refusal else "")
 
@@ -56,17 +48,6 @@ def form_of(request: HttpRequest, image: Image) -> ActionForm:
     return form
 
 
-def hand_in(request: HttpRequest, site: AdminSite, image: Image, form: ActionForm) -> HttpResponse:
-    """Submit what the form says; go to the record, or show the form again with the reason."""
-    try:
-        accepted = restore(image, form.params, context_for(request))
-    except Refusal as fault:
-        return show(request, site, image, form, str(fault), status_of(fault))
-    remember_submission(request, accepted.record)
-    messages.success(request, f"A new server is made of {image.name}.")
-    return SeeOther(record_url(accepted.record))
-
-
 def show(
     request: HttpRequest,
     site: AdminSite,
@@ -77,14 +58,10 @@ def show(
 ) -> HttpResponse:
     """Return the page with the form."""
     params, _ = form.values()
-    context: dict[str, Any] = {
-        **site.each_context(request),
-        **describe(Restore),
+    context = {
+        **form_context(request, site, form, refusal),
         "title": f"Restore: {image.name}",
         "image": image,
-        "form": form,
-        "refusal": refusal,
-        "submission_token": uuid4().hex,
         "command": restore_line(str(image.pk), params),
     }
     return render(request, "admin/servers/restore_form.html", context, status=status)

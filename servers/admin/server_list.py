@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 
 from servers.actions import Action
 from servers.admin import action_form_view, badges, bulk, filters
-from servers.admin.amounts import moment, size
 from servers.admin.buttons import offered
 from servers.admin.caller import allows
 from servers.admin.labels import action_label
@@ -23,6 +22,8 @@ from servers.admin.pages import WatchedAdmin
 from servers.admin.server_page import live_part, whole_page
 from servers.admin.site import console
 from servers.admin.tags import addresses, copyable
+from servers.admin.times import moment
+from servers.amounts import size
 from servers.models import Project, Server
 
 BulkAction = Callable[[Any, HttpRequest, QuerySet[Server]], HttpResponse | None]

@@ -9,14 +9,14 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from servers import clock
-from servers.admin import amounts, badges, labels
+from servers import amounts, clock
+from servers.admin import badges, labels, times
 from servers.models import ActionEvent, ActionRecord, Host, Server
 
 register = template.Library()
 
-register.filter("moment", amounts.moment)
-register.filter("time_of_day", amounts.time_of_day)
+register.filter("moment", times.moment)
+register.filter("time_of_day", times.time_of_day)
 register.filter("size", amounts.size)
 register.filter("server_badge", badges.server_badge)
 register.filter("power_badge", badges.power_badge)

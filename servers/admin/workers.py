@@ -6,10 +6,10 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from servers import clock
-from servers.admin.amounts import moment
 from servers.admin.badges import Tone, badge
 from servers.admin.base import RecordAdmin
 from servers.admin.site import console
+from servers.admin.times import moment
 from servers.engine.execution.workers import SILENT
 from servers.models import Worker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +14,12 @@ from servers.actions import Action, kinds
 from servers.actions.base import Parameter
 from servers.microversions import Microversion
 
-_HOST_NAME = re.compile(f"{kinds.HostName.characters}{{1,{kinds.HostName.max_length}}}", re.ASCII)
-_MAX_TEXT = kinds.KeyValues.max_length
-_KEY = re.compile(f"{kinds.KeyValues.key_characters}{{1,{_MAX_TEXT}}}", re.ASCII)
-
 
 @dataclass(frozen=True)
 class Option:
     """How values of a kind are given. `unset` is what stands for a value that was not given."""
 
-    read: Callable[[str], Any]
     metavar: str
-    choices: tuple[str, ...] | None = None
     repeated: bool = False
     optional: bool = False
     """Whether nothing may be said where the definition requires a value: there is a natural one."""
@@ -42,59 +35,65 @@ def option_of(kind: kinds.Kind) -> Option:
 
 
 @option_of.register
+def _(kind: kinds.Choice) -> Option:
+    return Option("|".join(kind.values))
+
+
+@option_of.register
 def _(kind: kinds.Boolean) -> Option:
-    return Option(_boolean, "true|false")
+    return Option("|".join(kind.offered))
 
 
 @option_of.register
 def _(kind: kinds.BooleanOrAuto) -> Option:
-    return Option(_boolean_or_auto, "true|false|auto", optional=True, unset="auto")
-
-
-@option_of.register
-def _(kind: kinds.HostName) -> Option:
-    return Option(_host_name, "HOST", optional=kind.nullable)
-
-
-@option_of.register
-def _(kind: kinds.Name) -> Option:
-    return Option(_name, "NAME")
+    return Option("|".join(kind.offered), optional=True, unset=kinds.AUTO)
 
 
 @option_of.register
 def _(kind: kinds.Text) -> Option:
-    return Option(_text(kind), "TEXT", optional=kind.nullable)
+    return Option("TEXT")
+
+
+@option_of.register
+def _(kind: kinds.HostName) -> Option:
+    return Option("HOST", optional=kind.nullable)
+
+
+@option_of.register
+def _(kind: kinds.Name) -> Option:
+    return Option("NAME")
 
 
 @option_of.register
 def _(kind: kinds.Secret) -> Option:
-    return Option(str, "SECRET", prompted=True)
+    return Option("SECRET", prompted=True)
 
 
 @option_of.register
 def _(kind: kinds.Count) -> Option:
-    return Option(_count(kind.minimum), "N")
-
-
-@option_of.register
-def _(kind: kinds.Choice) -> Option:
-    return Option(str, "|".join(kind.values), choices=kind.values)
-
-
-@option_of.register
-def _(kind: kinds.KeyValues) -> Option:
-    return Option(_key_value, "KEY=VALUE", repeated=True)
+    return Option("N")
 
 
 @option_of.register
 def _(kind: kinds.MigrationId) -> Option:
-    return Option(_count(1), "N", optional=True)
+    return Option("N", optional=True)
 
 
-def flag(parameter: Parameter) -> str:
-    """Return the option's name: block_migration and adminPass become --block-migration and --admin-pass."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", parameter.name).replace("_", "-")
-    return f"--{words.lower()}"
+@option_of.register
+def _(kind: kinds.KeyValues) -> Option:
+    return Option("KEY=VALUE", repeated=True)
+
+
+def reader(kind: kinds.Kind) -> Callable[[str], Any]:
+    """Return what reads a value of `kind` from the command line; it raises ArgumentTypeError."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind.read(text)
+        except ValueError as error:
+            raise ArgumentTypeError(f"{text!r}: {error}") from error
+
+    return read
 
 
 def destination(parameter: Parameter) -> str:
@@ -113,11 +112,10 @@ def add_options(parser: CommandParser, action: type[Action], version: Microversi
             )
             continue
         group.add_argument(
-            flag(parameter),
+            parameter.flag,
             dest=destination(parameter),
-            type=option.read,
+            type=reader(parameter.kind),
             metavar=option.metavar,
-            choices=option.choices,
             action="append" if option.repeated else "store",
             required=parameter.required and not option.optional,
             help=_help(parameter, option),
@@ -147,59 +145,3 @@ def given(action: type[Action], version: Microversion, options: dict[str, Any]) 
         elif parameter.required and option.optional:
             params[parameter.name] = option.unset
     return params
-
-
-# --------------------------------------------------------------------- what a value has to look like
-
-
-def _boolean(text: str) -> bool:
-    if text in kinds.TRUE_WORDS:
-        return True
-    if text in kinds.FALSE_WORDS:
-        return False
-    raise ArgumentTypeError(f"{text!r} is neither true nor false")
-
-
-def _boolean_or_auto(text: str) -> bool | str:
-    return text if text == "auto" else _boolean(text)
-
-
-def _host_name(text: str) -> str:
-    if not _HOST_NAME.fullmatch(text):
-        raise ArgumentTypeError(f"{text!r} is no host name: 1 to 255 of A-Z a-z 0-9 - . _")
-    return text
-
-
-def _name(text: str) -> str:
-    if not 1 <= len(text) <= _MAX_TEXT or not text.isprintable() or text != text.strip():
-        raise ArgumentTypeError(
-            f"{text!r} is no name: 1 to 255 printable characters, without white space at either end"
-        )
-    return text
-
-
-def _text(kind: kinds.Text) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if len(text) < kind.min_length or (kind.max_length is not None and len(text) > kind.max_length):
-            raise ArgumentTypeError(f"a text of {kind.min_length} to {kind.max_length} characters is wanted")
-        return text
-
-    return read
-
-
-def _count(minimum: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch("[0-9]+", text, re.ASCII) or int(text) < minimum:
-            raise ArgumentTypeError(f"{text!r} is no whole number of at least {minimum}")
-        return int(text)
-
-    return read
-
-
-def _key_value(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not _KEY.fullmatch(key) or len(value) > _MAX_TEXT:
-        raise ArgumentTypeError(
-            f"{text!r} is no KEY=VALUE: keys of A-Z a-z 0-9 - _ : . and blank, both at most 255"
-        )
-    return key, value

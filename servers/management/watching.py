@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from servers import clock
+from servers.amounts import size
 from servers.errors import DatabaseUnavailable
 from servers.management.exit_codes import ExitCode, of_status
 from servers.models import ActionEvent, ActionRecord
@@ -98,12 +99,3 @@ def bytes_and_rate(record: ActionRecord) -> str:
     left = size(migration.memory_remaining_bytes + migration.disk_remaining_bytes)
     rate = f" at {size(migration.rate_bytes_s)}/s" if migration.rate_bytes_s else ""
     return f"{done} copied, {left} left{rate}"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes for the eye: 1536 is 1.5 KiB."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

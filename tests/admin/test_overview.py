@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from servers import clock, policy
-from servers.admin.amounts import ago, duration, size
+from servers.admin.times import ago
 from servers.models import Project, Worker
 from tests.admin.visiting import Visitor
 from tests.factories import make_action, make_host, make_project, make_server
@@ -74,21 +74,6 @@ def test_times_stand_in_the_zone_of_the_viewer(operator: Visitor, project: Proje
     assert "+0530" in operator.text("/admin/servers/server/")
     operator.client.cookies["timezone"] = "../etc/passwd"
     assert "+0000" in operator.text("/admin/servers/server/")
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (300 * 1024**2, "300 MiB"), (None, "–")],
-)
-def test_sizes_are_binary(count: int | None, text: str) -> None:
-    assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.5 s"), (42, "42 s"), (90, "1 min 30 s"), (7200, "2 h"), (90000, "1 d 1 h")]
-)
-def test_lengths_of_time_have_two_units_at_most(seconds: float, text: str) -> None:
-    assert duration(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "just now"), (-30, "in 30 s"), (180, "3 min ago")])

@@ -17,7 +17,7 @@ from servers.engine.execution.queue import run_until_idle
 from servers.errors import DatabaseUnavailable
 from servers.management.commands.server_action import Command, known_at, version_asked_for
 from servers.management.exit_codes import MEANING, ExitCode
-from servers.management.options import flag, option_of
+from servers.management.options import option_of
 from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Server, Worker
 from servers.states import ActionStatus, TaskState, VmState
@@ -42,7 +42,7 @@ def example(parameter: Parameter) -> list[str]:
     kind = parameter.kind
     if option_of(kind).prompted:
         return []
-    return [flag(parameter), kind.values[0] if isinstance(kind, kinds.Choice) else EXAMPLES[type(kind)]]
+    return [parameter.flag, kind.values[0] if isinstance(kind, kinds.Choice) else EXAMPLES[type(kind)]]
 
 
 @pytest.mark.parametrize("slug", sorted(registry))

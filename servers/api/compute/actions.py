@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from servers.actions import Action, registry
 from servers.actions.base import Answer
+from servers.actions.kinds import MigrationId
 from servers.api.answers import empty_answer
 from servers.api.compute.bodies import action_of, read_json
 from servers.api.compute.door import NovaView
@@ -47,7 +48,8 @@ def action_named(name: str, *, on_migration: bool) -> type[Action]:
 
 def migration_number(text: str) -> int:
     """Return the number in an address, NO_MIGRATION where there is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else NO_MIGRATION
+    kind = MigrationId()
+    return int(kind.read(text)) if kind.fits(text) else NO_MIGRATION
 
 
 class ActionView(NovaView):

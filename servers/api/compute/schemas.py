@@ -11,13 +11,8 @@ from servers.microversions import Microversion
 
 Schema = dict[str, Any]
 
-HOST_PATTERN = rf"^{kinds.HostName.characters}*$(?!\n)"
-KEY_PATTERN = rf"^{kinds.KeyValues.key_characters}{{1,{kinds.KeyValues.max_length}}}$(?!\n)"
-DIGITS_PATTERN = r"^[0-9]*$(?!\n)"
-"""`(?!\\n)`: Python's `$` also matches before a last newline."""
-
-LONGEST_NUMBER = 4000
-"""Digits; Python reads at most 4300."""
+END = r"$(?!\n)"
+"""The end of a pattern: Python's `$` also matches before a last newline."""
 
 
 @singledispatch
@@ -27,71 +22,52 @@ def schema_of(kind: kinds.Kind) -> Schema:
 
 
 @schema_of.register
-def _(kind: kinds.Boolean) -> Schema:
-    words = [True, *kinds.TRUE_WORDS, False, *kinds.FALSE_WORDS]
-    return {"type": ["boolean", "string"], "enum": words}
-
-
-@schema_of.register
-def _(kind: kinds.BooleanOrAuto) -> Schema:
-    words = [True, *kinds.TRUE_WORDS, False, *kinds.FALSE_WORDS, "auto"]
-    return {"type": ["boolean", "string"], "enum": words}
-
-
-@schema_of.register
-def _(kind: kinds.HostName) -> Schema:
-    types = ["string", "null"] if kind.nullable else "string"
-    return {"type": types, "minLength": 1, "maxLength": kind.max_length, "pattern": HOST_PATTERN}
-
-
-@schema_of.register
-def _(kind: kinds.Name) -> Schema:
-    return {"type": "string", "minLength": 1, "maxLength": kind.max_length, "format": "name"}
-
-
-@schema_of.register
-def _(kind: kinds.Text) -> Schema:
-    schema: Schema = {"type": ["string", "null"] if kind.nullable else "string"}
-    if kind.min_length:
-        schema["minLength"] = kind.min_length
-    if kind.max_length is not None:
-        schema["maxLength"] = kind.max_length
-    return schema
-
-
-@schema_of.register
-def _(kind: kinds.Secret) -> Schema:
-    return {"type": "string"}
-
-
-@schema_of.register
-def _(kind: kinds.Count) -> Schema:
-    return {
-        "type": ["integer", "string"],
-        "pattern": DIGITS_PATTERN,
-        "minLength": 1,
-        "maxLength": LONGEST_NUMBER,
-        "minimum": kind.minimum,
-    }
-
-
-@schema_of.register
 def _(kind: kinds.Choice) -> Schema:
     return {"type": "string", "enum": list(kind.values)}
 
 
 @schema_of.register
-def _(kind: kinds.KeyValues) -> Schema:
-    return {
-        "type": "object",
-        "patternProperties": {KEY_PATTERN: {"type": "string", "maxLength": kind.max_length}},
-        "additionalProperties": False,
-    }
+def _(kind: kinds.Boolean) -> Schema:
+    return {"type": ["boolean", "string"], "enum": list(kind.values)}
 
 
 @schema_of.register
-def _(kind: kinds.MigrationId) -> Schema:
-    return {"type": "integer"}
+def text_schema(kind: kinds.Text) -> Schema:
+    """Return the schema of a string within limits."""
+    schema: Schema = {"type": "string"}
+    if kind.min_length:
+        schema["minLength"] = kind.min_length
+    if kind.max_length is not None:
+        schema["maxLength"] = kind.max_length
+    if kind.characters:
+        schema["pattern"] = f"^{kind.characters}*{END}"
+    return schema
+
+
+@schema_of.register
+def _(kind: kinds.HostName) -> Schema:
+    return {**text_schema(kind), "type": ["string", "null"] if kind.nullable else "string"}
+
+
+@schema_of.register
+def _(kind: kinds.Name) -> Schema:
+    return {**text_schema(kind), "format": "name"}
+
+
+@schema_of.register
+def _(kind: kinds.Count) -> Schema:
+    return {**text_schema(kind.digits), "type": ["integer", "string"], "minimum": 0}
+
+
+@schema_of.register
+def _(kind: kinds.KeyValues) -> Schema:
+    key = kind.key
+    pattern = f"^{key.characters}{{{key.min_length},{key.max_length}}}{END}"
+    return {
+        "type": "object",
+        "patternProperties": {pattern: text_schema(kind.value)},
+        "additionalProperties": False,
+    }
 
 
 def value_schema(action: type[Action], version: Microversion) -> Schema:

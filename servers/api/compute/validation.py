@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,8 @@ from typing import Any
 from django.http import QueryDict
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
+from servers.actions.kinds import Name, Text
+from servers.api.compute.schemas import text_schema
 from servers.api.faults import Malformed
 from servers.errors import InvalidParameters
 from servers.microversions import Microversion
@@ -30,23 +31,16 @@ trimming_formats = FormatChecker(formats=())
 """For `/v2`, where white space around a name is taken away."""
 
 
-def _is_printable(name: str) -> bool:
-    categories = (unicodedata.category(character) for character in name)
-    return all(c == "Zs" or c[0] not in "CZ" for c in categories)
-
-
 @formats.checks("name", raises=InvalidName)
 def _is_name(value: object) -> bool:
-    if isinstance(value, str) and (value != value.strip() or not _is_printable(value)):
+    if isinstance(value, str) and not Name().fits(value):
         raise InvalidName(NAME_TEXT)
     return True
 
 
 @trimming_formats.checks("name", raises=InvalidName)
 def _is_trimmed_name(value: object) -> bool:
-    if isinstance(value, str) and (not value.strip() or not _is_printable(value.strip())):
-        raise InvalidName(NAME_TEXT)
-    return True
+    return _is_name(value.strip() if isinstance(value, str) else value)
 
 
 @formats.checks("date-time", raises=(ValueError, OverflowError))
@@ -85,7 +79,7 @@ def _text(error: ValidationError, what: str, name: Any) -> str:
 
 
 TEXT = {"type": "string"}
-NUMBER = {"type": "string", "pattern": r"^[0-9]*$(?!\n)", "minLength": 1}
+NUMBER = text_schema(Text(min_length=1, characters="[0-9]"))
 DATE_TIME = {"type": "string", "format": "date-time"}
 
 

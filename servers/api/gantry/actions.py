@@ -8,23 +8,29 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from servers.actions.kinds import HostName
 from servers.api.answers import plain_refusal
 from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
+from servers.api.compute.schemas import schema_of
 from servers.api.compute.validation import Query, Term, check_body
 from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible_actions, waiting
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.models import ActionRecord
 
 LIST_RULE = "os_compute_api:os-instance-actions:list"
-HOST_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._-]+$"}
 JUDGEMENT = {
     "type": "object",
     "properties": {
         "verdict": {"type": "string", "enum": list(VERDICTS)},
         "reason": {"type": "string", "minLength": 1, "maxLength": LONGEST_REASON},
-        "dead_hosts": {"type": "array", "items": HOST_NAME, "maxItems": 100, "uniqueItems": True},
+        "dead_hosts": {
+            "type": "array",
+            "items": schema_of(HostName(nullable=False)),
+            "maxItems": 100,
+            "uniqueItems": True,
+        },
     },
     "required": ["verdict", "reason"],
     "additionalProperties": False,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from types import FunctionType
-from typing import Any
 
 from servers.actions import Action, registry
 from servers.actions.base import ANY_STATE, Answer, Exclusivity
@@ -17,6 +15,7 @@ from servers.api.resources import UUID, Field, Resource, Schema, version_range
 from servers.api.schema.operation import Operation, Reply
 from servers.errors import (
     ActionUnresolved,
+    GuestSeenTwice,
     InstanceLocked,
     InstanceMissing,
     InvalidParameters,
@@ -37,8 +36,7 @@ ALWAYS: tuple[type[Refusal], ...] = (
     InstanceMissing,
     StaleRow,
 )
-ASKED = ("check_route", "check_request", "check_server", "accept")
-"""The methods of a definition that may refuse."""
+"""With what a request for any action may be refused."""
 
 
 @dataclass(frozen=True)
@@ -92,26 +90,17 @@ def on_migrations() -> list[type[Action]]:
 
 
 def refusals(action: type[Action]) -> list[type[Refusal]]:
-    """Return with what a request for the action may be refused, each class once."""
-    found = {*ALWAYS, *named_by(action)}
+    """Return with what a request for the action may be refused, each class once: by the engine, and by its definition."""
+    found = {*ALWAYS, *action.refusals}
     if action.respects_lock:
         found.add(InstanceLocked)
     if action.transition is not ANY_STATE:
         found |= {WrongState, InvalidState}
+    if action.looks_first:
+        found.add(GuestSeenTwice)
     if action.exclusivity is Exclusivity.EXCLUSIVE:
         found.add(ActionUnresolved)
     return sorted(found, key=lambda kind: (status_of(kind), kind.code))
-
-
-def named_by(action: type[Action]) -> set[type[Refusal]]:
-    """Return the refusals that the definition's own methods name."""
-    found: set[type[Refusal]] = set()
-    for method in (getattr(action, name) for name in ASKED):
-        function: Callable[..., Any] = getattr(method, "__func__", method)
-        if isinstance(function, FunctionType):
-            values = (function.__globals__.get(name) for name in function.__code__.co_names)
-            found |= {v for v in values if isinstance(v, type) and issubclass(v, Refusal)}
-    return found
 
 
 def statuses(action: type[Action]) -> dict[int, list[str]]:

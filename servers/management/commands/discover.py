@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from servers.actions.kinds import HostName
 from servers.errors import Missing, Refusal
 from servers.fleet.drivers import new_ref
 from servers.inventory.discovery.apply import Adopted, Owner, adopt, default_owner
@@ -28,7 +28,7 @@ NOTHING = "Nothing to do."
 def name_and_uri(text: str) -> tuple[str, str]:
     """Return both halves of NAME=URI."""
     name, equals, uri = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name) or not uri:
+    if not equals or not HostName().fits(name) or not uri:
         raise ArgumentTypeError(
             f"{text!r} is no NAME=URI, for example rack1=qemu+ssh://root@192.0.2.7/system"
         )
