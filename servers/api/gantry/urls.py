@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from servers.api.compute.door import NothingHere
 from servers.api.gantry import actions
+from servers.api.gantry.door import NothingHere
 
 resources: list[URLPattern | URLResolver] = [
     path("actions", actions.ActionList.as_view()),
