@@ -13,11 +13,17 @@ from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.validation import Query, Term
 from servers.api.gantry.door import GantryView
 from servers.api.resources import Schema
-from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible_actions, waiting
+from servers.engine.judgement.cases import (
+    LIST_RULE,
+    evidence_of,
+    find_action,
+    still_tried,
+    visible_actions,
+    waiting,
+)
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.models import ActionRecord
 
-LIST_RULE = "os_compute_api:os-instance-actions:list"
 HOST_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._-]+$"}
 JUDGEMENT = {
     "type": "object",

@@ -116,6 +116,14 @@ def test_nobody_else_judges(
     assert ActionRecord.objects.get().judgements == []
 
 
+def test_list_has_a_rule_of_its_own(project: Project, reader: Caller) -> None:
+    assert reader.get(LIST).status_code == 200
+    refused = Caller(project, "unrelated").get(LIST)
+    assert body(refused)["forbidden"]["message"] == (
+        "Policy doesn't allow gantry:actions:list to be performed."
+    )
+
+
 def test_stranger_sees_nothing_of_it(stranger: Caller, stalled: ActionRecord) -> None:
     assert body(stranger.get(LIST)) == {"actions": []}
     assert stranger.get(f"{LIST}/{stalled.pk}").status_code == 404
