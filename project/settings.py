@@ -259,7 +259,6 @@ _QUEUES = {
     "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
 TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default", "background"]}}
-REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
     "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",

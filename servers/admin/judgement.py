@@ -18,14 +18,13 @@ from servers.actions.base import known_steps
 from servers.admin.action_form_view import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, step_label
-from servers.engine.judgement.cases import Case, evidence_of, still_tried, visible_actions, waiting
+from servers.engine.judgement.cases import LIST_RULE, Case, evidence_of, still_tried, visible_actions, waiting
 from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.errors import Invalid, Refusal
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 
-READ = "os_compute_api:os-instance-actions:list"
 TITLE = "Waiting for judgement"
 ROWS = 200
 
@@ -91,7 +90,7 @@ class JudgementForm(forms.Form):
 
 def waiting_for(request: HttpRequest) -> int:
     """Return how many actions wait that the caller may see."""
-    return visible_actions(waiting(), context_for(request)).count() if allows(request, READ) else 0
+    return visible_actions(waiting(), context_for(request)).count() if allows(request, LIST_RULE) else 0
 
 
 def menu_entry(request: HttpRequest, address: str) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def is_waiting(record: ActionRecord) -> bool:
 
 def list_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Show what waits, and what is still tried."""
-    if not allows(request, READ):
+    if not allows(request, LIST_RULE):
         raise PermissionDenied
     context = context_for(request)
     rows = list(visible_actions(waiting(), context)[: ROWS + 1])

@@ -15,6 +15,7 @@ from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.overview import overview
 from servers.admin.policy_page import policy_page
+from servers.engine.judgement.cases import LIST_RULE
 
 GROUPS = (
     ("Fleet", ("Server", "Host", "Image")),
@@ -60,7 +61,7 @@ class Console(AdminSite):
             m["object_name"]: m for app in super().get_app_list(request, app_label) for m in app["models"]
         }
         groups = [self.group(name, [models[n] for n in names if n in models]) for name, names in GROUPS]
-        if allows(request, judgement.READ):
+        if allows(request, LIST_RULE):
             groups[1]["models"].insert(1, judgement.menu_entry(request, reverse("admin:waiting")))
         if allows(request, OPERATORS):
             address = reverse("admin:policy")

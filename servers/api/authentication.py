@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
 from servers.engine.accepting.request_context import new_request_id, roles_of
@@ -32,6 +35,22 @@ def authenticate(request: HttpRequest, request_id: str | None = None) -> Context
     if found:
         request.META["REMOTE_USER"] = found.user_name  # for the history of what the request changes
     return found
+
+
+def require_token(request: HttpRequest, request_id: str) -> Context:
+    """Return the context of the request's token. Raises Unauthenticated, or IdentityUnavailable."""
+    context = authenticate(request, request_id)
+    if context is None:
+        raise Unauthenticated
+    return context
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Authentication by X-Auth-Token; who has logged in to the console is nobody here."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Context]:
+        """Return the caller's context as what REST framework calls `auth`. Raises Unauthenticated."""
+        return AnonymousUser(), require_token(request, request.parser_context["view"].request_id)
 
 
 def by_own_token(request: HttpRequest, request_id: str) -> Context | None:

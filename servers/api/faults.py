@@ -1,13 +1,15 @@
-"""Faults as Nova's clients see them: the one place where the tree of `servers.errors` meets HTTP."""
+"""What an error is in HTTP: the one place where the tree of `servers.errors` meets its codes, and Nova's form of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpResponse
+from rest_framework.exceptions import APIException
 
-from servers.api.answers import json_answer, try_again
+from servers.api.answers import json_answer
+from servers.api.authentication import unauthenticated
 from servers.errors import (
     ActionFault,
     ComputeHostNotFound,
@@ -38,13 +40,19 @@ from servers.errors import (
 )
 from servers.outage import is_outage
 
-log = structlog.get_logger(__name__)
-
 CONTENT_TYPE = "application/json; charset=UTF-8"
 
 
 class Malformed(Invalid):
     """Malformed request body"""
+
+
+class MalformedUrl(Invalid):
+    """Malformed request URL"""
+
+
+class TooLarge(Refusal):
+    """The request is too large."""
 
 
 class VersionMalformed(Invalid):
@@ -71,6 +79,7 @@ STATUSES: dict[type[Fault], int] = {
     VersionRefused: 406,
     Conflict: 409,
     Gone: 410,
+    TooLarge: 413,
     MediaTypeUnknown: 415,
     FeatureUnsupported: 501,
     ServiceUnavailable: 503,
@@ -84,6 +93,7 @@ NAMES = {
     401: "unauthorized",
     403: "forbidden",
     404: "itemNotFound",
+    405: "badMethod",
     409: "conflictingRequest",
     413: "overLimit",
     415: "badMediaType",
@@ -115,37 +125,37 @@ def status_of(kind: type[BaseException]) -> int:
     return next((STATUSES[base] for base in kind.__mro__ if base in STATUSES), 500)
 
 
-def body(code: int, message: str) -> HttpResponse:
-    """Return a fault in Nova's form."""
+def code_of(refusal: Refusal | APIException) -> int:
+    """Return HTTP's code for a refusal: one of REST framework's says it itself."""
+    return refusal.status_code if isinstance(refusal, APIException) else status_of(type(refusal))
+
+
+def refusal_of(error: Exception) -> Refusal | APIException | None:
+    """Return the refusal that an error is to the caller, None for one that nobody has foreseen."""
+    if isinstance(error, Refusal | APIException):
+        return error
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge()
+    if isinstance(error, SuspiciousOperation):  # Django's, for more keys in a query than it takes
+        return MalformedUrl()
+    if isinstance(error, TOLD_IN_THE_REQUEST):
+        return Invalid(str(error))
+    if isinstance(error, InvalidPowerState):
+        return WrongState(verb="os-migrateLive", attribute="power_state", **error.facts)
+    return DatabaseUnavailable() if is_outage(error) else None
+
+
+def novas_form(code: int, message: str) -> HttpResponse:
+    """Return a refusal in Nova's form; 401 is said by what stands before it."""
+    if code == 401:
+        return unauthenticated()
     name = NAMES.get(code, "computeFault")
     return json_answer({name: {"code": code, "message": message}}, code, CONTENT_TYPE)
 
 
-def answer(fault: Exception) -> HttpResponse:
-    """Return the answer for whatever stopped a request; what nobody has foreseen is logged."""
-    if isinstance(fault, ActionFault):
-        return _answer_action_fault(fault)
-    if isinstance(fault, Refusal):
-        return body(status_of(type(fault)), str(fault))
-    if is_outage(fault):
-        log.warning("request.without_database", reason=str(fault))
-        return try_again(body(503, str(DatabaseUnavailable())))
-    log.error("request failed", exc_info=fault)
-    return _unexpected(repr(type(fault)))
-
-
-def _answer_action_fault(fault: ActionFault) -> HttpResponse:
-    if isinstance(fault, TOLD_IN_THE_REQUEST):
-        return body(400, str(fault))
-    if isinstance(fault, InvalidPowerState):
-        conflict = WrongState(verb="os-migrateLive", attribute="power_state", **fault.facts)
-        return body(409, str(conflict))
-    log.warning("action failed in the request", code=fault.code, message=str(fault))
-    return _unexpected("<class 'nova.exception.MigrationError'>")  # into which Nova's conductor turns it
-
-
-def _unexpected(kind: str) -> HttpResponse:
-    return body(500, f"Unexpected API Error. Please contact the administrator\n{kind}")
+def novas_name(error: Exception) -> str:
+    """Return what Nova calls an error that nobody has foreseen: its class, or that into which its conductor turns it."""
+    return "<class 'nova.exception.MigrationError'>" if isinstance(error, ActionFault) else repr(type(error))
 
 
 def _tree(kind: type[Fault]) -> Iterator[type[Fault]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.test import RequestFactory
 
 from servers import errors
 from servers.api import faults
+from servers.api.outage import answer_to
 
 
 def told(fault: Exception) -> tuple[int, str, str]:
-    response = faults.answer(fault)
+    response = answer_to(fault, RequestFactory().get("/v2.1/servers"))
     ((name, body),) = json.loads(response.content).items()
     assert body["code"] == response.status_code
     assert response["Content-Type"] == "application/json; charset=UTF-8"

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.actions import Action, registry
 from servers.actions.base import Answer
 from servers.actions.kinds import MigrationId
 from servers.api.answers import empty_answer
-from servers.api.compute.bodies import action_of, read_json
+from servers.api.compute.bodies import action_of
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
-from servers.api.compute.validation import check_body
+from servers.api.resources import Schema
 from servers.engine.accepting.submit import Accepted, submit
 from servers.engine.images import address as image_address
 from servers.errors import (
@@ -57,30 +57,36 @@ class ActionView(NovaView):
 
     on_migration = False
     action: type[Action]
-    value_given: Any
 
-    def read_body(self, request: HttpRequest) -> Any:
-        body = read_json(request)
-        name, self.value_given = action_of(body)
+    def read_body(self, request: Request) -> Any:
+        body = super().read_body(request)
+        name, _ = action_of(body)
         self.action = action_named(name, on_migration=self.on_migration)
         return body
 
-    def check_body(self) -> None:
+    def require_version(self, request: Request) -> None:
+        super().require_version(request)
         if not self.version.between(self.action.since, None):
             raise Missing
-        if self.compat:
-            self.drop_unknown_keys()
-        check_body({self.action.wire_name: self.value_given}, self.request_schema(), trims=self.compat)
 
-    def request_schema(self) -> dict[str, Any]:
-        """Return the schema of the request."""
+    def body_schema(self, method: str) -> Schema:
         return action_schema(self.action, self.version)
 
-    def drop_unknown_keys(self) -> None:
+    def require_schema(self, schema: Schema) -> None:
+        if self.compat:
+            self.drop_unknown_keys(schema)
+        super().require_schema(schema)
+
+    def drop_unknown_keys(self, schema: Schema) -> None:
         """Leave of the value what the action knows, as `/v2` does."""
-        known = self.request_schema()["properties"][self.action.wire_name].get("properties")
+        known = schema["properties"][self.action.wire_name].get("properties")
         if known is not None and isinstance(self.value_given, dict):
-            self.value_given = {k: v for k, v in self.value_given.items() if k in known}
+            self.body = {self.action.wire_name: {k: v for k, v in self.value_given.items() if k in known}}
+
+    @property
+    def value_given(self) -> Any:
+        """Return what stands under the action's key."""
+        return self.body[self.action.wire_name]
 
     def params(self) -> dict[str, Any]:
         """Return the parameters; a value that is not looked at has none."""

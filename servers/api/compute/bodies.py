@@ -1,57 +1,22 @@
-"""What a request's body says, or why it says nothing (Nova contract E.3)."""
+"""What Nova asks of a body before anything is looked up in it (Nova contract E.3)."""
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
-from django.http import HttpRequest, UnreadablePostError
+from django.http import HttpRequest
 
+from servers.api.bodies import media_type
 from servers.api.faults import Malformed, MediaTypeUnknown
 from servers.errors import Missing
 
-LIMIT_BYTES = 114688  # nova.conf [oslo_middleware] max_request_body_size
-MEDIA_TYPES = {"application/json", "application/vnd.openstack.compute+json", "text/plain"}
-
-
-def is_too_large(request: HttpRequest) -> bool:
-    """Return whether the body is larger than Nova takes."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    return length.isdecimal() and int(length[:20]) > LIMIT_BYTES
+MEDIA_TYPES = {"", "application/json", "application/vnd.openstack.compute+json", "text/plain"}
 
 
 def require_media_type(request: HttpRequest) -> None:
     """Do nothing for a type that Nova takes, or none. Raises MediaTypeUnknown; upper case is unknown."""
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
-    if media_type and media_type not in MEDIA_TYPES:
+    if media_type(request) not in MEDIA_TYPES:
         raise MediaTypeUnknown
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
-
-
-def read_json(request: HttpRequest) -> Any:
-    """Return the body's value. Raises Malformed.
-
-    Refused is also what no database could keep: lone surrogates and NUL in a string, numbers without end,
-    and more nesting than Python can follow.
-    """
-    try:
-        value = json.loads(request.body.decode(), parse_constant=_refuse, parse_float=_finite)
-        text = json.dumps(value, ensure_ascii=False)
-        text.encode()
-    except (ValueError, RecursionError, UnreadablePostError) as error:
-        raise Malformed from error
-    if "\\u0000" in text.replace("\\\\", ""):
-        raise Malformed
-    return value
 
 
 def action_of(body: Any) -> tuple[str, Any]:

@@ -80,7 +80,7 @@ class FlavorList(FlavorView):
     def get(self, request: Request) -> HttpResponse:
         limit = limit_of(self.values)
         found = page(Flavor.objects.filter(self.condition()), self.sort_keys(), limit, self.marker())
-        body: dict[str, Any] = {"flavors": self.bodies(found)}
+        body: dict[str, Any] = {"flavors": self.listed(found)}
         if is_full(found, limit):
             body["flavors_links"] = next_link(request.path, request.GET, found[-1].flavorid)
         return self.answer(body)
@@ -124,7 +124,7 @@ class FlavorList(FlavorView):
         except FlavorMissing as error:
             raise FlavorMarkerUnknown(marker=text) from error
 
-    def bodies(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
+    def listed(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
         """Return the bodies of a page."""
         found: list[dict[str, Any]] = []
         for flavor in flavors:
@@ -139,7 +139,7 @@ class FlavorList(FlavorView):
 class FlavorDetailList(FlavorList):
     """`GET /flavors/detail`."""
 
-    def bodies(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
+    def listed(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
         extra_specs = self.allows(EXTRA_SPECS)
         return [flavor_body(self, flavor, extra_specs) for flavor in flavors]
 

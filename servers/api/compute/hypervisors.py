@@ -127,7 +127,7 @@ class HypervisorList(HypervisorView):
         self.require(self.rule)
         limit = limit_of(self.values) if self.at_least("2.33") else None
         found = page(self.wanted(), BY_NUMBER, limit, self.marker())
-        body: dict[str, Any] = {"hypervisors": self.bodies(found)}
+        body: dict[str, Any] = {"hypervisors": self.listed(found)}
         if is_true(self.value("with_servers") or ""):
             self.with_servers(body["hypervisors"], found)
         if is_full(found, limit):
@@ -154,7 +154,7 @@ class HypervisorList(HypervisorView):
         except (HypervisorMissing, HypervisorIdInvalid) as error:
             raise HypervisorMarkerUnknown(marker=text) from error
 
-    def bodies(self, hosts: list[Host]) -> list[dict[str, Any]]:
+    def listed(self, hosts: list[Host]) -> list[dict[str, Any]]:
         """Return the bodies of a page."""
         return [self.brief(host) for host in hosts]
 
@@ -164,7 +164,7 @@ class HypervisorDetailList(HypervisorList):
 
     rule = f"{RULES}:list-detail"
 
-    def bodies(self, hosts: list[Host]) -> list[dict[str, Any]]:
+    def listed(self, hosts: list[Host]) -> list[dict[str, Any]]:
         usages = usage_by_host(hosts)
         return [self.full(host, usages[host.pk]) for host in hosts]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 
 from servers.api.faults import VersionMalformed, VersionRefused
 from servers.microversions import MINIMUM, Microversion, maximum
@@ -38,7 +38,7 @@ def _asked(headers: Mapping[str, str]) -> str | None:
     return headers.get(LEGACY_HEADER)
 
 
-def announce(response: HttpResponse, version: Microversion | str) -> None:
+def announce(response: HttpResponseBase, version: Microversion | str) -> None:
     """Say in the answer's headers which version it is in."""
     response[HEADER] = f"{SERVICE} {version}"
     response[LEGACY_HEADER] = str(version)

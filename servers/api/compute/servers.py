@@ -39,7 +39,7 @@ class ServerList(NovaView):
         limit = limit_of(self.values)
         rows = self.related(scope).order_by()
         found = page(rows, self.sort_keys(), limit, self.marker(scope))
-        body: dict[str, Any] = {"servers": self.bodies(found)}
+        body: dict[str, Any] = {"servers": self.listed(found)}
         if is_full(found, limit):
             body["servers_links"] = next_link(request.path, request.GET, found[-1].uuid)
         return self.answer(body)
@@ -78,7 +78,7 @@ class ServerList(NovaView):
         ]
         return [*keys, *NEWEST_FIRST]
 
-    def bodies(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
+    def listed(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
         """Return the bodies of a page."""
         maker = ServerBody(self)
         return [maker.brief(server) for server in servers]
@@ -92,7 +92,7 @@ class ServerDetailList(ServerList):
     def related(self, scope: ListScope) -> Any:
         return super().related(scope).select_related("host", "flavor", "group").prefetch_related("interfaces")
 
-    def bodies(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
+    def listed(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
         maker = ServerBody(self)
         return [maker.full(server) for server in servers]
 

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from servers.actions.kinds import Boolean, HostName
 from servers.api.compute.door import NovaView
 from servers.api.compute.links import microseconds
-from servers.api.compute.schemas import schema_of
-from servers.api.compute.validation import TEXT, Query, Term, check_body
+from servers.api.compute.schemas import Schema, schema_of
+from servers.api.compute.validation import TEXT, Query, Term
 from servers.engine.hosts import set_service
 from servers.errors import Invalid, Missing
 from servers.models import Host
@@ -107,11 +107,10 @@ def word_is_true(value: Any) -> bool:
 class ServiceUpdate(NovaView):
     """`PUT /os-services/{order}` with a host's name until 2.52, `PUT /os-services/{uuid}` since."""
 
-    def check_body(self) -> None:
+    def body_schema(self, method: str) -> Schema:
         if self.at_least("2.53"):
-            check_body(self.body, BODY)
-        else:
-            check_body(self.body, NAMED_BODY_FORCED if self.at_least("2.11") else NAMED_BODY)
+            return BODY
+        return NAMED_BODY_FORCED if self.at_least("2.11") else NAMED_BODY
 
     def put(self, request: Request, service_id: str) -> HttpResponse:
         self.require("os_compute_api:os-services:update")

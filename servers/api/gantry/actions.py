@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.actions.kinds import HostName
-from servers.api.answers import plain_refusal
-from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.schemas import schema_of
-from servers.api.compute.validation import Query, Term, check_body
-from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible_actions, waiting
+from servers.api.compute.validation import Query, Term
+from servers.api.gantry.door import GantryView
+from servers.api.resources import Schema
+from servers.engine.judgement.cases import (
+    LIST_RULE,
+    evidence_of,
+    find_action,
+    still_tried,
+    visible_actions,
+    waiting,
+)
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
 from servers.models import ActionRecord
 
-LIST_RULE = "os_compute_api:os-instance-actions:list"
 JUDGEMENT = {
     "type": "object",
     "properties": {
@@ -66,20 +72,6 @@ def action_body(record: ActionRecord) -> dict[str, Any]:
     }
 
 
-class GantryView(NovaView):
-    """An address of Gantry's own: tokens and refusals are those of the compute service, and there is one version."""
-
-    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Answer 405 to a method that a resource lacks (RFC 9110), where Nova has 404."""
-        if not isinstance(exc, Unrouted) or "\0" in self.request.path:
-            return super().handle_exception(exc)
-        text = "The method is not allowed for this address."
-        response = plain_refusal(self.request._request, 405, "Method Not Allowed", text)
-        known = [name.upper() for name in self.http_method_names if hasattr(self, name)]
-        response["Allow"] = ", ".join(known)
-        return response
-
-
 class ActionList(GantryView):
     """`GET /gantry/v1/actions`: actions of which it is not known what became."""
 
@@ -108,8 +100,7 @@ class ActionShow(GantryView):
 class ActionJudgement(GantryView):
     """`POST /gantry/v1/actions/{id}/judgement`: one is judged."""
 
-    def check_body(self) -> None:
-        check_body(self.body, JUDGEMENT)
+    bodies: ClassVar[dict[str, Schema]] = {"post": JUDGEMENT}
 
     def post(self, request: Request, action_id: str) -> HttpResponse:
         record = find_action(action_id, self.context)

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
 from servers.api.identity.bodies import ROLES, credential_body, link, role_id
-from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, read_json, text
+from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, text
 from servers.models import ApplicationCredential
 from servers.policy import implied_roles
 
@@ -30,7 +31,7 @@ class CredentialView(KeystoneView):
 class Credentials(CredentialView):
     """The list; a credential is made once, for the project and at most the roles of the token that asks."""
 
-    def get(self, request: HttpRequest, user_id: str) -> HttpResponse:
+    def get(self, request: Request, user_id: str) -> HttpResponse:
         found = self.own(user_id)
         if "name" in request.GET:
             found = found.filter(name=request.GET["name"])
@@ -38,13 +39,13 @@ class Credentials(CredentialView):
         links = link("users", user_id, "application_credentials")
         return json_answer({"application_credentials": bodies, "links": links})
 
-    def post(self, request: HttpRequest, user_id: str) -> HttpResponse:
+    def post(self, request: Request, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
             raise KeystoneError(403, "An application credential is made by its owner, for a project.")
         token = find_token(request.headers.get("X-Auth-Token", ""))
         if token is None or token.application_credential_id is not None:
             raise KeystoneError(403, "An application credential cannot make another one.")
-        given = member(read_json(request), "application_credential")
+        given = member(self.body, "application_credential")
         require_supported(given)
         credential = ApplicationCredential(
             name=text(member(given, "name"), "name"),
@@ -84,10 +85,10 @@ class Credentials(CredentialView):
 class OneCredential(CredentialView):
     """One of them: shown without its secret, and deleted."""
 
-    def get(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
+    def get(self, request: Request, user_id: str, pk: str) -> HttpResponse:
         return json_answer({"application_credential": credential_body(self.one(user_id, pk))})
 
-    def delete(self, request: HttpRequest, user_id: str, pk: str) -> HttpResponse:
+    def delete(self, request: Request, user_id: str, pk: str) -> HttpResponse:
         self.one(user_id, pk).delete()
         return HttpResponse(status=204)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
 from servers.api.identity.bodies import (
@@ -38,7 +39,7 @@ class Collection(KeystoneView):
         """Return a thing as clients see it."""
         raise NotImplementedError
 
-    def get(self, request: HttpRequest, pk: str | None = None) -> HttpResponse:
+    def get(self, request: Request, pk: str | None = None) -> HttpResponse:
         if pk is not None:
             found = self.visible().filter(pk=pk).first()
             if found is None:
@@ -99,7 +100,7 @@ class Domains(Collection):
 class Roles(KeystoneView):
     """`/v3/roles`."""
 
-    def get(self, request: HttpRequest, pk: str | None = None) -> HttpResponse:
+    def get(self, request: Request, pk: str | None = None) -> HttpResponse:
         if pk is not None:
             role = next((r for r in ROLES if role_id(r) == pk), None)
             if role is None:
@@ -113,7 +114,7 @@ class Roles(KeystoneView):
 class RoleAssignments(KeystoneView):
     """`/v3/role_assignments`."""
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         found = Membership.objects.select_related("user__domain", "project__domain")
         if not self.is_admin:
             found = found.filter(user_id=self.context.user_id)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
-from servers.api.identity.door import KeystoneError, KeystoneView
+from servers.api.identity.door import KeystoneView
 
 
 def version() -> dict[str, Any]:
@@ -27,7 +28,7 @@ class Versions(KeystoneView):
 
     public = True
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         answer = json_answer({"versions": {"values": [version()]}}, 300)
         answer["Location"] = f"{settings.PUBLIC_URL}/identity/v3/"
         return answer
@@ -38,16 +39,12 @@ class Version(KeystoneView):
 
     public = True
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         return json_answer({"version": version()})
 
 
 class Nothing(KeystoneView):
     """Any other address."""
 
+    http_method_names: list[str] = []
     public = True
-
-    def refuse(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        raise KeystoneError(404, "The resource could not be found.")
-
-    get = post = put = patch = delete = head = options = refuse

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import re
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
-from servers.api.door import EmbeddedView
-from servers.errors import Unauthenticated
+from servers.api.authentication import require_token
+from servers.api.bodies import media_type
+from servers.api.view import ServiceView
+from servers.errors import Missing, Unauthenticated
+from servers.policy import Context
 
-TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Request Entity Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-MAX_BODY_BYTES = 114688
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """JSON can name characters that no database keeps: NUL, and halves of surrogate pairs."""
 
 
-class KeystoneError(Exception):
+class KeystoneError(APIException):
     """A refusal, with HTTP's code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.status_code = code
 
 
 def unauthorized(message: str = Unauthenticated.template()) -> KeystoneError:
@@ -47,54 +40,43 @@ def missing(kind: str, name: object) -> KeystoneError:
     return KeystoneError(404, f"Could not find {kind}: {name}.")
 
 
-class KeystoneView(EmbeddedView):
+class KeystoneView(ServiceView):
     """An address behind `/identity`."""
 
     service = "identity"
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = super().dispatch(request, *args, **kwargs)
-        answer["Vary"] = "X-Auth-Token"
-        return answer
+    def require_served(self) -> None:
+        if settings.IDENTITY != "embedded":
+            raise Missing
 
-    def is_served(self) -> bool:
-        return settings.IDENTITY == "embedded"
+    def read_body(self, request: Request) -> Any:
+        """Return what the body says. Raises Malformed, or KeystoneError for a form.
+
+        A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
+        """
+        if media_type(request).lower() not in {"", "application/json"}:
+            raise KeystoneError(400, "The Content-Type must be application/json.")
+        return super().read_body(request)
 
     def refusal(self, code: int, message: str) -> HttpResponse:
-        answer = json_answer({"error": {"code": code, "message": message, "title": TITLES[code]}}, code)
+        title = HTTPStatus(code).phrase
+        answer = json_answer({"error": {"code": code, "message": message, "title": title}}, code)
         if code == 401:
             answer["WWW-Authenticate"] = "Keystone"
         return answer
 
-    def answer_to(self, error: Exception) -> HttpResponse:
-        if isinstance(error, KeystoneError):
-            return self.refusal(error.code, str(error))
-        if isinstance(error, Unauthenticated):
-            return self.refusal(401, str(error))
-        return super().answer_to(error)
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {**super().default_response_headers, "Vary": "X-Auth-Token"}
+
+    def require_token(self, request: Request) -> Context:
+        """Return who asks, at an address where not every method needs a token. Raises Unauthenticated."""
+        return require_token(request, self.request_id)
 
     def require_admin(self, rule: str) -> None:
         """Do nothing for an admin. Raises KeystoneError."""
         if not self.is_admin:
             raise KeystoneError(403, f"You are not authorized to perform the requested action: {rule}.")
-
-
-def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the object in a request's body. Raises KeystoneError.
-
-    A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
-    """
-    if request.content_type not in {"application/json", ""}:
-        raise KeystoneError(400, "The Content-Type must be application/json.")
-    if len(request.body) > MAX_BODY_BYTES:
-        raise KeystoneError(413, "The request is too large.")
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
-        raise KeystoneError(400, "The request body is not valid JSON.") from error
-    if not isinstance(body, dict):
-        raise KeystoneError(400, "The request body must be a JSON object.")
-    return body
 
 
 def member(value: Any, *path: str) -> Any:

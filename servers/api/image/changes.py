@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 
-from servers.api.faults import MediaTypeUnknown
 from servers.api.image.bodies import backup, own
 from servers.errors import Conflict, ImageMetadataLimit, InvalidParameters, NotPermitted
 from servers.models import Image
@@ -19,21 +16,10 @@ RESERVED = {"base_image_ref", "instance_owner", "instance_uuid", "backup_type"}
 """Where an image comes from, and with whom it is shared: nobody's to claim."""
 
 
-def read_patch(request: HttpRequest) -> list[Any]:
-    """Return the operations of a request. Raises MediaTypeUnknown or InvalidParameters."""
-    if request.content_type != MEDIA_TYPE:
-        raise MediaTypeUnknown(f"The Content-Type must be {MEDIA_TYPE}.")
-    try:
-        operations = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidParameters(detail="The request body is not valid JSON.") from error
+def change(image: Image, operations: Any) -> None:
+    """Change an image, all or nothing. Raises Refusal, and StaleRow when somebody else was faster."""
     if not isinstance(operations, list):
         raise InvalidParameters(detail="The request body must be a list of operations.")
-    return operations
-
-
-def change(image: Image, operations: list[Any]) -> None:
-    """Change an image, all or nothing. Raises Refusal, and StaleRow when somebody else was faster."""
     most = max(settings.IMAGE_METADATA_LIMIT, len(image.properties))  # createBackup may have made more
     for operation in operations:
         verb, name, value = read_operation(operation)

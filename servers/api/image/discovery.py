@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
 from servers.api.image.door import GlanceView
@@ -19,7 +20,7 @@ class Versions(GlanceView):
     public = True
     code = 300
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         href = f"{settings.PUBLIC_URL}/image/v2/"
         found = [
             {

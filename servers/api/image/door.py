@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from servers.api.answers import json_answer
 from servers.api.authentication import unauthenticated
-from servers.api.door import EmbeddedView
-from servers.api.faults import status_of
-from servers.errors import Missing, Refusal, Unauthenticated
+from servers.api.view import ServiceView
+from servers.errors import Missing
 
 
-class GlanceView(EmbeddedView):
+class GlanceView(ServiceView):
     """An address behind `/image`."""
 
     service = "image"
+    max_body_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
-    def is_served(self) -> bool:
-        return settings.IMAGES == "local"
+    def require_served(self) -> None:
+        if settings.IMAGES != "local":
+            raise Missing
 
     def refusal(self, code: int, message: str) -> HttpResponse:
-        return json_answer({"message": message, "code": code, "title": message}, code)
-
-    def answer_to(self, error: Exception) -> HttpResponse:
-        if isinstance(error, Unauthenticated):
+        if code == 401:
             return unauthenticated()
-        if isinstance(error, Refusal):
-            return self.refusal(status_of(type(error)), str(error))
-        return super().answer_to(error)
+        return json_answer({"message": message, "code": code, "title": message}, code)
 
 
 class NothingHere(GlanceView):
     """Any other address."""
 
-    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        raise Missing
+    http_method_names: list[str] = []
+    public = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
 
 from servers import policy
 from servers.api.image.visibility import ImageView
@@ -20,7 +21,7 @@ MEDIA_TYPE = "application/octet-stream"
 class ImageFile(ImageView):
     """The bytes; there are none before the image is active."""
 
-    def get(self, request: HttpRequest, image_id: str) -> HttpResponseBase:
+    def get(self, request: Request, image_id: str) -> HttpResponseBase:
         image = self.find(image_id)
         policy.in_force().require(self.context, "download_image", self.judged_as(image))
         if image.status != ImageStatus.ACTIVE or image.size_bytes is None:
@@ -54,7 +55,7 @@ def etag(image: Image) -> str:
     return f'"{image.sha256}"'
 
 
-def range_header(request: HttpRequest, image: Image) -> str:
+def range_header(request: Request, image: Image) -> str:
     """Return which part is asked for; none when the client has a part of other bytes (RFC 9110, 13.1.5)."""
     if request.headers.get("If-Range", etag(image)) != etag(image):
         return ""

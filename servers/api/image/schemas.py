@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers.api.answers import json_answer
 from servers.api.image.door import GlanceView
@@ -52,7 +53,7 @@ def list_schema(name: str, items: dict[str, Any]) -> dict[str, Any]:
 class Schema(GlanceView):
     """`/image/v2/schemas/…`."""
 
-    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+    def get(self, request: Request, name: str) -> HttpResponse:
         known = {"image": image_schema(), "member": member_schema()}
         known |= {f"{one}s": list_schema(f"{one}s", schema) for one, schema in known.items()}
         if name not in known:

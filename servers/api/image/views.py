@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from rest_framework.request import Request
 
 from servers import policy
 from servers.api.answers import json_answer
+from servers.api.bodies import media_type
+from servers.api.faults import MediaTypeUnknown
 from servers.api.image.bodies import image_body
-from servers.api.image.changes import change, read_patch
+from servers.api.image.changes import MEDIA_TYPE, change
 from servers.api.image.door import GlanceView
 from servers.api.image.paging import page
 from servers.api.image.visibility import ImageView
@@ -19,7 +22,7 @@ from servers.states import ImageStatus
 class Images(GlanceView):
     """`/image/v2/images`."""
 
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         policy.in_force().require(self.context, "get_images")
         found, more = page(self.context, request.GET)
         query = request.GET.copy()
@@ -35,18 +38,22 @@ class Images(GlanceView):
 class OneImage(ImageView):
     """`/image/v2/images/{id}`."""
 
-    def get(self, request: HttpRequest, image_id: str) -> HttpResponse:
+    def negotiate(self, request: Request) -> None:
+        if request.method == "PATCH" and media_type(request).lower() != MEDIA_TYPE:
+            raise MediaTypeUnknown(f"The Content-Type must be {MEDIA_TYPE}.")
+
+    def get(self, request: Request, image_id: str) -> HttpResponse:
         image = self.find(image_id)
         policy.in_force().require(self.context, "get_images", self.judged_as(image))
         return json_answer(image_body(image))
 
-    def patch(self, request: HttpRequest, image_id: str) -> HttpResponse:
+    def patch(self, request: Request, image_id: str) -> HttpResponse:
         image = self.find(image_id)
         policy.in_force().require(self.context, "modify_image", image.project_id)
-        change(image, read_patch(request))
+        change(image, self.body)
         return json_answer(image_body(image))
 
-    def delete(self, request: HttpRequest, image_id: str) -> HttpResponse:
+    def delete(self, request: Request, image_id: str) -> HttpResponse:
         image = self.find(image_id)
         policy.in_force().require(self.context, "delete_image", image.project_id)
         if image.status in {ImageStatus.QUEUED, ImageStatus.SAVING}:
@@ -60,7 +67,7 @@ class OneImage(ImageView):
 class ImageTasks(ImageView):
     """`/image/v2/images/{id}/tasks`: there are none."""
 
-    def get(self, request: HttpRequest, image_id: str) -> HttpResponse:
+    def get(self, request: Request, image_id: str) -> HttpResponse:
         self.find(image_id)
         return json_answer({"tasks": []})
 
@@ -68,6 +75,6 @@ class ImageTasks(ImageView):
 class ImageMembers(ImageView):
     """`/image/v2/images/{id}/members`: there are none."""
 
-    def get(self, request: HttpRequest, image_id: str) -> HttpResponse:
+    def get(self, request: Request, image_id: str) -> HttpResponse:
         self.find(image_id)
         return json_answer({"members": [], "schema": "/v2/schemas/members"})

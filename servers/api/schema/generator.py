@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import ResolvedComponent
 
-from servers.api.compute.door import NovaView
+from servers.api.compute.form import NovaFormView
 from servers.api.compute.negotiation import HEADER, SERVICE
 from servers.api.resources import TEXT, Resource, Schema, version_range
 from servers.api.schema import actions
@@ -156,8 +156,8 @@ def versions_of(view: Any, method: str) -> tuple[str | None, str | None]:
 
 
 def terms_of(view: Any) -> list[Schema]:
-    """Return the query of a view of the compute door, from what it checks the query by."""
-    if not (isinstance(view, type) and issubclass(view, NovaView)):
+    """Return the query of a view, from what it checks the query by."""
+    if not (isinstance(view, type) and issubclass(view, NovaFormView)):
         return []
     rows: dict[str, list[Schema]] = {}
     for term in view.query.terms:

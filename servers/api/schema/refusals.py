@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 from servers.api.compute.negotiation import HEADER
 from servers.api.faults import NAMES
-from servers.api.identity.door import TITLES
 from servers.api.resources import TEXT, Schema
 from servers.api.schema import compute, gantry, identity, image
 
@@ -74,13 +73,13 @@ class Service(StrEnum):
     def bodies(self, code: int) -> dict[str, Schema]:
         """Return the schemas of a refusal's body, by media type."""
         if self is Service.IDENTITY:
-            return {"application/json": under("error", ERROR, TITLES.get(code))}
+            return {"application/json": under("error", ERROR, HTTPStatus(code).phrase)}
         if code == 401:
             return {"application/json": under("error", ERROR)}
         if self is Service.IMAGE:
             return {"application/json": PLAIN}
         fault = under(NAMES.get(code, "computeFault"), FAULT)
-        if code in {404, 413}:  # before any resource is found, or any body read
+        if self is Service.COMPUTE and code in {404, 413}:  # before any resource is found, or any body read
             return {"application/json": {"anyOf": [fault, PLAIN]}, "text/html": TEXT}
         return {"application/json": fault}
 

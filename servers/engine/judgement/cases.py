@@ -21,6 +21,7 @@ from servers.models import ActionEvent, ActionRecord, Allocation, Host, Image, M
 from servers.policy import Context
 from servers.states import ActionStatus, PowerState
 
+LIST_RULE = "gantry:actions:list"
 LOOK_S = 2.0
 """Seconds that hosts have to answer when the evidence is only shown."""
 

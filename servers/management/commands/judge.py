@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from servers import policy
 from servers.engine.execution.workers import worker_health
 from servers.engine.judgement.cases import (
+    LIST_RULE,
     Case,
     evidence_of,
     find_action,
@@ -27,7 +28,6 @@ from servers.management.tables import print_table
 from servers.models import ActionRecord
 from servers.policy import Context
 
-LIST_RULE = "os_compute_api:os-instance-actions:list"
 NOTHING = "Nothing waits for a judgement."
 HELP = {
     "list": "list what waits, and what is still tried (the default)",

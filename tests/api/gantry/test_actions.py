@@ -116,6 +116,14 @@ def test_nobody_else_judges(
     assert ActionRecord.objects.get().judgements == []
 
 
+def test_list_has_a_rule_of_its_own(project: Project, reader: Caller) -> None:
+    assert reader.get(LIST).status_code == 200
+    refused = Caller(project, "unrelated").get(LIST)
+    assert body(refused)["forbidden"]["message"] == (
+        "Policy doesn't allow gantry:actions:list to be performed."
+    )
+
+
 def test_stranger_sees_nothing_of_it(stranger: Caller, stalled: ActionRecord) -> None:
     assert body(stranger.get(LIST)) == {"actions": []}
     assert stranger.get(f"{LIST}/{stalled.pk}").status_code == 404
@@ -137,8 +145,9 @@ def test_door_asks_for_a_token_and_knows_no_other_address(admin: Caller, db: Non
     for path in (LIST, f"{LIST}/x", "/gantry/v1/nothing", "/gantry/v1/"):
         assert admin.get(path).status_code == 401
     admin.secret = admin_secret
-    for path in (f"{LIST}/x", f"{LIST}/%00", "/gantry/v1/nothing"):
+    for path in (f"{LIST}/x", "/gantry/v1/nothing"):
         assert admin.get(path).status_code == 404
+    assert admin.get(f"{LIST}/%00").status_code == 400
     assert admin.get(f"{LIST}?waiting=perhaps").status_code == 400
     assert admin.get(f"{LIST}?what=1").status_code == 400
 

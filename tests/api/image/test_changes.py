@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.api.image.changes import MEDIA_TYPE
+from servers.api.image.changes import MEDIA_TYPE, change
 from servers.models import Image, Project
 from tests.factories import make_image
 
@@ -131,12 +131,12 @@ def test_image_that_somebody_else_has_changed_meanwhile_is_a_conflict(
     image = make_image(project)
     find = type(image).objects.all
 
-    def read_patch(request: Any) -> list[Any]:
+    def late(image: Image, operations: Any) -> None:
         find().update(revision=99)
-        return [operation("replace", "/name", "late")]
+        change(image, operations)
 
-    monkeypatch.setattr("servers.api.image.views.read_patch", read_patch)
-    assert patch(member, image).status_code == 409
+    monkeypatch.setattr("servers.api.image.views.change", late)
+    assert patch(member, image, operation("replace", "/name", "late")).status_code == 409
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
