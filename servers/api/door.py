@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -16,8 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 from servers import policy
 from servers.api.answers import try_again
 from servers.api.authentication import authenticate
+from servers.api.faults import Malformed
+from servers.api.resources import Schema
+from servers.api.validation import read_json, violation
 from servers.engine.accepting.request_context import new_request_id
-from servers.errors import DatabaseUnavailable, Unauthenticated
+from servers.errors import DatabaseUnavailable, InvalidParameters, Unauthenticated
 from servers.outage import is_outage
 from servers.policy import Context
 
@@ -30,6 +33,10 @@ class EmbeddedView(View):
     service: ClassVar[str] = ""
     public: ClassVar[bool] = False
     """Whether it answers without a token."""
+    bodies: ClassVar[Mapping[str, Schema]] = {}
+    """The schema of the request body, for each method in lower case that has one."""
+    body: Any = None
+    """What the request says, once it is known that it keeps to its schema."""
     request_id: str = ""
     context: Context
 
@@ -65,8 +72,21 @@ class EmbeddedView(View):
             refused = self.refusal(405, "The method is not allowed for the requested URL.")
             refused["Allow"] = ", ".join(name.upper() for name in known)
             return refused
+        if method in self.bodies:
+            self.body = self.read_body(request, self.bodies[method])
         handler: Callable[..., HttpResponseBase] = getattr(self, method)
         return handler(request, *args, **kwargs)
+
+    def read_body(self, request: HttpRequest, schema: Schema) -> Any:
+        """Return what the request says. Raises InvalidParameters for what does not keep to the schema."""
+        try:
+            body = read_json(request)
+            wrong = violation(body, schema)
+        except Malformed as error:
+            raise InvalidParameters(detail="The request body is not valid JSON.") from error
+        if wrong is not None:
+            raise InvalidParameters(detail=wrong)
+        return body
 
     def require_token(self, request: HttpRequest) -> Context:
         """Return who asks. Raises Unauthenticated."""

@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from servers.actions import Action, registry
 from servers.actions.base import Answer
 from servers.api.answers import empty_answer
-from servers.api.compute.bodies import action_of, read_json
+from servers.api.compute.bodies import action_of
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
 from servers.api.compute.validation import check_body
+from servers.api.validation import read_json
 from servers.engine.accepting.submit import Accepted, submit
 from servers.engine.images import address as image_address
 from servers.errors import (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
-from django.http import HttpRequest, UnreadablePostError
+from django.http import HttpRequest
 
 from servers.api.faults import Malformed, MediaTypeUnknown
 from servers.errors import Missing
@@ -26,32 +24,6 @@ def require_media_type(request: HttpRequest) -> None:
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
     if media_type and media_type not in MEDIA_TYPES:
         raise MediaTypeUnknown
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
-
-
-def read_json(request: HttpRequest) -> Any:
-    """Return the body's value. Raises Malformed.
-
-    Refused is also what no database could keep: lone surrogates and NUL in a string, numbers without end,
-    and more nesting than Python can follow.
-    """
-    try:
-        value = json.loads(request.body.decode(), parse_constant=_refuse, parse_float=_finite)
-        text = json.dumps(value, ensure_ascii=False)
-        text.encode()
-    except (ValueError, RecursionError, UnreadablePostError) as error:
-        raise Malformed from error
-    if "\\u0000" in text.replace("\\\\", ""):
-        raise Malformed
-    return value
 
 
 def action_of(body: Any) -> tuple[str, Any]:

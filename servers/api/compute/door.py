@@ -15,10 +15,11 @@ from servers import policy
 from servers.api import faults
 from servers.api.answers import json_answer, plain_refusal
 from servers.api.authentication import authenticate, unauthenticated
-from servers.api.compute.bodies import is_too_large, read_json, require_media_type
+from servers.api.compute.bodies import is_too_large, require_media_type
 from servers.api.compute.links import Links
 from servers.api.compute.negotiation import announce, negotiate
 from servers.api.compute.validation import Query
+from servers.api.validation import read_json
 from servers.engine.accepting.request_context import new_request_id
 from servers.errors import Invalid, Missing, Unauthenticated
 from servers.microversions import MINIMUM, Microversion
