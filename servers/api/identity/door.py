@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from servers.api.answers import json_answer
 from servers.api.door import EmbeddedView
-from servers.errors import Unauthenticated
+from servers.api.resources import Schema
+from servers.errors import InvalidParameters, Unauthenticated
 
 TITLES = {
     400: "Bad Request",
@@ -25,8 +24,6 @@ TITLES = {
     503: "Service Unavailable",
 }
 MAX_BODY_BYTES = 114688
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""JSON can name characters that no database keeps: NUL, and halves of surrogate pairs."""
 
 
 class KeystoneError(Exception):
@@ -69,43 +66,24 @@ class KeystoneView(EmbeddedView):
     def answer_to(self, error: Exception) -> HttpResponse:
         if isinstance(error, KeystoneError):
             return self.refusal(error.code, str(error))
+        if isinstance(error, InvalidParameters):
+            return self.refusal(400, str(error))
         if isinstance(error, Unauthenticated):
             return self.refusal(401, str(error))
         return super().answer_to(error)
+
+    def read_body(self, request: HttpRequest, schema: Schema) -> Any:
+        """Return what the request says. Raises KeystoneError or InvalidParameters.
+
+        A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
+        """
+        if request.content_type not in {"application/json", ""}:
+            raise KeystoneError(400, "The Content-Type must be application/json.")
+        if len(request.body) > MAX_BODY_BYTES:
+            raise KeystoneError(413, "The request is too large.")
+        return super().read_body(request, schema)
 
     def require_admin(self, rule: str) -> None:
         """Do nothing for an admin. Raises KeystoneError."""
         if not self.is_admin:
             raise KeystoneError(403, f"You are not authorized to perform the requested action: {rule}.")
-
-
-def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the object in a request's body. Raises KeystoneError.
-
-    A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
-    """
-    if request.content_type not in {"application/json", ""}:
-        raise KeystoneError(400, "The Content-Type must be application/json.")
-    if len(request.body) > MAX_BODY_BYTES:
-        raise KeystoneError(413, "The request is too large.")
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
-        raise KeystoneError(400, "The request body is not valid JSON.") from error
-    if not isinstance(body, dict):
-        raise KeystoneError(400, "The request body must be a JSON object.")
-    return body
-
-
-def member(value: Any, *path: str) -> Any:
-    """Return what stands under `path` in nested objects, None where something is missing."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def text(value: Any, name: str) -> str:
-    """Return a string, as it is. Raises KeystoneError for anything else."""
-    if not isinstance(value, str) or UNSTORABLE.search(value) or len(value) > 4096:
-        raise KeystoneError(400, f"{name} must be a string.")
-    return value
