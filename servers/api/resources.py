@@ -42,6 +42,19 @@ def list_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+def an_object(
+    required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None, **more: Any
+) -> Schema:
+    """Return the schema of an object by the members that it has, and those that it may have."""
+    properties = {**required, **(optional or {})}
+    return {
+        "type": "object",
+        "properties": properties,
+        **({"required": [*required]} if required else {}),
+        **more,
+    }
+
+
 class Asked(Protocol):
     """The request that is answered, as far as a body depends on it."""
 

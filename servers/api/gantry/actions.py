@@ -10,22 +10,21 @@ from servers.api.compute.door import NovaView, Unrouted
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.validation import Query, Term, check_body
 from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
-from servers.api.resources import Bodies
+from servers.api.resources import Bodies, an_object, one_of
+from servers.api.validation import bounded_text
 from servers.engine.judgement.cases import evidence_of, find_action, still_tried, visible_actions, waiting
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge
 
 LIST_RULE = "os_compute_api:os-instance-actions:list"
 HOST_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._-]+$"}
-JUDGEMENT = {
-    "type": "object",
-    "properties": {
-        "verdict": {"type": "string", "enum": list(VERDICTS)},
-        "reason": {"type": "string", "minLength": 1, "maxLength": LONGEST_REASON},
-        "dead_hosts": {"type": "array", "items": HOST_NAME, "maxItems": 100, "uniqueItems": True},
+JUDGEMENT = an_object(
+    {
+        "verdict": one_of(*VERDICTS),
+        "reason": bounded_text(LONGEST_REASON, shortest=1),
     },
-    "required": ["verdict", "reason"],
-    "additionalProperties": False,
-}
+    {"dead_hosts": {"type": "array", "items": HOST_NAME, "maxItems": 100, "uniqueItems": True}},
+    additionalProperties=False,
+)
 FLAG = {"type": "string", "enum": ["true", "false"]}
 
 

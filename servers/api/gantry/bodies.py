@@ -21,6 +21,7 @@ from servers.api.resources import (
     Field,
     Resource,
     Schema,
+    an_object,
     fields,
     fixed,
     list_of,
@@ -87,12 +88,7 @@ UNRESOLVED = Resource(
 
 # --------------------------------------------------------------------------- judgements and evidence
 
-JUDGE: Schema = {
-    "type": "object",
-    "properties": {"id": TEXT, "name": TEXT},
-    "required": ["id", "name"],
-    "additionalProperties": False,
-}
+JUDGE = an_object({"id": TEXT, "name": TEXT}, additionalProperties=False)
 JUDGEMENT = Resource(
     "Judgement",
     (
@@ -121,12 +117,7 @@ EVIDENCE = Resource(
         *keys("runs_on", list_of(TEXT)),
     ),
 )
-WAYS_OUT: Schema = {
-    "type": "object",
-    "properties": dict.fromkeys(VERDICTS, TEXT_OR_NULL),
-    "required": list(VERDICTS),
-    "additionalProperties": False,
-}
+WAYS_OUT = an_object(dict.fromkeys(VERDICTS, TEXT_OR_NULL), additionalProperties=False)
 
 
 def with_evidence(case: Case | None = None) -> Resource:

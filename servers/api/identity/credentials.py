@@ -14,25 +14,33 @@ from servers.api.authentication import find_token
 from servers.api.identity.bodies import NAMED_ROLE, ROLES, SELF, address, listed, role_id, time
 from servers.api.identity.door import KeystoneError, KeystoneView, missing
 from servers.api.identity.lookup import LIMITED_TEXT
-from servers.api.resources import TEXT, TIME_OR_NULL, Bodies, Field, Resource, Schema, fields, fixed
+from servers.api.resources import (
+    TEXT,
+    TIME_OR_NULL,
+    Bodies,
+    Field,
+    Resource,
+    Schema,
+    an_object,
+    fields,
+    fixed,
+)
 from servers.api.validation import bounded_text, moment
 from servers.models import ApplicationCredential
 from servers.policy import implied_roles
 
 LIMITED_TEXT_OR_NULL: Schema = {**LIMITED_TEXT, "type": ["string", "null"]}
-REQUEST: Schema = {
-    "type": "object",
-    "properties": {
-        "application_credential": {
-            "type": "object",
-            "properties": {
-                "name": bounded_text(255, shortest=1),
+REQUEST = an_object(
+    {
+        "application_credential": an_object(
+            {"name": bounded_text(255, shortest=1)},
+            {
                 "description": LIMITED_TEXT_OR_NULL,
                 "secret": LIMITED_TEXT_OR_NULL,
                 "roles": {
                     "type": ["array", "null"],
                     "maxItems": 100,
-                    "items": {"type": "object", "properties": {"id": TEXT, "name": TEXT}},
+                    "items": an_object({}, {"id": TEXT, "name": TEXT}),
                 },
                 "expires_at": {"type": ["string", "null"], "format": "date-time"},
                 "unrestricted": {
@@ -45,11 +53,9 @@ REQUEST: Schema = {
                     "maxItems": 0,
                 },
             },
-            "required": ["name"],
-        }
-    },
-    "required": ["application_credential"],
-}
+        )
+    }
+)
 CREDENTIAL = Resource(
     "ApplicationCredential",
     (
@@ -57,11 +63,7 @@ CREDENTIAL = Resource(
         Field("roles", NAMED_ROLE, "roles", many=True),
         Field("expires_at", TIME_OR_NULL, lambda credential: time(credential.expires_at)),
         Field("unrestricted", {"const": False}, fixed(False)),
-        Field(
-            "links",
-            SELF,
-            lambda made: address("users", made.user_id, "application_credentials", made.pk),
-        ),
+        Field("links", SELF, lambda made: address("users", made.user_id, "application_credentials", made.pk)),
     ),
 )
 

@@ -13,29 +13,26 @@ from django.http import HttpRequest
 from servers.api.authentication import find_token
 from servers.api.identity import guessing
 from servers.api.identity.door import unauthorized
-from servers.api.identity.lookup import LIMITED_TEXT, NAME, NAME_IN_DOMAIN, find_credential, find_user
-from servers.api.resources import Schema
+from servers.api.identity.lookup import (
+    LIMITED_TEXT,
+    NAME,
+    NAME_IN_DOMAIN,
+    NAMED,
+    NAMES,
+    find_credential,
+    find_user,
+)
+from servers.api.resources import Schema, an_object
 from servers.models import ApplicationCredential, Project, Token, User
 
-PASSWORD: Schema = {
-    "type": "object",
-    "properties": {
-        "user": {
-            **NAME_IN_DOMAIN,
-            "properties": {**NAME_IN_DOMAIN["properties"], "password": LIMITED_TEXT},
-            "required": ["password"],
-        }
-    },
-    "required": ["user"],
-}
-TOKEN: Schema = {"type": "object", "properties": {"id": LIMITED_TEXT}, "required": ["id"]}
-CREDENTIAL: Schema = {
-    "type": "object",
-    "description": "an object with a secret, and an id, or a name and its user",
-    "properties": {"id": NAME, "name": NAME, "user": NAME_IN_DOMAIN, "secret": LIMITED_TEXT},
-    "required": ["secret"],
-    "anyOf": [{"required": ["id"]}, {"required": ["name", "user"]}],
-}
+PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
+TOKEN = an_object({"id": LIMITED_TEXT})
+CREDENTIAL = an_object(
+    {"secret": LIMITED_TEXT},
+    {"id": NAME, "name": NAME, "user": NAME_IN_DOMAIN},
+    description="an object with a secret, and an id, or a name and its user",
+    anyOf=[{"required": ["id"]}, {"required": ["name", "user"]}],
+)
 
 
 @dataclass(frozen=True)
@@ -122,18 +119,14 @@ METHODS = {
     "token": Method(TOKEN, by_token),
     "application_credential": Method(CREDENTIAL, by_credential),
 }
-IDENTITY: Schema = {
-    "type": "object",
-    "properties": {
-        "methods": {"type": "array", "items": {"enum": list(METHODS)}, "minItems": 1, "maxItems": 1},
-        **{name: method.schema for name, method in METHODS.items()},
-    },
-    "required": ["methods"],
-    "allOf": [
+IDENTITY = an_object(
+    {"methods": {"type": "array", "items": {"enum": list(METHODS)}, "minItems": 1, "maxItems": 1}},
+    {name: method.schema for name, method in METHODS.items()},
+    allOf=[
         {"if": {"properties": {"methods": {"const": [name]}}}, "then": {"required": [name]}}
         for name in METHODS
     ],
-}
+)
 
 
 def prove(request: HttpRequest, identity: dict[str, Any]) -> Proof:

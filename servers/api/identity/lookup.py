@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from servers.api.resources import Schema
+from servers.api.resources import Schema, an_object
 from servers.api.validation import bounded_text
 from servers.models import ApplicationCredential, Project, User
 
 LIMITED_TEXT = bounded_text(4096)
 """Any text of a request: longer than a secret or a name ever is."""
 NAME = bounded_text(4096, shortest=1)
-DOMAIN: Schema = {
-    "type": "object",
-    "description": "an object with the id or the name of a domain",
-    "properties": {"id": NAME, "name": NAME},
-    "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
-}
-NAME_IN_DOMAIN: Schema = {
-    "type": "object",
+DOMAIN = an_object(
+    {},
+    {"id": NAME, "name": NAME},
+    description="an object with the id or the name of a domain",
+    anyOf=[{"required": ["id"]}, {"required": ["name"]}],
+)
+NAMES: Mapping[str, Schema] = {"id": NAME, "name": NAME, "domain": DOMAIN}
+NAMED: Mapping[str, Any] = {
     "description": "an object with an id, or with a name and its domain",
-    "properties": {"id": NAME, "name": NAME, "domain": DOMAIN},
     "anyOf": [{"required": ["id"]}, {"required": ["name", "domain"]}],
 }
+NAME_IN_DOMAIN = an_object({}, NAMES, **NAMED)
 
 
 def find_user(named: dict[str, Any]) -> User | None:

@@ -8,28 +8,17 @@ from typing import Any
 from servers.api.identity.door import unauthorized
 from servers.api.identity.login import Proof
 from servers.api.identity.lookup import NAME_IN_DOMAIN, find_project
-from servers.api.resources import OBJECT, Schema
+from servers.api.resources import OBJECT, Schema, an_object
 from servers.models import Membership, Project
 from servers.policy import implied_roles
-
-
-def alone(name: str, schema: Schema) -> Schema:
-    """Return the schema of an object with this one member."""
-    return {
-        "type": "object",
-        "properties": {name: schema},
-        "required": [name],
-        "additionalProperties": False,
-    }
-
 
 SCOPE: Schema = {
     "description": "an object with a project, or with the system, or unscoped",
     "anyOf": [
-        alone("project", NAME_IN_DOMAIN),
-        alone("system", {"const": {"all": True}}),
-        alone("domain", OBJECT),
-        alone("unscoped", OBJECT),
+        an_object({"project": NAME_IN_DOMAIN}, additionalProperties=False),
+        an_object({"system": {"const": {"all": True}}}, additionalProperties=False),
+        an_object({"domain": OBJECT}, additionalProperties=False),
+        an_object({"unscoped": OBJECT}, additionalProperties=False),
         {"const": "unscoped"},  # keystoneauth's way of saying it
     ],
 }

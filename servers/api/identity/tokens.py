@@ -12,20 +12,10 @@ from servers.api.identity.bodies import PROJECT, SELF, SERVICE, SERVICES, TOKEN,
 from servers.api.identity.door import KeystoneError, KeystoneView, missing
 from servers.api.identity.login import IDENTITY, prove
 from servers.api.identity.scope import SCOPE, scope_of
-from servers.api.resources import OBJECT, Bodies, Field, Resource, Schema, list_of
+from servers.api.resources import OBJECT, Bodies, Field, Resource, an_object, list_of
 from servers.models import Membership, Project, Token
 
-LOGIN: Schema = {
-    "type": "object",
-    "properties": {
-        "auth": {
-            "type": "object",
-            "properties": {"identity": IDENTITY, "scope": SCOPE},
-            "required": ["identity"],
-        }
-    },
-    "required": ["auth"],
-}
+LOGIN = an_object({"auth": an_object({"identity": IDENTITY}, {"scope": SCOPE})})
 
 
 class Tokens(KeystoneView):

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from servers.api.image.bodies import IMAGE
-from servers.api.resources import FLAG, Schema, one_of
+from servers.api.resources import FLAG, Schema, an_object, one_of
 from servers.api.validation import bounded_text
 from servers.engine.accepting.accept_context import RESERVED_PROPERTIES
 from servers.errors import Conflict, ImageMetadataLimit, NotPermitted
@@ -32,28 +32,24 @@ def writes(path: Schema, value: Schema) -> Schema:
 PATCH: Schema = {
     "type": "array",
     "maxItems": MOST_OPERATIONS,
-    "items": {
-        "type": "object",
-        "properties": {
+    "items": an_object(
+        {
             "op": one_of("add", "replace", "remove"),
             "path": {
                 "type": "string",
                 "description": f"/ and the name of an attribute, which has at most {LONGEST} characters",
                 "pattern": rf"^/([^/~]|~[01]){{1,{LONGEST}}}$(?!\n)",
             },
-            "value": {
-                "description": f"true or false of /protected, of others a text of {LONGEST} characters"
-            },
         },
-        "required": ["op", "path"],
-        "allOf": [
+        {"value": {"description": f"true or false of /protected, of others a text of {LONGEST} characters"}},
+        allOf=[
             writes({"const": "/protected"}, FLAG),
             writes(
                 {"not": {"enum": sorted(f"/{name}" for name in {"protected", *READ_ONLY})}},
                 bounded_text(LONGEST),
             ),
         ],
-    },
+    ),
 }
 
 
