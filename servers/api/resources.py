@@ -13,7 +13,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Protocol
 
-from servers.microversions import Microversion
+from servers.microversions import MINIMUM, Microversion
 
 Schema = dict[str, Any]
 Body = dict[str, Any]
@@ -42,6 +42,19 @@ def list_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+def an_object(
+    required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None, **more: Any
+) -> Schema:
+    """Return the schema of an object by the members that it has, and those that it may have."""
+    properties = {**required, **(optional or {})}
+    return {
+        "type": "object",
+        "properties": properties,
+        **({"required": [*required]} if required else {}),
+        **more,
+    }
+
+
 class Asked(Protocol):
     """The request that is answered, as far as a body depends on it."""
 
@@ -50,6 +63,15 @@ class Asked(Protocol):
     def allows(self, rule: str, project_id: str | None = None) -> bool:
         """Return whether the caller may see what the policy rule protects, in this project or the caller's own."""
         ...
+
+
+class NoRequest:
+    """What a body depends on where it depends on no request: there is one version, and nobody is allowed anything."""
+
+    version = MINIMUM
+
+    def allows(self, rule: str, project_id: str | None = None) -> bool:
+        return False
 
 
 class Absent(Enum):
@@ -127,6 +149,8 @@ class Resource:
     fields: tuple[Field, ...]
     rest: Schema | bool = False
     """What members may have that are not named."""
+    others: Read | None = None
+    """How the members are read that are not named: as a mapping. What is named stands in the place of its namesake."""
 
     def at(self, version: Microversion) -> Schema:
         """Return the schema in one version, without references."""
@@ -162,13 +186,15 @@ May = Callable[[str, str | None], bool]
 
 
 class Bodies:
-    """Makes the bodies of a resource for one request.
+    """Makes the bodies of a resource for one request, or for every one where none is given.
 
     What the request decides is decided once, not once a thing; a rule is asked once a project.
     """
 
-    def __init__(self, resource: Resource, asked: Asked, may: May | None = None) -> None:
+    def __init__(self, resource: Resource, asked: Asked | None = None, may: May | None = None) -> None:
+        asked = asked or NoRequest()
         self.may = may or cache(asked.allows)
+        self.others = reading(resource.others or fixed({}), asked)
         shown = [f for f in resource.fields if asked.version.between(f.since, f.until)]
         readers = [(f, f.reader(asked, self.may)) for f in shown]
         self.always = [(f.name, read) for f, read in readers if not f.is_guarded]
@@ -176,7 +202,7 @@ class Bodies:
 
     def __call__(self, thing: Any) -> Body:
         """Return the body of a thing."""
-        body = {name: read(thing) for name, read in self.always}
+        body = {**self.others(thing), **{name: read(thing) for name, read in self.always}}
         for field, read in self.guarded:
             if self.is_shown(field, thing):
                 body[field.name] = read(thing)

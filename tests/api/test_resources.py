@@ -106,3 +106,15 @@ def test_a_field_that_does_not_say_how_it_is_read_is_refused_by_name() -> None:
     table = Resource("Mute", (Field("dumb", TEXT),))
     with pytest.raises(LookupError, match="dumb"):
         Bodies(table, Request())
+
+
+def test_a_body_may_depend_on_no_request() -> None:
+    assert "secret" not in Bodies(THING)(Thing())
+    assert Bodies(PART)(Thing("a")) == {"name": "a"}
+
+
+def test_members_that_are_not_named_stand_beside_those_that_are() -> None:
+    table = Resource(
+        "Open", fields("name", TEXT), rest=TEXT, others=lambda thing: {"name": "?", "more": "yes"}
+    )
+    assert Bodies(table)(Thing("a")) == {"name": "a", "more": "yes"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db.models import Q
 
 from servers.api.compute.paging import Values
-from servers.api.compute.validation import DATE_TIME, Term, moment
+from servers.api.compute.validation import DATE_TIME, Term
+from servers.api.validation import moment
 from servers.errors import Invalid
 
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from servers.api.compute.booleans import is_true
 from servers.api.compute.paging import Values
 from servers.api.compute.periods import changed
-from servers.api.compute.validation import moment
+from servers.api.validation import moment
 from servers.engine.visibility import visible_servers
 from servers.errors import Invalid, NotPermitted
 from servers.microversions import Microversion

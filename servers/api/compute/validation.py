@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.http import QueryDict
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import FormatChecker, ValidationError
 
 from servers.actions.kinds import Name, Text
 from servers.api.compute.schemas import text_schema
-from servers.api.faults import Malformed
+from servers.api.validation import first_error, is_date_time
 from servers.errors import InvalidParameters
 from servers.microversions import Microversion
 
@@ -27,6 +26,7 @@ class InvalidName(ValueError):
 
 
 formats = FormatChecker(formats=())
+formats.checks("date-time", raises=(ValueError, OverflowError))(is_date_time)
 trimming_formats = FormatChecker(formats=())
 """For `/v2`, where white space around a name is taken away."""
 
@@ -43,32 +43,14 @@ def _is_trimmed_name(value: object) -> bool:
     return _is_name(value.strip() if isinstance(value, str) else value)
 
 
-@formats.checks("date-time", raises=(ValueError, OverflowError))
-def _is_date_time(value: object) -> bool:
-    return not isinstance(value, str) or bool(moment(value))
-
-
-def moment(text: str) -> datetime:
-    """Return the time that `text` names, in UTC when it does not say. Raises ValueError or OverflowError."""
-    parsed = datetime.fromisoformat(text)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-
-
 def check_body(body: Any, schema: Mapping[str, Any], *, trims: bool = False) -> None:
     """Do nothing for a body that keeps to its schema. Raises InvalidParameters with Nova's text."""
-    error = _first_error(body, schema, trimming_formats if trims else formats)
+    error = first_error(body, schema, trimming_formats if trims else formats)
     if error is None:
         return
     if isinstance(error.cause, InvalidName):
         raise InvalidParameters(str(error.cause))
     raise InvalidParameters(_text(error, "field/attribute", error.path[-1] if error.path else None))
-
-
-def _first_error(value: Any, schema: Mapping[str, Any], checker: FormatChecker) -> ValidationError | None:
-    try:
-        return next(Draft202012Validator(schema, format_checker=checker).iter_errors(value), None)
-    except RecursionError as error:
-        raise Malformed from error
 
 
 def _text(error: ValidationError, what: str, name: Any) -> str:
@@ -109,7 +91,7 @@ class Query:
             "additionalProperties": not version.between(self.strict, None),
         }
         values = dict(given.lists())
-        error = _first_error(values, schema, formats)
+        error = first_error(values, schema, formats)
         if error is not None:
             name = error.path[0] if error.path else None
             raise InvalidParameters(_text(error, "query parameters", name))

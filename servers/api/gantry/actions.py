@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.actions.kinds import HostName
-from servers.api.compute.links import microseconds
 from servers.api.compute.paging import MAX_LIMIT
 from servers.api.compute.schemas import schema_of
 from servers.api.compute.validation import Query, Term
+from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
 from servers.api.gantry.door import GantryView
-from servers.api.resources import Schema
+from servers.api.resources import Bodies, Schema, an_object, one_of
+from servers.api.validation import bounded_text
 from servers.engine.judgement.cases import (
     LIST_RULE,
     evidence_of,
@@ -23,53 +23,24 @@ from servers.engine.judgement.cases import (
     visible_actions,
     waiting,
 )
-from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out
-from servers.models import ActionRecord
+from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge
 
-JUDGEMENT = {
-    "type": "object",
-    "properties": {
-        "verdict": {"type": "string", "enum": list(VERDICTS)},
-        "reason": {"type": "string", "minLength": 1, "maxLength": LONGEST_REASON},
+JUDGEMENT = an_object(
+    {
+        "verdict": one_of(*VERDICTS),
+        "reason": bounded_text(LONGEST_REASON, shortest=1),
+    },
+    {
         "dead_hosts": {
             "type": "array",
             "items": schema_of(HostName(nullable=False)),
             "maxItems": 100,
             "uniqueItems": True,
-        },
+        }
     },
-    "required": ["verdict", "reason"],
-    "additionalProperties": False,
-}
+    additionalProperties=False,
+)
 FLAG = {"type": "string", "enum": ["true", "false"]}
-
-
-def address(record: ActionRecord, *more: str) -> str:
-    """Return the address of an action here."""
-    return "/".join([settings.PUBLIC_URL, "gantry/v1/actions", str(record.pk), *more])
-
-
-def action_body(record: ActionRecord) -> dict[str, Any]:
-    """Return what a list says of an action."""
-    server = {"rel": "server", "href": f"{settings.PUBLIC_URL}/v2.1/servers/{record.server_id}"}
-    judgement = {"rel": "judgement", "href": address(record, "judgement")}
-    return {
-        "id": str(record.pk),
-        "request_id": record.request_id,
-        "action": record.name,
-        "slug": record.slug,
-        "server_id": str(record.server_id),
-        "server_name": record.server.name,
-        "status": record.status,
-        "waiting": record.stalled_at is not None,
-        "waiting_since": microseconds(record.stalled_at),
-        "reason": record.error_text or None,
-        "user_id": record.user_id,
-        "project_id": record.project_id,
-        "created_at": microseconds(record.created_at),
-        "attempts": record.attempt,
-        "links": [{"rel": "self", "href": address(record)}, server, judgement],
-    }
 
 
 class ActionList(GantryView):
@@ -82,7 +53,7 @@ class ActionList(GantryView):
         wanted = {"true": [waiting()], "false": [still_tried()]}
         parts = wanted.get(self.value("waiting") or "", [waiting(), still_tried()])
         rows = [row for part in parts for row in visible_actions(part, self.context)[:MAX_LIMIT]]
-        return self.answer({"actions": [action_body(row) for row in rows[:MAX_LIMIT]]})
+        return self.answer({"actions": [*map(Bodies(UNRESOLVED), rows[:MAX_LIMIT])]})
 
 
 class ActionShow(GantryView):
@@ -91,10 +62,7 @@ class ActionShow(GantryView):
     def get(self, request: Request, action_id: str) -> HttpResponse:
         record = find_action(action_id, self.context)
         self.require(RULE, record.server)
-        case = evidence_of(record)
-        ways = {verdict: refusal or None for verdict, refusal in ways_out(case).items()}
-        facts = {"judgements": record.judgements, "evidence": case.as_data(), "ways_out": ways}
-        return self.answer({"action": {**action_body(record), **facts}})
+        return self.answer({"action": Bodies(with_evidence(evidence_of(record)))(record)})
 
 
 class ActionJudgement(GantryView):
@@ -108,5 +76,4 @@ class ActionJudgement(GantryView):
         judge(record.pk, verdict, self.context, self.body["reason"], dead)
         judged = find_action(str(record.pk), self.context)
         later = verdict in {LOOK_AGAIN, UNDO}  # a worker does it
-        facts = {"judgements": judged.judgements}
-        return self.answer({"action": {**action_body(judged), **facts}}, 202 if later else 200)
+        return self.answer({"action": Bodies(JUDGED)(judged)}, 202 if later else 200)

@@ -1,21 +1,34 @@
-"""Tokens, users and projects as Keystone's clients see them."""
+"""Tokens, users and projects as Keystone's clients see them: a table each."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from servers.models import ApplicationCredential, Domain, MembershipRole, Project, Token, User
+from servers.api.resources import (
+    FLAG,
+    NULL,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    Bodies,
+    Body,
+    Field,
+    Resource,
+    fields,
+    fixed,
+    itself,
+    list_of,
+)
+from servers.models import MembershipRole, Token
 
 REGION = "RegionOne"
-SERVICES = (
-    ("identity", "keystone", "/identity"),
-    ("compute", "nova", "/v2.1"),
-    ("image", "glance", "/image"),
-)
+ROLES = [role.value for role in MembershipRole]
 
 
 def stable_id(*parts: str) -> str:
@@ -23,151 +36,168 @@ def stable_id(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
 
 
-def time(moment: datetime | None) -> str | None:
-    """Return a time in Keystone's form."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
-
-
-def link(*path: str) -> dict[str, str]:
-    """Return the link to a resource."""
-    return {"self": "/".join([settings.PUBLIC_URL, "identity/v3", *path])}
-
-
-def catalog() -> list[dict[str, Any]]:
-    """Return where each service is."""
-    return [
-        {
-            "type": kind,
-            "name": name,
-            "id": stable_id("service", kind),
-            "endpoints": [
-                {
-                    "id": stable_id("endpoint", kind, interface),
-                    "interface": interface,
-                    "region": REGION,
-                    "region_id": REGION,
-                    "url": f"{settings.PUBLIC_URL}{path}",
-                }
-                for interface in ("public", "internal", "admin")
-            ],
-        }
-        for kind, name, path in SERVICES
-    ]
-
-
-def domain_of(domain: Domain) -> dict[str, str]:
-    """Return a domain as it stands in other bodies."""
-    return {"id": domain.pk, "name": domain.name}
-
-
 def role_id(role: str) -> str:
     """Return the id of a role."""
     return stable_id("role", role)
 
 
-def role_body(role: str) -> dict[str, Any]:
-    """Return a role."""
-    return {
-        "id": role_id(role),
-        "name": role,
-        "domain_id": None,
-        "description": None,
-        "options": {},
-        "links": link("roles", role_id(role)),
-    }
+def time(moment: datetime | None) -> str | None:
+    """Return a time in Keystone's form."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
 
 
-ROLES = [role.value for role in MembershipRole]
+# -------------------------------------------------------------------------------------------- links
 
 
-def token_body(token: Token, *, with_catalog: bool) -> dict[str, Any]:
-    """Return what a token says; never the token itself."""
-    user = token.user
-    body: dict[str, Any] = {
-        "methods": list(dict.fromkeys(token.methods)),
-        "user": {
-            "id": user.pk,
-            "name": user.name,
-            "domain": domain_of(user.domain),
-            "password_expires_at": None,
-        },
-        "audit_ids": [token.audit_id],
-        "issued_at": time(token.issued_at),
-        "expires_at": time(token.expires_at),
-    }
-    if token.project is not None:
-        project = token.project
-        body["project"] = {"id": project.pk, "name": project.name, "domain": domain_of(project.domain)}
-        body["is_domain"] = False
-    if token.system_scope:
-        body["system"] = {"all": True}
-    if token.project is not None or token.system_scope:
-        body["roles"] = [{"id": role_id(role), "name": role} for role in token.roles]
-        if with_catalog:
-            body["catalog"] = catalog()
-    if token.application_credential is not None:
-        credential = token.application_credential
-        body["application_credential"] = {
-            "id": credential.pk,
-            "name": credential.name,
-            "restricted": True,
-        }
-    return body
+def address(*path: str) -> str:
+    """Return the address of a resource."""
+    return "/".join([settings.PUBLIC_URL, "identity/v3", *path])
 
 
-def project_body(project: Project) -> dict[str, Any]:
-    """Return a project."""
-    return {
-        "id": project.pk,
-        "name": project.name,
-        "domain_id": project.domain_id,
-        "parent_id": project.domain_id,
-        "description": project.description,
-        "enabled": project.enabled,
-        "is_domain": False,
-        "tags": [],
-        "options": {},
-        "links": link("projects", project.pk),
-    }
+SELF = Resource("SelfLink", (Field("self", TEXT, itself),))
+"""The links of what has this address."""
+PAGES = Resource("PageLinks", (*SELF.fields, *fields("next previous", TEXT_OR_NULL, fixed(None))))
+"""The links of a list with this address, which has but one page."""
 
 
-def user_body(user: User) -> dict[str, Any]:
-    """Return a user."""
-    return {
-        "id": user.pk,
-        "name": user.name,
-        "domain_id": user.domain_id,
-        "email": user.email or None,
-        "default_project_id": user.default_project_id,
-        "enabled": user.is_active,
-        "password_expires_at": None,
-        "options": {},
-        "links": link("users", user.pk),
-    }
+def listed(key: str, row: Resource, things: Iterable[Any], *path: str, links: Resource = PAGES) -> Body:
+    """Return the body of a list: each thing as `row` says, and the links of the list's own address."""
+    make = Bodies(row)
+    return {key: [make(thing) for thing in things], "links": Bodies(links)(address(*path))}
 
 
-def domain_body(domain: Domain) -> dict[str, Any]:
-    """Return a domain."""
-    return {
-        "id": domain.pk,
-        "name": domain.name,
-        "description": "",
-        "enabled": domain.enabled,
-        "tags": [],
-        "options": {},
-        "links": link("domains", domain.pk),
-    }
+# ------------------------------------------------------------------------------- projects and people
+
+NAMED = Resource("Named", fields("id name", TEXT))
+NAMED_IN_DOMAIN = Resource("NamedInDomain", (*NAMED.fields, Field("domain", NAMED, "domain")))
+NAMED_ROLE = Resource("Named", (Field("id", TEXT, role_id), Field("name", TEXT, itself)))
+NO_TAGS = Field("tags", list_of(TEXT), fixed([]))
+NO_OPTIONS = Field("options", OBJECT, fixed({}))
+
+PROJECT = Resource(
+    "Project",
+    (
+        *fields("id name domain_id", TEXT),
+        Field("parent_id", TEXT, "domain_id"),
+        *fields("description", TEXT),
+        *fields("enabled", FLAG),
+        Field("is_domain", FLAG, fixed(False)),
+        NO_TAGS,
+        NO_OPTIONS,
+        Field("links", SELF, lambda project: address("projects", project.pk)),
+    ),
+)
+USER = Resource(
+    "User",
+    (
+        *fields("id name domain_id", TEXT),
+        Field("email", TEXT_OR_NULL, lambda user: user.email or None),
+        *fields("default_project_id", TEXT_OR_NULL),
+        Field("password_expires_at", TEXT_OR_NULL, fixed(None)),
+        Field("enabled", FLAG, "is_active"),
+        NO_OPTIONS,
+        Field("links", SELF, lambda user: address("users", user.pk)),
+    ),
+)
+DOMAIN = Resource(
+    "Domain",
+    (
+        *fields("id name", TEXT),
+        Field("description", TEXT, fixed("")),
+        *fields("enabled", FLAG),
+        NO_TAGS,
+        NO_OPTIONS,
+        Field("links", SELF, lambda domain: address("domains", domain.pk)),
+    ),
+)
+ROLE = Resource(
+    "Role",
+    (
+        *NAMED_ROLE.fields,
+        *fields("domain_id description", NULL, fixed(None)),
+        NO_OPTIONS,
+        Field("links", SELF, lambda role: address("roles", role_id(role))),
+    ),
+)
+"""A role is its name."""
+
+# ------------------------------------------------------------------------------------------ catalog
 
 
-def credential_body(credential: ApplicationCredential) -> dict[str, Any]:
-    """Return an application credential, without its secret."""
-    return {
-        "id": credential.pk,
-        "name": credential.name,
-        "description": credential.description,
-        "project_id": credential.project_id,
-        "roles": [{"id": role_id(role), "name": role} for role in credential.roles],
-        "expires_at": time(credential.expires_at),
-        "unrestricted": False,
-        "links": link("users", credential.user_id, "application_credentials", credential.pk),
-    }
+class Service(NamedTuple):
+    """A service, and the path of its address."""
+
+    type: str
+    name: str
+    path: str
+
+
+class Endpoint(NamedTuple):
+    """A service, as it is reached by some of its clients."""
+
+    service: Service
+    interface: str
+
+
+SERVICES = (
+    Service("identity", "keystone", "/identity"),
+    Service("compute", "nova", "/v2.1"),
+    Service("image", "glance", "/image"),
+)
+ENDPOINT = Resource(
+    "Endpoint",
+    (
+        Field("id", TEXT, lambda endpoint: stable_id("endpoint", endpoint.service.type, endpoint.interface)),
+        *fields("interface", TEXT),
+        *fields("region region_id", TEXT, fixed(REGION)),
+        Field("url", TEXT, lambda endpoint: f"{settings.PUBLIC_URL}{endpoint.service.path}"),
+    ),
+)
+SERVICE = Resource(
+    "CatalogEntry",
+    (
+        *fields("type name", TEXT),
+        Field("id", TEXT, lambda service: stable_id("service", service.type)),
+        Field(
+            "endpoints",
+            ENDPOINT,
+            lambda service: [Endpoint(service, interface) for interface in ("public", "internal", "admin")],
+            many=True,
+        ),
+    ),
+)
+
+# ------------------------------------------------------------------------------------------- tokens
+
+
+def is_scoped(token: Token) -> bool:
+    """Return whether a token is good for a project or the system."""
+    return token.project is not None or token.system_scope
+
+
+TOKEN_USER = Resource("TokenUser", (*NAMED_IN_DOMAIN.fields, Field("password_expires_at", NULL, fixed(None))))
+TOKEN_CREDENTIAL = Resource(
+    "TokenApplicationCredential", (*NAMED.fields, Field("restricted", FLAG, fixed(True)))
+)
+TOKEN = Resource(
+    "Token",
+    (
+        Field("methods", list_of(TEXT), lambda token: list(dict.fromkeys(token.methods))),
+        Field("user", TOKEN_USER, "user"),
+        Field("audit_ids", list_of(TEXT), lambda token: [token.audit_id]),
+        Field("issued_at", TIME, lambda token: time(token.issued_at)),
+        Field("expires_at", TIME, lambda token: time(token.expires_at)),
+        Field("project", NAMED_IN_DOMAIN, "project", when=lambda token: token.project),
+        Field("is_domain", FLAG, fixed(False), when=lambda token: token.project),
+        Field("system", OBJECT, fixed({"all": True}), when=lambda token: token.system_scope),
+        Field("roles", NAMED_ROLE, "roles", when=is_scoped, many=True),
+        Field("catalog", SERVICE, fixed(SERVICES), when=is_scoped, many=True),
+        Field(
+            "application_credential",
+            TOKEN_CREDENTIAL,
+            "application_credential",
+            when=lambda token: token.application_credential,
+        ),
+    ),
+)
+"""What a token says; never the token itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,10 +12,66 @@ from rest_framework.request import Request
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
-from servers.api.identity.bodies import ROLES, credential_body, link, role_id
-from servers.api.identity.door import KeystoneError, KeystoneView, member, missing, text
+from servers.api.identity.bodies import NAMED_ROLE, ROLES, SELF, address, listed, role_id, time
+from servers.api.identity.door import KeystoneError, KeystoneView, missing
+from servers.api.identity.lookup import LIMITED_TEXT
+from servers.api.resources import (
+    TEXT,
+    TIME_OR_NULL,
+    Bodies,
+    Field,
+    Resource,
+    Schema,
+    an_object,
+    fields,
+    fixed,
+)
+from servers.api.validation import bounded_text, moment
 from servers.models import ApplicationCredential
 from servers.policy import implied_roles
+
+LIMITED_TEXT_OR_NULL: Schema = {**LIMITED_TEXT, "type": ["string", "null"]}
+REQUEST = an_object(
+    {
+        "application_credential": an_object(
+            {"name": bounded_text(255, shortest=1)},
+            {
+                "description": LIMITED_TEXT_OR_NULL,
+                "secret": LIMITED_TEXT_OR_NULL,
+                "roles": {
+                    "type": ["array", "null"],
+                    "maxItems": 100,
+                    "items": an_object({}, {"id": TEXT, "name": TEXT}),
+                },
+                "expires_at": {"type": ["string", "null"], "format": "date-time"},
+                "unrestricted": {
+                    "description": "false: every application credential is restricted, it makes no other one",
+                    "enum": [False, None],
+                },
+                "access_rules": {
+                    "description": "empty: they are not supported; give the credential fewer roles",
+                    "type": ["array", "null"],
+                    "maxItems": 0,
+                },
+            },
+        )
+    }
+)
+CREDENTIAL = Resource(
+    "ApplicationCredential",
+    (
+        *fields("id name project_id description", TEXT),
+        Field("roles", NAMED_ROLE, "roles", many=True),
+        Field("expires_at", TIME_OR_NULL, lambda credential: time(credential.expires_at)),
+        Field("unrestricted", {"const": False}, fixed(False)),
+        Field("links", SELF, lambda made: address("users", made.user_id, "application_credentials", made.pk)),
+    ),
+)
+
+
+def with_secret(secret: str = "") -> Resource:
+    """Return the table of a credential that has just been made with this secret, which is shown this once."""
+    return Resource("NewApplicationCredential", (*CREDENTIAL.fields, Field("secret", TEXT, fixed(secret))))
 
 
 class CredentialView(KeystoneView):
@@ -31,13 +87,14 @@ class CredentialView(KeystoneView):
 class Credentials(CredentialView):
     """The list; a credential is made once, for the project and at most the roles of the token that asks."""
 
+    bodies = {"post": REQUEST}
+
     def get(self, request: Request, user_id: str) -> HttpResponse:
         found = self.own(user_id)
         if "name" in request.GET:
             found = found.filter(name=request.GET["name"])
-        bodies = [credential_body(credential) for credential in found]
-        links = link("users", user_id, "application_credentials")
-        return json_answer({"application_credentials": bodies, "links": links})
+        path = ("users", user_id, "application_credentials")
+        return json_answer(listed("application_credentials", CREDENTIAL, found, *path, links=SELF))
 
     def post(self, request: Request, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
@@ -45,20 +102,16 @@ class Credentials(CredentialView):
         token = find_token(request.headers.get("X-Auth-Token", ""))
         if token is None or token.application_credential_id is not None:
             raise KeystoneError(403, "An application credential cannot make another one.")
-        given = member(self.body, "application_credential")
-        require_supported(given)
+        given = self.body["application_credential"]
         credential = ApplicationCredential(
-            name=text(member(given, "name"), "name"),
-            description=description(member(given, "description")),
+            name=given["name"],
+            description=given.get("description") or "",
             user_id=user_id,
             project_id=self.context.project_id,
-            roles=self.roles(member(given, "roles")),
-            expires_at=expiry(member(given, "expires_at")),
+            roles=self.roles(given.get("roles")),
+            expires_at=expiry(given.get("expires_at")),
         )
-        if not 1 <= len(credential.name) <= 255:
-            raise KeystoneError(400, "name must have 1 to 255 characters.")
-        asked = member(given, "secret")
-        secret = credential.set_secret(text(asked, "secret") if asked is not None else None)
+        secret = credential.set_secret(given.get("secret"))
         try:
             with transaction.atomic():
                 credential.save(force_insert=True)
@@ -66,16 +119,13 @@ class Credentials(CredentialView):
             raise KeystoneError(
                 409, f"There is an application credential {credential.name} already."
             ) from error
-        body = {**credential_body(credential), "secret": secret}
-        return json_answer({"application_credential": body}, 201)
+        return json_answer({"application_credential": Bodies(with_secret(secret))(credential)}, 201)
 
-    def roles(self, asked: Any) -> list[str]:
+    def roles(self, asked: list[dict[str, str]] | None) -> list[str]:
         """Return the roles that the credential gets: those asked for, or all of the caller's."""
         mine = implied_roles(self.context.roles)
         if asked is None:
             return sorted(mine)
-        if not isinstance(asked, list):
-            raise KeystoneError(400, "roles must be a list.")
         named = {next((r for r in ROLES if is_called(a, r)), "") for a in asked}
         if not named or not named <= mine:
             raise KeystoneError(400, "roles must be among the roles that you have.")
@@ -86,7 +136,7 @@ class OneCredential(CredentialView):
     """One of them: shown without its secret, and deleted."""
 
     def get(self, request: Request, user_id: str, pk: str) -> HttpResponse:
-        return json_answer({"application_credential": credential_body(self.one(user_id, pk))})
+        return json_answer({"application_credential": Bodies(CREDENTIAL)(self.one(user_id, pk))})
 
     def delete(self, request: Request, user_id: str, pk: str) -> HttpResponse:
         self.one(user_id, pk).delete()
@@ -100,34 +150,16 @@ class OneCredential(CredentialView):
         return found
 
 
-def is_called(asked: Any, role: str) -> bool:
+def is_called(asked: dict[str, str], role: str) -> bool:
     """Return whether `asked` names the role, by id or by name."""
-    return bool(member(asked, "name") == role or member(asked, "id") == role_id(role))
+    return asked.get("name") == role or asked.get("id") == role_id(role)
 
 
-def require_supported(given: Any) -> None:
-    """Do nothing for a credential as all are here. Raises KeystoneError rather than give more, or less, than asked."""
-    unrestricted = member(given, "unrestricted")
-    if unrestricted is not None and unrestricted is not False:
-        raise KeystoneError(400, "Every application credential is restricted: it makes no other one.")
-    if member(given, "access_rules") not in (None, []):
-        raise KeystoneError(400, "Access rules are not supported; give the credential fewer roles.")
-
-
-def description(value: Any) -> str:
-    """Return what is said of a credential. Raises KeystoneError for what is no text."""
-    return "" if value is None else text(value, "description")
-
-
-def expiry(value: Any) -> datetime | None:
-    """Return the time at which a credential expires. Raises KeystoneError for what is no time to come."""
-    if value is None:
+def expiry(asked: str | None) -> datetime | None:
+    """Return the time at which a credential expires, None for never. Raises KeystoneError for what is no time to come."""
+    if asked is None:
         return None
-    try:
-        moment = datetime.fromisoformat(text(value, "expires_at"))
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise KeystoneError(400, "expires_at must be a time in ISO 8601.") from error
-    if moment <= clock.now():
+    ends_at = moment(asked)
+    if ends_at <= clock.now():
         raise KeystoneError(400, "expires_at must be a time to come.")
-    return moment
+    return ends_at

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.api.answers import json_answer
+from servers.api.identity.bodies import address
 from servers.api.identity.door import KeystoneView
+from servers.api.resources import TEXT, TEXTS, Bodies, Field, Resource, fixed, list_of
 
-
-def version() -> dict[str, Any]:
-    """Return the version."""
-    return {
-        "id": "v3.14",
-        "status": "stable",
-        "updated": "2020-04-07T00:00:00Z",
-        "links": [{"rel": "self", "href": f"{settings.PUBLIC_URL}/identity/v3/"}],
-        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
-    }
+VERSION = Resource(
+    "IdentityVersion",
+    (
+        Field("id", TEXT, fixed("v3.14")),
+        Field("status", TEXT, fixed("stable")),
+        Field("updated", TEXT, fixed("2020-04-07T00:00:00Z")),
+        Field("links", list_of(TEXTS), lambda nothing: [{"rel": "self", "href": address("")}]),
+        Field(
+            "media-types",
+            list_of(TEXTS),
+            fixed([{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}]),
+        ),
+    ),
+)
+VERSION_LIST = Resource("IdentityVersions", (Field("values", VERSION, fixed([None]), many=True),))
 
 
 class Versions(KeystoneView):
@@ -29,8 +33,8 @@ class Versions(KeystoneView):
     public = True
 
     def get(self, request: Request) -> HttpResponse:
-        answer = json_answer({"versions": {"values": [version()]}}, 300)
-        answer["Location"] = f"{settings.PUBLIC_URL}/identity/v3/"
+        answer = json_answer({"versions": Bodies(VERSION_LIST)(None)}, 300)
+        answer["Location"] = address("")
         return answer
 
 
@@ -40,7 +44,7 @@ class Version(KeystoneView):
     public = True
 
     def get(self, request: Request) -> HttpResponse:
-        return json_answer({"version": version()})
+        return json_answer({"version": Bodies(VERSION)(None)})
 
 
 class Nothing(KeystoneView):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -17,9 +16,6 @@ from servers.api.bodies import media_type
 from servers.api.view import ServiceView
 from servers.errors import Missing, Unauthenticated
 from servers.policy import Context
-
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""JSON can name characters that no database keeps: NUL, and halves of surrogate pairs."""
 
 
 class KeystoneError(APIException):
@@ -77,17 +73,3 @@ class KeystoneView(ServiceView):
         """Do nothing for an admin. Raises KeystoneError."""
         if not self.is_admin:
             raise KeystoneError(403, f"You are not authorized to perform the requested action: {rule}.")
-
-
-def member(value: Any, *path: str) -> Any:
-    """Return what stands under `path` in nested objects, None where something is missing."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def text(value: Any, name: str) -> str:
-    """Return a string, as it is. Raises KeystoneError for anything else."""
-    if not isinstance(value, str) or UNSTORABLE.search(value) or len(value) > 4096:
-        raise KeystoneError(400, f"{name} must be a string.")
-    return value

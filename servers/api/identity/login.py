@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,27 @@ from django.http import HttpRequest
 
 from servers.api.authentication import find_token
 from servers.api.identity import guessing
-from servers.api.identity.door import KeystoneError, member, text, unauthorized
-from servers.api.identity.lookup import find_credential, find_user
+from servers.api.identity.door import unauthorized
+from servers.api.identity.lookup import (
+    LIMITED_TEXT,
+    NAME,
+    NAME_IN_DOMAIN,
+    NAMED,
+    NAMES,
+    find_credential,
+    find_user,
+)
+from servers.api.resources import Schema, an_object
 from servers.models import ApplicationCredential, Project, Token, User
 
-METHODS = ("password", "token", "application_credential")
+PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
+TOKEN = an_object({"id": LIMITED_TEXT})
+CREDENTIAL = an_object(
+    {"secret": LIMITED_TEXT},
+    {"id": NAME, "name": NAME, "user": NAME_IN_DOMAIN},
+    description="an object with a secret, and an id, or a name and its user",
+    anyOf=[{"required": ["id"]}, {"required": ["name", "user"]}],
+)
 
 
 @dataclass(frozen=True)
@@ -39,29 +56,12 @@ class Proof:
         return min((end for end in ends if end is not None), default=None)
 
 
-def prove(request: HttpRequest, body: dict[str, Any]) -> Proof:
-    """Return who the caller is. Raises KeystoneError, which never says what was wrong."""
-    identity = member(body, "auth", "identity")
-    methods = member(identity, "methods")
-    if not isinstance(methods, list) or len(methods) != 1 or methods[0] not in METHODS:
-        raise KeystoneError(400, f"auth.identity.methods must be a list of one of {', '.join(METHODS)}.")
-    given = member(identity, methods[0])
-    if not isinstance(given, dict):
-        raise KeystoneError(400, f"auth.identity.{methods[0]} must be an object.")
-    if methods[0] == "password":
-        return by_password(request, given)
-    if methods[0] == "token":
-        return by_token(given)
-    return by_credential(request, given)
-
-
 def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
     """Return the proof of somebody who knows a password. Raises KeystoneError."""
-    who = member(given, "user")
-    password = text(member(who, "password"), "auth.identity.password.user.password")
+    who = given["user"]
     user = find_user(who)
-    name = user.name if user else text(member(who, "name") or member(who, "id"), "user")
-    found = guessing.by_name(request, name, password)
+    name = user.name if user else who.get("name") or who["id"]
+    found = guessing.by_name(request, name, who["password"])
     if found is None:
         raise unauthorized()
     if user is None or found.pk != user.pk or not user.domain.enabled:
@@ -70,9 +70,9 @@ def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
     return Proof(user, ["password"])
 
 
-def by_token(given: dict[str, Any]) -> Proof:
+def by_token(request: HttpRequest, given: dict[str, Any]) -> Proof:
     """Return the proof of somebody who has a token; what restricted that one restricts the next one."""
-    token = find_token(text(member(given, "id"), "auth.identity.token.id"))
+    token = find_token(given["id"])
     if token is None:
         raise unauthorized()
     return Proof(token.user, [*token.methods, "token"], token.application_credential, token)
@@ -80,11 +80,10 @@ def by_token(given: dict[str, Any]) -> Proof:
 
 def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:
     """Return the proof of a program that has an application credential. Raises KeystoneError."""
-    secret = text(member(given, "secret"), "auth.identity.application_credential.secret")
     credential = find_credential(given)
     name = spoken_name(given)
     guessing.require_allowed(request, name)
-    if not opens(credential, secret) or credential is None:
+    if not opens(credential, given["secret"]) or credential is None:
         raise guessing.failed(request, name)
     guessing.succeeded(request, name)
     return Proof(credential.user, ["application_credential"], credential)
@@ -92,7 +91,7 @@ def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:
 
 def spoken_name(given: dict[str, Any]) -> str:
     """Return under what failures are counted: what was asked for, so that it tells nothing of what there is."""
-    if given.get("id") is not None:
+    if "id" in given:
         return f"application credential {given['id']}"
     who = given["user"]
     return f"application credential {given['name']} of {who.get('id') or who.get('name')}"
@@ -105,3 +104,32 @@ def opens(credential: ApplicationCredential | None, secret: str) -> bool:
         return False
     right = credential.check_secret(secret)
     return right and credential.user.is_active and credential.user.domain.enabled
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prove who one is: what a client says for it, and what becomes of that."""
+
+    schema: Schema
+    prove: Callable[[HttpRequest, dict[str, Any]], Proof]
+
+
+METHODS = {
+    "password": Method(PASSWORD, by_password),
+    "token": Method(TOKEN, by_token),
+    "application_credential": Method(CREDENTIAL, by_credential),
+}
+IDENTITY = an_object(
+    {"methods": {"type": "array", "items": {"enum": list(METHODS)}, "minItems": 1, "maxItems": 1}},
+    {name: method.schema for name, method in METHODS.items()},
+    allOf=[
+        {"if": {"properties": {"methods": {"const": [name]}}}, "then": {"required": [name]}}
+        for name in METHODS
+    ],
+)
+
+
+def prove(request: HttpRequest, identity: dict[str, Any]) -> Proof:
+    """Return who the caller is, by what is said as IDENTITY says. Raises KeystoneError, which never says what was wrong."""
+    [name] = identity["methods"]
+    return METHODS[name].prove(request, identity[name])

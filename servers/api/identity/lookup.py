@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from servers.api.identity.door import KeystoneError, member, text
+from servers.api.resources import Schema, an_object
+from servers.api.validation import bounded_text
 from servers.models import ApplicationCredential, Project, User
 
+LIMITED_TEXT = bounded_text(4096)
+"""Any text of a request: longer than a secret or a name ever is."""
+NAME = bounded_text(4096, shortest=1)
+DOMAIN = an_object(
+    {},
+    {"id": NAME, "name": NAME},
+    description="an object with the id or the name of a domain",
+    anyOf=[{"required": ["id"]}, {"required": ["name"]}],
+)
+NAMES: Mapping[str, Schema] = {"id": NAME, "name": NAME, "domain": DOMAIN}
+NAMED: Mapping[str, Any] = {
+    "description": "an object with an id, or with a name and its domain",
+    "anyOf": [{"required": ["id"]}, {"required": ["name", "domain"]}],
+}
+NAME_IN_DOMAIN = an_object({}, NAMES, **NAMED)
 
-def find_user(who: Any) -> User | None:
-    """Return the user that is named by id, or by name and domain. Raises KeystoneError where nobody is named."""
+
+def find_user(named: dict[str, Any]) -> User | None:
+    """Return the user that is named as NAME_IN_DOMAIN says, or None."""
     users = User.objects.select_related("domain", "default_project__domain")
-    if member(who, "id") is not None:
-        return users.filter(pk=text(who["id"], "user.id")).first()
-    if member(who, "name") is None:
-        raise KeystoneError(400, "A user needs an id, or a name and a domain.")
-    return users.filter(name=text(who["name"], "user.name"), **in_domain(member(who, "domain"))).first()
+    return users.filter(**called(named)).first()
 
 
-def find_project(named: Any) -> Project | None:
-    """Return the project that is named by id, or by name and domain. Raises KeystoneError where none is named."""
-    projects = Project.objects.select_related("domain")
-    if member(named, "id") is not None:
-        return projects.filter(pk=text(named["id"], "project.id")).first()
-    name = text(member(named, "name"), "project.name")
-    return projects.filter(name=name, **in_domain(member(named, "domain"))).first()
+def find_project(named: dict[str, Any]) -> Project | None:
+    """Return the project that is named as NAME_IN_DOMAIN says, or None."""
+    return Project.objects.select_related("domain").filter(**called(named)).first()
 
 
 def find_credential(given: dict[str, Any]) -> ApplicationCredential | None:
-    """Return the credential that is named by id, or by name and user. Raises KeystoneError where none is named."""
+    """Return the credential that is named by id, or by name and user, or None."""
     credentials = ApplicationCredential.objects.select_related("user__domain", "project__domain")
-    if given.get("id") is not None:
-        return credentials.filter(pk=text(given["id"], "application_credential.id")).first()
-    user = find_user(member(given, "user"))
-    name = text(given.get("name"), "application_credential.name")
-    return credentials.filter(user=user, name=name).first() if user else None
+    if "id" in given:
+        return credentials.filter(pk=given["id"]).first()
+    user = find_user(given["user"])
+    return credentials.filter(user=user, name=given["name"]).first() if user else None
 
 
-def in_domain(domain: Any) -> dict[str, str]:
-    """Return the filter for a domain that is named by id or name. Raises KeystoneError where it is not."""
-    if member(domain, "id") is not None:
-        return {"domain_id": text(domain["id"], "domain.id")}
-    if member(domain, "name") is not None:
-        return {"domain__name": text(domain["name"], "domain.name")}
-    raise KeystoneError(400, "A name needs a domain with an id or a name.")
+def called(named: dict[str, Any]) -> dict[str, str]:
+    """Return the filter for what is named as NAME_IN_DOMAIN says; an id comes before a name."""
+    if "id" in named:
+        return {"pk": named["id"]}
+    domain = named["domain"]
+    owner = {"domain_id": domain["id"]} if "id" in domain else {"domain__name": domain["name"]}
+    return {"name": named["name"], **owner}

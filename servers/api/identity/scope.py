@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from servers.api.identity.door import KeystoneError, member, unauthorized
+from servers.api.identity.door import unauthorized
 from servers.api.identity.login import Proof
-from servers.api.identity.lookup import find_project
+from servers.api.identity.lookup import NAME_IN_DOMAIN, find_project
+from servers.api.resources import OBJECT, Schema, an_object
 from servers.models import Membership, Project
 from servers.policy import implied_roles
+
+SCOPE: Schema = {
+    "description": "an object with a project, or with the system, or unscoped",
+    "anyOf": [
+        an_object({"project": NAME_IN_DOMAIN}, additionalProperties=False),
+        an_object({"system": {"const": {"all": True}}}, additionalProperties=False),
+        an_object({"domain": OBJECT}, additionalProperties=False),
+        an_object({"unscoped": OBJECT}, additionalProperties=False),
+        {"const": "unscoped"},  # keystoneauth's way of saying it
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -21,25 +33,17 @@ class Scope:
     roles: list[str] = field(default_factory=list)
 
 
-def scope_of(body: dict[str, Any], proof: Proof) -> Scope:
-    """Return the scope that is asked for, or else the user's default. Raises KeystoneError."""
-    asked = member(body, "auth", "scope")
+def scope_of(asked: dict[str, Any] | str | None, proof: Proof) -> Scope:
+    """Return the scope that is asked for as SCOPE says, or else the user's default. Raises KeystoneError."""
     if asked is None:
         return default_scope(proof)
-    if asked == "unscoped":  # keystoneauth's way of saying it
+    if isinstance(asked, str) or "unscoped" in asked:
         return Scope()
-    if not isinstance(asked, dict) or len(asked) != 1:
-        raise KeystoneError(400, "auth.scope must name one project, or the system, or be unscoped.")
-    [(kind, named)] = asked.items()
-    if kind == "project":
-        return project_scope(find_project(named), proof)
-    if kind == "system" and member(named, "all") is True:
+    if "project" in asked:
+        return project_scope(find_project(asked["project"]), proof)
+    if "system" in asked:
         return system_scope(proof)
-    if kind == "unscoped":
-        return Scope()
-    if kind == "domain":
-        raise unauthorized()  # nobody has a role in a domain
-    raise KeystoneError(400, "auth.scope must name one project, or the system, or be unscoped.")
+    raise unauthorized()  # nobody has a role in a domain
 
 
 def default_scope(proof: Proof) -> Scope:

@@ -9,21 +9,26 @@ from rest_framework.request import Request
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
-from servers.api.identity.bodies import catalog, link, project_body, token_body
+from servers.api.identity.bodies import PROJECT, SELF, SERVICE, SERVICES, TOKEN, address, listed
 from servers.api.identity.door import KeystoneError, KeystoneView, missing
-from servers.api.identity.login import prove
-from servers.api.identity.scope import scope_of
+from servers.api.identity.login import IDENTITY, prove
+from servers.api.identity.scope import SCOPE, scope_of
+from servers.api.resources import OBJECT, Bodies, Field, Resource, an_object, list_of
 from servers.models import Membership, Project, Token
+
+LOGIN = an_object({"auth": an_object({"identity": IDENTITY}, {"scope": SCOPE})})
 
 
 class Tokens(KeystoneView):
     """`/v3/auth/tokens`."""
 
     public = True
+    bodies = {"post": LOGIN}
 
     def post(self, request: Request) -> HttpResponse:
-        proof = prove(request._request, self.body)  # axes writes to the request, which its middleware reads
-        scope = scope_of(self.body, proof)
+        auth = self.body["auth"]
+        proof = prove(request._request, auth["identity"])
+        scope = scope_of(auth.get("scope"), proof)
         token, secret = Token.issue(
             proof.user,
             settings.TOKEN_LIFETIME_S,
@@ -36,15 +41,10 @@ class Tokens(KeystoneView):
         if proof.ends_at is not None and proof.ends_at < token.expires_at:
             token.expires_at = proof.ends_at  # nor does a token live longer by being exchanged
             token.save(update_fields=["expires_at"])
-        answer = json_answer({"token": token_body(token, with_catalog="nocatalog" not in request.GET)}, 201)
-        answer["X-Subject-Token"] = secret
-        return answer
+        return self.shown(token, secret, 201)
 
     def get(self, request: Request) -> HttpResponse:
-        token, secret = self.subject(request)
-        answer = json_answer({"token": token_body(token, with_catalog="nocatalog" not in request.GET)})
-        answer["X-Subject-Token"] = secret
-        return answer
+        return self.shown(*self.subject(request))
 
     def head(self, request: Request) -> HttpResponse:
         return self.get(request)
@@ -54,6 +54,15 @@ class Tokens(KeystoneView):
         token.revoked_at = clock.now()
         token.save(update_fields=["revoked_at"])
         return HttpResponse(status=204)
+
+    def shown(self, token: Token, secret: str, status: int = 200) -> HttpResponse:
+        """Return the answer that shows a token, without the catalog for who does not want it."""
+        body = Bodies(TOKEN)(token)
+        if "nocatalog" in self.request.GET:
+            body.pop("catalog", None)
+        answer = json_answer({"token": body}, status)
+        answer["X-Subject-Token"] = secret
+        return answer
 
     def subject(self, request: Request) -> tuple[Token, str]:
         """Return the token in question and its secret: one's own, or anybody's for an admin. Raises KeystoneError."""
@@ -69,13 +78,12 @@ class OwnProjects(KeystoneView):
     """`/v3/auth/projects` and `/v3/users/{id}/projects`."""
 
     def get(self, request: Request, user_id: str | None = None) -> HttpResponse:
-        links = link("users", user_id, "projects") if user_id else link("auth", "projects")
+        path = ("users", user_id, "projects") if user_id else ("auth", "projects")
         user_id = user_id or self.context.user_id
         if user_id != self.context.user_id:
             self.require_admin("identity:list_user_projects")
         found = Project.objects.filter(memberships__user_id=user_id, enabled=True).distinct()
-        projects = [project_body(project) for project in found]
-        return json_answer({"projects": projects, "links": {**links, "next": None, "previous": None}})
+        return json_answer(listed("projects", PROJECT, found, *path))
 
 
 class OwnCatalog(KeystoneView):
@@ -84,7 +92,17 @@ class OwnCatalog(KeystoneView):
     def get(self, request: Request) -> HttpResponse:
         if not self.context.project_id and not self.context.system_scope:
             raise KeystoneError(403, "An unscoped token has no catalog.")
-        return json_answer({"catalog": catalog(), "links": link("auth", "catalog")})
+        return json_answer(listed("catalog", SERVICE, SERVICES, "auth", "catalog", links=SELF))
+
+
+SYSTEM = Resource(
+    "OwnSystem",
+    (
+        Field("system", list_of(OBJECT), lambda has_role: [{"all": True}] if has_role else []),
+        Field("links", SELF, lambda has_role: address("auth", "system")),
+    ),
+)
+"""Of whether the caller has a role in the system."""
 
 
 class OwnSystem(KeystoneView):
@@ -92,4 +110,4 @@ class OwnSystem(KeystoneView):
 
     def get(self, request: Request) -> HttpResponse:
         has_role = Membership.objects.filter(user_id=self.context.user_id, project=None).exists()
-        return json_answer({"system": [{"all": True}] if has_role else [], "links": link("auth", "system")})
+        return json_answer(Bodies(SYSTEM)(has_role))

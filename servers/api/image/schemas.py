@@ -8,34 +8,20 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.api.answers import json_answer
+from servers.api.image.bodies import IMAGE
+from servers.api.image.changes import READ_ONLY
 from servers.api.image.door import GlanceView
 from servers.errors import Missing
-from servers.states import ImageStatus
-
-_TEXTS = ("id", "owner", "schema", "self", "file", "created_at", "updated_at")
-_TEXTS_OR_NULL = ("name", "disk_format", "container_format", "checksum", "os_hash_algo", "os_hash_value")
-_NUMBERS = ("size", "virtual_size", "min_disk", "min_ram")
-_CHANGEABLE = {"name", "protected"}
-
-_PROPERTIES: dict[str, dict[str, Any]] = {
-    **{name: {"type": "string"} for name in _TEXTS},
-    **{name: {"type": ["null", "string"]} for name in _TEXTS_OR_NULL},
-    **{name: {"type": ["null", "integer"]} for name in _NUMBERS},
-    "status": {"type": "string", "enum": [status.value for status in ImageStatus]},
-    "visibility": {"type": "string", "enum": ["public", "private", "shared", "community"]},
-    "protected": {"type": "boolean"},
-    "os_hidden": {"type": "boolean"},
-    "tags": {"type": "array", "items": {"type": "string"}},
-}
+from servers.microversions import MINIMUM
 
 
 def image_schema() -> dict[str, Any]:
     """Return the schema of an image; whatever it does not name is a property, and a text."""
     described = {
-        name: kind if name in _CHANGEABLE else {**kind, "readOnly": True}
-        for name, kind in _PROPERTIES.items()
+        name: {**kind, "readOnly": True} if name in READ_ONLY else kind
+        for name, kind in IMAGE.at(MINIMUM)["properties"].items()
     }
-    return {"name": "image", "properties": described, "additionalProperties": {"type": "string"}}
+    return {"name": "image", "properties": described, "additionalProperties": IMAGE.rest}
 
 
 def member_schema() -> dict[str, Any]:

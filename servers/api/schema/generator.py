@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -70,8 +71,9 @@ class Generator(SchemaGenerator):
         }
         if operation.description:
             found["description"] = operation.description
-        if operation.body is not None:
-            found["requestBody"] = self.request_body(operation)
+        body = body_of(route.view, method, operation)
+        if body is not None:
+            found["requestBody"] = self.request_body(operation, body)
         return found
 
     def parameters(self, route: Route, operation: Operation) -> list[Schema]:
@@ -90,9 +92,8 @@ class Generator(SchemaGenerator):
             found.append({"name": name, "in": "header", "schema": schema})
         return found
 
-    def request_body(self, operation: Operation) -> Schema:
+    def request_body(self, operation: Operation, body: Schema | Resource) -> Schema:
         """Return the request body object."""
-        body = operation.body
         media: Schema = {"schema": self.refer(body) if isinstance(body, Resource) else body}
         if operation.examples:
             media["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
@@ -153,6 +154,12 @@ def versions_of(view: Any, method: str) -> tuple[str | None, str | None]:
     """Return in which microversions a method exists."""
     since, until = getattr(getattr(view, method, None), "versions", (None, None))
     return since, until
+
+
+def body_of(view: Any, method: str, operation: Operation) -> Schema | Resource | None:
+    """Return what the view checks a request's body by, else what the operation says of it."""
+    bodies = getattr(view, "bodies", None)
+    return bodies.get(method, operation.body) if isinstance(bodies, Mapping) else operation.body
 
 
 def terms_of(view: Any) -> list[Schema]:

@@ -7,55 +7,13 @@ from collections.abc import Mapping
 from django.views import View
 
 from servers.api.image import discovery, download, schemas, views
-from servers.api.image.changes import LONGEST, MEDIA_TYPE
+from servers.api.image.bodies import IMAGE
+from servers.api.image.changes import MEDIA_TYPE
 from servers.api.image.paging import SORT_KEYS
 from servers.api.image.query import COLUMNS, FLAGS, IDENTIFIERS, NUMBERS, TIMES
-from servers.api.resources import (
-    FLAG,
-    NUMBER,
-    NUMBER_OR_NULL,
-    OBJECT,
-    TEXT,
-    TEXT_OR_NULL,
-    TEXTS,
-    TIME,
-    UUID,
-    Field,
-    Resource,
-    Schema,
-    fields,
-    list_of,
-    one_of,
-)
+from servers.api.resources import OBJECT, TEXT, Field, Resource, Schema, one_of
 from servers.api.schema.operation import Operation, Reply
-from servers.states import ImageStatus
 
-IMAGE = Resource(
-    "Image",
-    (
-        Field("id", UUID),
-        Field("name", TEXT),
-        Field("status", one_of(*ImageStatus)),
-        Field("visibility", one_of("public", "private", "shared", "community")),
-        *fields("protected os_hidden", FLAG),
-        *fields("owner disk_format container_format schema self file user_id image_type", TEXT),
-        *fields("size virtual_size", NUMBER_OR_NULL),
-        *fields("min_disk min_ram", NUMBER),
-        *fields("checksum os_hash_algo os_hash_value", TEXT_OR_NULL),
-        Field("tags", list_of(TEXT)),
-        *fields("created_at updated_at", TIME),
-        *fields("instance_uuid backup_type", TEXT, optional=True),
-    ),
-    rest=TEXT,
-)
-IMAGES = Resource(
-    "ImageList",
-    (Field("images", IMAGE, many=True), *fields("first schema", TEXT), Field("next", TEXT, optional=True)),
-)
-TASKS = Resource("ImageTasks", (Field("tasks", list_of(OBJECT)),))
-MEMBERS = Resource("ImageMembers", (Field("members", list_of(OBJECT)), Field("schema", TEXT)))
-VERSION = Resource("ImageVersion", (*fields("id status", TEXT), Field("links", list_of(TEXTS))))
-VERSIONS = Resource("ImageVersions", (Field("versions", VERSION, many=True),))
 JSON_SCHEMA = Resource("ImageSchema", (Field("name", TEXT), Field("properties", OBJECT)), rest=True)
 
 QUERY: Mapping[str, Schema] = {
@@ -70,29 +28,17 @@ QUERY: Mapping[str, Schema] = {
     "sort_dir": one_of("asc", "desc"),
     "sort": {**TEXT, "description": "several of KEY:asc or KEY:desc, with commas between them"},
 }
-PATCH: Schema = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "op": one_of("add", "replace", "remove"),
-            "path": {**TEXT, "pattern": "^/[^/]+$", "maxLength": LONGEST},
-            "value": {"type": ["string", "boolean"], "maxLength": LONGEST},
-        },
-        "required": ["op", "path"],
-    },
-}
 BYTES = (download.MEDIA_TYPE,)
 
 OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (discovery.Versions, "get"): Operation(
         "List the versions of the image service",
-        (Reply(200, VERSIONS), Reply(300, VERSIONS)),
+        (Reply(200, discovery.VERSIONS), Reply(300, discovery.VERSIONS)),
         public=True,
     ),
     (views.Images, "get"): Operation(
         "List images",
-        (Reply(200, IMAGES),),
+        (Reply(200, views.IMAGES),),
         "Any other key of the query is the name of a further property.",
         query=QUERY,
     ),
@@ -100,7 +46,6 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (views.OneImage, "patch"): Operation(
         "Change an image's name, protection or further properties",
         (Reply(200, IMAGE),),
-        body=PATCH,
         media_type=MEDIA_TYPE,
         refusals=(409, 415),
         examples={"keep it": [{"op": "replace", "path": "/protected", "value": True}]},  # type: ignore[dict-item]
@@ -116,8 +61,10 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
         headers={"Range": TEXT, "If-Range": TEXT},
         refusals=(416,),
     ),
-    (views.ImageTasks, "get"): Operation("List an image's tasks: there are none", (Reply(200, TASKS),)),
-    (views.ImageMembers, "get"): Operation("List an image's members: there are none", (Reply(200, MEMBERS),)),
+    (views.ImageTasks, "get"): Operation("List an image's tasks: there are none", (Reply(200, views.TASKS),)),
+    (views.ImageMembers, "get"): Operation(
+        "List an image's members: there are none", (Reply(200, views.MEMBERS),)
+    ),
     (schemas.Schema, "get"): Operation(
         "Show the JSON schema of an image, a member, or a list of either", (Reply(200, JSON_SCHEMA),)
     ),

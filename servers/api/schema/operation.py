@@ -30,6 +30,7 @@ class Operation:
     replies: tuple[Reply, ...]
     description: str = ""
     body: Schema | Resource | None = None
+    """Where the view does not say it itself, by its `bodies`."""
     media_type: str = JSON
     query: Mapping[str, Schema] = field(default_factory=dict)
     headers: Mapping[str, Schema] = field(default_factory=dict)

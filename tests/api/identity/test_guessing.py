@@ -47,6 +47,14 @@ def test_success_forgets_the_failures_before_it(anna: User) -> None:
         assert login(password()).status_code == 201
 
 
+@pytest.mark.parametrize("scope", [{}, {"project": {}}, {"nonsense": {}}])
+def test_malformed_login_is_no_guess_whatever_the_password(anna: User, scope: Any) -> None:
+    answers = [login(password(secret=secret), scope) for secret in ("guess", "guess", "guess", "secret")]
+    assert {answer.status_code for answer in answers} == {400}
+    assert len({answer.content for answer in answers}) == 1
+    assert login(password()).status_code == 201
+
+
 def test_somebody_else_is_not_locked_out(anna: User) -> None:
     for _ in range(3):
         told(password("bert", "guess"))

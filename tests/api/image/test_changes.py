@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.api.image.changes import MEDIA_TYPE, change
+from servers.api.image.changes import MEDIA_TYPE, MOST_OPERATIONS, change
 from servers.models import Image, Project
 from tests.factories import make_image
 
@@ -72,6 +72,7 @@ def test_name_and_properties_are_changed(member: Any, project: Project) -> None:
         "base_image_ref",
         "instance_owner",
         "user_id",
+        "boot_roles",
     ],
 )
 def test_what_an_image_is_cannot_be_claimed(member: Any, project: Project, name: str) -> None:
@@ -95,6 +96,10 @@ def test_what_an_image_is_cannot_be_claimed(member: Any, project: Project, name:
         (operation("add", "/mine", "\0"), 400),
         (operation("add", "/mine", "\ud800"), 400),
         (operation("replace", "/protected", "yes"), 400),
+        ({"op": "add", "path": "/mine"}, 400),
+        (operation("add", "/a~2b", "x"), 400),
+        (operation("add", "/" + "n" * 256, "x"), 400),
+        (operation("replace", "/size", 5), 403),
         ("add", 400),
     ],
 )
@@ -103,6 +108,20 @@ def test_one_wrong_operation_undoes_all(member: Any, project: Project, wrong: An
     assert patch(member, image, operation("replace", "/name", "changed"), wrong).status_code == status
     image.refresh_from_db()
     assert image.name == "backup"
+
+
+def test_name_is_measured_as_it_is_kept(member: Any, project: Project) -> None:
+    image = make_image(project)
+    patch(member, image, operation("add", "/" + "~1" * 255, "x"))
+    image.refresh_from_db()
+    assert image.properties == {"/" * 255: "x"}
+
+
+def test_more_operations_than_anybody_needs_are_refused(member: Any, project: Project) -> None:
+    many = [operation("replace", "/name", "x")] * (MOST_OPERATIONS + 1)
+    assert patch(member, make_image(project), *many).json()["title"] == (
+        "The request body must have at most 1000 items."
+    )
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
@@ -131,11 +150,11 @@ def test_image_that_somebody_else_has_changed_meanwhile_is_a_conflict(
     image = make_image(project)
     find = type(image).objects.all
 
-    def late(image: Image, operations: Any) -> None:
+    def change_late(image: Image, operations: list[Any]) -> None:
         find().update(revision=99)
         change(image, operations)
 
-    monkeypatch.setattr("servers.api.image.views.change", late)
+    monkeypatch.setattr("servers.api.image.views.change", change_late)
     assert patch(member, image, operation("replace", "/name", "late")).status_code == 409
 
 
