@@ -118,6 +118,11 @@ def result_badge(result: str) -> SafeString:
     return badge(result or "going on", tones.get(result, Tone.BUSY))
 
 
+def worker_badge(is_alive: bool) -> SafeString:
+    """Return whether a supervisor of workers was heard of lately."""
+    return badge("working", Tone.GOOD) if is_alive else badge("silent", Tone.BAD)
+
+
 def host_badges(host: Host) -> SafeString:
     """Return whether the host answers, and whether it takes servers."""
     if host.forced_down:

@@ -26,6 +26,7 @@ register.filter("migration_badge", badges.migration_badge)
 register.filter("image_badge", badges.image_badge)
 register.filter("result_badge", badges.result_badge)
 register.filter("host_badges", badges.host_badges)
+register.filter("worker_badge", badges.worker_badge)
 register.filter("step_label", labels.step_label)
 
 

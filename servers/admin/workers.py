@@ -1,35 +1,30 @@
-"""Who carries actions out."""
+"""Who carries actions out, and which ones now."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.utils.safestring import SafeString
+from typing import Any
 
-from servers import clock
-from servers.admin.amounts import moment
-from servers.admin.badges import Tone, badge
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
 from servers.admin.base import RecordAdmin
 from servers.admin.site import console
-from servers.engine.execution.workers import SILENT
+from servers.engine.execution.workers import RULE, at_work
 from servers.models import Worker
 
 
 @admin.register(Worker, site=console)
 class WorkerAdmin(RecordAdmin):
-    """Supervisors of worker processes."""
+    """Supervisors of worker processes: one page, and none of a single one."""
 
-    list_display = ("name", "state", "processes", "began", "seen")
-    actions = None
+    read_rule = RULE
 
-    @admin.display(description="state")
-    def state(self, worker: Worker) -> SafeString:
-        there = worker.seen_at > clock.now() - SILENT
-        return badge("working", Tone.GOOD) if there else badge("silent", Tone.BAD)
-
-    @admin.display(description="began", ordering="started_at")
-    def began(self, worker: Worker) -> SafeString | str:
-        return moment(worker.started_at)
-
-    @admin.display(description="last heard of", ordering="seen_at")
-    def seen(self, worker: Worker) -> SafeString | str:
-        return moment(worker.seen_at)
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "title": "Workers", "workers": at_work()}
+        return render(request, "admin/servers/workers.html", context)

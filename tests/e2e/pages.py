@@ -147,7 +147,7 @@ LISTS = (
     "allocation",
 )
 
-ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation", "worker")
+ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation")
 FORMS = ("create-backup", "inject-network-info", "live-migration", "lock", "migrate", "reset-network")
 
 PAGES: dict[str, Way] = {

@@ -41,8 +41,8 @@ def test_what_is_over_or_waits_is_left_alone(fleet: SmallFleet) -> None:
 
 
 def test_no_two_processes_are_called_alike() -> None:
-    names = {unique_name() for _ in range(100)}
-    assert len(names) == 100
+    names = {unique_name(supervisor) for supervisor in ("", "h" * 32 + "-0123456789ab") for _ in range(100)}
+    assert len(names) == 200
     assert max(len(name) for name in names) <= 64  # the longest that django-tasks-db takes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.views import View
 
-from servers.api.gantry import actions
+from servers.api.gantry import actions, workers
 from servers.api.resources import (
     FLAG,
     NUMBER,
@@ -104,6 +104,11 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
             "look again": {"verdict": "look_again", "reason": "the switch is mended"},
             "close": {"verdict": "failed", "reason": "node1 has burnt", "dead_hosts": ["node1"]},
         },
+    ),
+    (workers.WorkerList, "get"): Operation(
+        "List who carries actions out",
+        (Reply(200, wrapped("workers", workers.WORKER, many=True)),),
+        "Each is a supervisor of worker processes, with the actions that these carry out at this moment.",
     ),
 }
 """By view and method."""

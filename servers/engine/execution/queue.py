@@ -32,9 +32,22 @@ LONG_ENOUGH = timedelta(minutes=10)
 """After so long a wait nothing goes before an action any more because it is more urgent."""
 
 
-def unique_name() -> str:
-    """Return a name that no process has had on any machine: host names and process ids may repeat."""
-    return f"{socket.gethostname()[:HOST_LENGTH]}-{uuid4().hex[:TOKEN_LENGTH]}"
+def unique_name(supervisor: str = "") -> str:
+    """Return a name that no process has had on any machine: host names and process ids may repeat.
+
+    It begins with the machine's, that of a worker process with its supervisor's.
+    """
+    return f"{supervisor or socket.gethostname()[:HOST_LENGTH]}-{uuid4().hex[:TOKEN_LENGTH]}"
+
+
+def machine_of(supervisor: str) -> str:
+    """Return on which machine a supervisor runs, by its name."""
+    return supervisor.rpartition("-")[0]
+
+
+def supervisor_of(worker: str) -> str:
+    """Return the name of a worker process's supervisor, by its name in action records."""
+    return worker.rpartition("-")[0]
 
 
 _called = [unique_name()]

@@ -1,4 +1,4 @@
-"""Whether worker processes run that carry actions out."""
+"""Which worker processes run, and what they carry out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from servers import clock
-from servers.models import Worker
+from servers.engine.execution.queue import machine_of, supervisor_of
+from servers.models import ActionRecord, Worker
+from servers.states import ActionStatus
 
+RULE = "gantry:workers:list"
 SILENT = timedelta(seconds=15)
 """A supervisor that was not seen for longer is gone; it writes every 5 seconds that it is there."""
 
@@ -25,9 +28,46 @@ class WorkerHealth:
         return self.processes > 0
 
 
+def is_alive(worker: Worker) -> bool:
+    """Return whether a supervisor was seen lately."""
+    return worker.seen_at > clock.now() - SILENT
+
+
 def worker_health() -> WorkerHealth:
     """Return how many worker processes run, summed over all supervisors that were seen lately."""
-    limit = clock.now() - SILENT
     workers = list(Worker.objects.order_by("-seen_at"))
-    alive = [worker for worker in workers if worker.seen_at > limit]
-    return WorkerHealth(sum(w.processes for w in alive), workers[0].seen_at if workers else None)
+    processes = sum(worker.processes for worker in workers if is_alive(worker))
+    return WorkerHealth(processes, workers[0].seen_at if workers else None)
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A supervisor of worker processes, and the actions that these carry out."""
+
+    name: str
+    machine: str
+    is_alive: bool
+    started_at: datetime
+    seen_at: datetime
+    processes: int
+    actions: tuple[ActionRecord, ...]
+
+
+def at_work() -> list[AtWork]:
+    """Return who works, since when and on what, in two queries; the actions longest running first, with their servers."""
+    running = ActionRecord.objects.filter(status=ActionStatus.RUNNING, lease_until__gt=clock.now())
+    held: dict[str, list[ActionRecord]] = {}
+    for action in running.select_related("server").order_by("started_at", "pk"):
+        held.setdefault(supervisor_of(action.worker), []).append(action)
+    return [
+        AtWork(
+            worker.name,
+            machine_of(worker.name),
+            is_alive(worker),
+            worker.started_at,
+            worker.seen_at,
+            worker.processes,
+            tuple(held.get(worker.name, ())),
+        )
+        for worker in Worker.objects.order_by("name")
+    ]

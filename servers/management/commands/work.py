@@ -64,7 +64,11 @@ class Command(BaseCommand):
         periodic_tasks = PeriodicTasks(unique_name(), processes)
         children = [
             WorkerProcess(
-                f"worker {number}", [], told=periodic_tasks.note_reaped, prompt=number == 0 and processes > 1
+                f"worker {number}",
+                [],
+                supervisor=periodic_tasks.name,
+                told=periodic_tasks.note_reaped,
+                prompt=number == 0 and processes > 1,
             )
             for number in range(processes)
         ]
@@ -86,6 +90,8 @@ class Command(BaseCommand):
 class WorkerProcess(Child):
     """A process that does one action at a time, under a name that no other process ever has."""
 
+    supervisor: str = ""
+    """With whose name its own begins."""
     told: Callable[[str], None] = lambda name: None
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
@@ -93,7 +99,7 @@ class WorkerProcess(Child):
     """Whether it leaves alone what can wait, so that an urgent action finds a process."""
 
     def start(self) -> None:
-        self.known_as = unique_name()
+        self.known_as = unique_name(self.supervisor)
         prompt = ["--prompt"] if self.prompt else []
         self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *prompt]
         super().start()

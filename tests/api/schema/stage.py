@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from servers import clock
 from servers.api.identity.bodies import role_id
 from servers.microversions import NEWEST, Microversion
-from servers.models import Aggregate, ApplicationCredential, Host, Server, ServerGroup
+from servers.models import Aggregate, ApplicationCredential, Host, Server, ServerGroup, Worker
 from servers.states import MigrationStatus, TaskState
 from tests.conftest import Caller
 from tests.factories import make_action, make_event, make_flavor, make_image, make_migration
@@ -69,6 +71,9 @@ def build() -> Stage:
     stuck = make_action(
         broken, "migrate", status="unknown", stalled_at=server.created_at, judgements=[JUDGED]
     )
+    Worker.objects.create(name="node1-0123", processes=4)
+    lease = {"worker": "node1-0123-4567:1", "lease_until": clock.now() + timedelta(minutes=1)}
+    make_action(server, status="running", exclusive=False, started_at=clock.now(), **lease)
     image = make_image(fleet.project, instance_uuid=server.uuid, properties={"instance_owner": "x"})
     make_image(fleet.project, status="saving", size_bytes=None, properties={"os": "linux"})
     aggregate = Aggregate.objects.create(name="ssd", availability_zone="nova")
