@@ -32,6 +32,7 @@ COMMANDS = {
     "discover": ["--dry-run"],
     "reconcile": [],
     "judge": [],
+    "workers": [],
     "policy": ["check", "--user", "anna"],
     "migrate": [],
 }
