@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.views import View
 
+from servers.api.compute.links import LINK
 from servers.api.gantry import actions
 from servers.api.resources import (
     FLAG,
@@ -21,7 +22,6 @@ from servers.api.resources import (
     list_of,
     one_of,
 )
-from servers.api.schema.compute import LINK
 from servers.api.schema.operation import Operation, Reply, shows, wrapped
 from servers.engine.judgement.judge import VERDICTS
 from servers.states import ActionStatus
