@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import NamedTuple
 
 from django.conf import settings
@@ -20,6 +20,7 @@ class Microversion(NamedTuple):
     minor: int
 
     @classmethod
+    @lru_cache(maxsize=512)  # the tables of answers name few versions, and name them in every request
     def parse(cls, text: str) -> Microversion:
         """Return the version that `text` names. Raises ValueError when it is not MajorNum.MinorNum."""
         if not _FORMAT.match(text):

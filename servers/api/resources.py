@@ -5,12 +5,12 @@ The body of an answer and the schema in the OpenAPI document both come of it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from operator import attrgetter
+from types import FunctionType
 from typing import Any, Protocol
 
 from servers.microversions import MINIMUM, Microversion
@@ -27,7 +27,6 @@ FLAG: Schema = {"type": "boolean"}
 NULL: Schema = {"type": "null"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 OBJECT: Schema = {"type": "object"}
-TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
 TIME: Schema = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z?$"}
 TIME_OR_NULL: Schema = {**TIME, "type": ["string", "null"]}
 
@@ -53,6 +52,14 @@ def an_object(
         **({"required": [*required]} if required else {}),
         **more,
     }
+
+
+def object_of(values: Schema) -> Schema:
+    """Return the schema of an object whose values are of one kind, under any names."""
+    return {"type": "object", "additionalProperties": values}
+
+
+TEXTS = object_of(TEXT)
 
 
 class Asked(Protocol):
@@ -84,6 +91,11 @@ Read = str | Callable[[Any], Any] | Callable[[Any, Any], Any]
 """The name of an attribute, dots and all; or a function of the thing; or one of the thing and of `Asked`."""
 
 
+def project_of(thing: Any) -> str | None:
+    """Return the project to which a thing belongs, None where it belongs to none."""
+    return getattr(thing, "project_id", None)
+
+
 @dataclass(frozen=True)
 class Field:
     """A member of an object, in a range of microversions; two rows of one name never overlap."""
@@ -95,20 +107,23 @@ class Field:
     since: str | None = None
     until: str | None = None
     rule: str = ""
-    """The policy rule without which the caller does not see it, in the project of the thing."""
-    when: Callable[[Any], object] | None = None
-    """Of which things it is shown."""
+    """The policy rule without which the caller does not see it, in the resource's `project`."""
+    when: Read | None = None
+    """Of which things it is shown, said as `read` says a value; of all where it is not said."""
     otherwise: Any = Absent.MEMBER
     """What stands there where `rule` or `when` does not let it be shown; nothing where it is not said."""
     optional: bool = False
     """Whether it can be missing for another reason than `rule` and `when`."""
     many: bool = False
     """Whether it is a list."""
+    by_name: bool = False
+    """Whether it is an object of such values, or of such lists, each under a name of its own."""
 
     def written(self, refer: Refer) -> Schema:
         """Return the schema of the value."""
         schema = refer(self.schema) if isinstance(self.schema, Resource) else self.schema
         schema = list_of(schema) if self.many else schema
+        schema = object_of(schema) if self.by_name else schema
         if self.otherwise is Absent.MEMBER or (self.otherwise is None and "null" in schema.get("type", ())):
             return schema
         return {"anyOf": [schema, {"const": self.otherwise}]}
@@ -130,10 +145,14 @@ class Field:
         read = reading(self.read, asked)
         if not isinstance(self.schema, Resource):
             return read
-        make = Bodies(self.schema, asked, may)
-        if self.many:
-            return lambda thing: [make(one) for one in read(thing)]
+        make: Callable[[Any], Any] = Bodies(self.schema, asked, may)
+        make = in_list(make) if self.many else make
+        make = in_object(make) if self.by_name else make
         return lambda thing: make(read(thing))
+
+    def condition(self, asked: Asked) -> Callable[[Any], Any] | None:
+        """Return what says for this request of which things it is shown, None for all."""
+        return None if self.when is None else reading(self.when, asked)
 
     @property
     def always(self) -> bool:
@@ -151,6 +170,8 @@ class Resource:
     """What members may have that are not named."""
     others: Read | None = None
     """How the members are read that are not named: as a mapping. What is named stands in the place of its namesake."""
+    project: Read = project_of
+    """In which project its rules are asked, said as a field says a value; None is the caller's own."""
 
     def at(self, version: Microversion) -> Schema:
         """Return the schema in one version, without references."""
@@ -183,6 +204,8 @@ class Resource:
 
 
 May = Callable[[str, str | None], bool]
+Guarded = tuple[Field, Callable[[Any], Any], Callable[[Any], Any] | None]
+"""A field, what reads it, and what says of which things it is shown."""
 
 
 class Bodies:
@@ -194,36 +217,52 @@ class Bodies:
     def __init__(self, resource: Resource, asked: Asked | None = None, may: May | None = None) -> None:
         asked = asked or NoRequest()
         self.may = may or cache(asked.allows)
-        self.others = reading(resource.others or fixed({}), asked)
+        self.others = reading(resource.others, asked) if resource.others else None
+        self.project = reading(resource.project, asked)
         shown = [f for f in resource.fields if asked.version.between(f.since, f.until)]
-        readers = [(f, f.reader(asked, self.may)) for f in shown]
-        self.always = [(f.name, read) for f, read in readers if not f.is_guarded]
-        self.guarded = [(f, read) for f, read in readers if f.is_guarded]
+        self.always = [(f.name, f.reader(asked, self.may)) for f in shown if not f.is_guarded]
+        self.guarded: dict[str, list[Guarded]] = {}
+        for field in (f for f in shown if f.is_guarded):
+            row = (field, field.reader(asked, self.may), field.condition(asked))
+            self.guarded.setdefault(field.rule, []).append(row)
 
     def __call__(self, thing: Any) -> Body:
         """Return the body of a thing."""
-        body = {**self.others(thing), **{name: read(thing) for name, read in self.always}}
-        for field, read in self.guarded:
-            if self.is_shown(field, thing):
-                body[field.name] = read(thing)
-            elif field.otherwise is not Absent.MEMBER:
-                body[field.name] = field.otherwise
+        body: Body = dict(self.others(thing)) if self.others else {}
+        for name, read in self.always:
+            body[name] = read(thing)
+        for rule, rows in self.guarded.items():
+            allowed = not rule or self.may(rule, self.project(thing))
+            for field, read, condition in rows:
+                if allowed and (condition is None or condition(thing)):
+                    body[field.name] = read(thing)
+                elif field.otherwise is not Absent.MEMBER:
+                    body[field.name] = field.otherwise
         return body
-
-    def is_shown(self, field: Field, thing: Any) -> bool:
-        """Return whether this caller sees the field of this thing."""
-        if field.rule and not self.may(field.rule, getattr(thing, "project_id", None)):
-            return False
-        return field.when is None or bool(field.when(thing))
 
 
 def reading(read: Read, asked: Asked) -> Callable[[Any], Any]:
     """Return the function of a thing alone that reads a value for this request."""
     if isinstance(read, str):
         return attrgetter(read)
-    if len(inspect.signature(read).parameters) == 1:
+    if not takes_request(read):
         return read  # type: ignore[return-value]
     return lambda thing: read(thing, asked)  # type: ignore[call-arg]
+
+
+def takes_request(read: Callable[..., Any]) -> bool:
+    """Return whether a function reads a value of a thing and of the request."""
+    return isinstance(read, FunctionType) and read.__code__.co_argcount == 2
+
+
+def in_list(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what makes a list of bodies, one of each thing."""
+    return lambda things: [make(one) for one in things]
+
+
+def in_object(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what makes an object of bodies, each under the name of its thing."""
+    return lambda things: {name: make(one) for name, one in things.items()}
 
 
 def itself(thing: Any) -> Any:
@@ -234,6 +273,12 @@ def itself(thing: Any) -> Any:
 def fixed(value: Any) -> Callable[[Any], Any]:
     """Return what reads the same of every thing."""
     return lambda thing: value
+
+
+def or_null(attribute: str) -> Callable[[Any], Any]:
+    """Return what reads an attribute, null where it is empty."""
+    read = attrgetter(attribute)
+    return lambda thing: read(thing) or None
 
 
 def covers(rows: list[Field]) -> bool:

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from servers.api.resources import NUMBER, TEXT, Bodies, Field, Resource, fields, fixed, itself
+from servers.api.resources import (
+    NUMBER,
+    TEXT,
+    TEXT_OR_NULL,
+    Bodies,
+    Field,
+    Resource,
+    fields,
+    fixed,
+    itself,
+    or_null,
+)
 from servers.microversions import Microversion
 
 
@@ -18,6 +29,7 @@ class Thing:
     """Something that is shown."""
 
     name: str = "web"
+    nick: str = ""
     size: int = 3
     project_id: str = "p"
     parts: list[Thing] = field(default_factory=list)
@@ -30,9 +42,11 @@ class Request:
         self.version = Microversion.parse(version)
         self.rules = rules
         self.asked: Counter[str] = Counter()
+        self.projects: set[str | None] = set()
 
     def allows(self, rule: str, project_id: str | None = None) -> bool:
         self.asked[rule] += 1
+        self.projects.add(project_id)
         return rule in self.rules
 
 
@@ -48,6 +62,9 @@ THING = Resource(
         Field("large", TEXT, fixed("yes"), when=lambda thing: thing.size > 5),
         Field("part", PART, itself, when=lambda thing: thing.parts, otherwise=""),
         Field("parts", PART, "parts", many=True),
+        Field("named", PART, lambda thing: {part.name: part for part in thing.parts}, by_name=True),
+        Field("twins", PART, lambda thing: {"all": thing.parts * 2}, many=True, by_name=True),
+        Field("nick", TEXT_OR_NULL, or_null("nick")),
     ),
 )
 
@@ -65,6 +82,15 @@ def test_a_value_may_depend_on_the_request() -> None:
     assert body(Thing(), Request("2.9"))["spoken"] == "web in 2.9"
 
 
+def test_what_is_empty_may_be_null() -> None:
+    assert body(Thing(), Request())["nick"] is None
+    assert body(Thing(nick="w"), Request())["nick"] == "w"
+
+
+def test_what_depends_on_no_request_needs_none() -> None:
+    assert Bodies(PART)(Thing()) == {"name": "web"}
+
+
 def test_what_a_rule_protects_is_left_out_or_replaced() -> None:
     refused = body(Thing(), Request())
     assert "secret" not in refused
@@ -80,6 +106,23 @@ def test_a_rule_is_asked_once_a_project_and_not_once_a_thing() -> None:
     assert request.asked == {"see": 1}
 
 
+@pytest.mark.parametrize(
+    ("project", "asked"), [({}, "p"), ({"project": "nick"}, ""), ({"project": fixed(None)}, None)]
+)
+def test_a_table_says_in_which_project_its_rules_are_asked(
+    project: dict[str, Any], asked: str | None
+) -> None:
+    request = Request()
+    Bodies(Resource("Guarded", (Field("secret", TEXT, fixed("x"), rule="see"),), **project), request)(Thing())
+    assert request.projects == {asked}
+
+
+def test_a_condition_may_depend_on_the_request() -> None:
+    alone = Resource("Odd", (Field("odd", TEXT, fixed("x"), when=lambda _, asked: asked.version.minor % 2),))
+    assert Bodies(alone, Request("2.1"))(Thing()) == {"odd": "x"}
+    assert Bodies(alone, Request("2.2"))(Thing()) == {}
+
+
 def test_a_condition_decides_thing_by_thing() -> None:
     assert "large" not in body(Thing(), Request())
     assert body(Thing(size=6), Request())["large"] == "yes"
@@ -89,6 +132,8 @@ def test_a_member_that_is_a_resource_has_its_own_table() -> None:
     found = body(Thing(parts=[Thing("a"), Thing("b")]), Request())
     assert found["parts"] == [{"name": "a"}, {"name": "b"}]
     assert found["part"] == {"name": "web"}
+    assert found["named"] == {"a": {"name": "a"}, "b": {"name": "b"}}
+    assert found["twins"] == {"all": [{"name": "a"}, {"name": "b"}] * 2}
     assert body(Thing(), Request())["part"] == ""
 
 

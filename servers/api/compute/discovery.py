@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -10,59 +10,73 @@ from rest_framework.request import Request
 
 from servers.api.answers import json_answer
 from servers.api.compute.door import NovaView
+from servers.api.compute.links import Link, links
+from servers.api.resources import TEXT, TEXTS, Bodies, Field, Resource, fields, list_of
 from servers.errors import Missing
 from servers.microversions import MINIMUM, maximum
 
 MEDIA_TYPE = "application/vnd.openstack.compute+json;version="
-V20, V21 = "v2.0", "v2.1"
-_FOLDERS = {V20: "v2", V21: "v2.1"}
-_STATUS = {V20: "DEPRECATED", V21: "CURRENT"}
-_UPDATED = {V20: "2011-01-21T11:33:21Z", V21: "2013-07-23T11:33:21Z"}
+DESCRIPTION = Link("describedby", "http://docs.openstack.org/", "text/html")
 
 
-def summary(version: str) -> dict[str, Any]:
-    """Return what the list says of a version."""
-    spoken = version == V21
-    return {
-        "id": version,
-        "status": _STATUS[version],
-        "version": str(maximum()) if spoken else "",
-        "min_version": str(MINIMUM) if spoken else "",
-        "updated": _UPDATED[version],
-        "links": [{"rel": "self", "href": f"{settings.PUBLIC_URL}/{_FOLDERS[version]}/"}],
-    }
+@dataclass(frozen=True)
+class Version:
+    """A version of the API, as a list shows it or as it is shown alone."""
+
+    id: str
+    folder: str
+    status: str
+    updated: str
+    has_microversions: bool
+    shown_alone: bool = False
+    path: str = ""
+    """The address in this version that is meant."""
 
 
-def media_types(version: str) -> list[dict[str, str]]:
+V20 = Version("v2.0", "v2", "DEPRECATED", "2011-01-21T11:33:21Z", has_microversions=False)
+V21 = Version("v2.1", "v2.1", "CURRENT", "2013-07-23T11:33:21Z", has_microversions=True)
+VERSIONS = {version.id: version for version in (V20, V21)}
+
+
+def links_of(version: Version) -> list[Link]:
+    """Return the address of a version, and where it is described when it is shown alone."""
+    here = Link("self", f"{settings.PUBLIC_URL}/{version.folder}/{version.path}")
+    return [here, DESCRIPTION] if version.shown_alone else [here]
+
+
+def media_types(version: Version) -> list[dict[str, str]]:
     """Return the media types of a version."""
-    return [{"base": "application/json", "type": MEDIA_TYPE + _FOLDERS[version].removeprefix("v")}]
+    return [{"base": "application/json", "type": MEDIA_TYPE + version.folder.removeprefix("v")}]
 
 
-def document(version: str) -> dict[str, Any]:
+NAMED = (*fields("id status", TEXT), links(links_of))
+VERSION = Resource(
+    "ApiVersion",
+    (
+        *NAMED,
+        Field("version", TEXT, lambda version: str(maximum()) if version.has_microversions else ""),
+        Field("min_version", TEXT, lambda version: str(MINIMUM) if version.has_microversions else ""),
+        Field("updated", TEXT, "updated"),
+        Field("media-types", list_of(TEXTS), media_types, when="shown_alone"),
+    ),
+)
+CHOICE = Resource("ApiVersionChoice", (*NAMED, Field("media-types", list_of(TEXTS), media_types)))
+
+
+def document(version: Version) -> dict[str, object]:
     """Return the document of a version."""
-    found = summary(version)
-    found["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
-    return {"version": {**found, "media-types": media_types(version)}}
+    return {"version": Bodies(VERSION)(replace(version, shown_alone=True))}
 
 
 def versions_list(request: HttpRequest) -> HttpResponse:
     """Answer `GET /`."""
-    return json_answer({"versions": [summary(V20), summary(V21)]})
+    return json_answer({"versions": list(map(Bodies(VERSION), VERSIONS.values()))})
 
 
 def choices(request: HttpRequest) -> HttpResponse:
     """Answer an address in no version: there are these two."""
-    path = request.path.lstrip("/")
-    offers = [
-        {
-            "id": version,
-            "status": _STATUS[version],
-            "links": [{"rel": "self", "href": f"{settings.PUBLIC_URL}/{_FOLDERS[version]}/{path}"}],
-            "media-types": media_types(version),
-        }
-        for version in (V20, V21)
-    ]
-    return json_answer({"choices": offers}, 300)
+    offers = [replace(version, path=request.path.lstrip("/")) for version in VERSIONS.values()]
+    return json_answer({"choices": list(map(Bodies(CHOICE), offers))}, 300)
 
 
 class VersionDocument(NovaView):
@@ -78,6 +92,6 @@ class VersionById(NovaView):
     """`GET /v2.1/versions/{id}`: the same, for somebody with a token."""
 
     def get(self, request: Request, version_id: str) -> HttpResponse:
-        if version_id not in _FOLDERS:
+        if version_id not in VERSIONS:
             raise Missing
-        return self.answer(document(version_id))
+        return self.answer(document(VERSIONS[version_id]))

@@ -10,10 +10,22 @@ from rest_framework.request import Request
 
 from servers.api.compute.booleans import FALSE_WORDS, TRUE_WORDS
 from servers.api.compute.door import NovaView
-from servers.api.compute.links import next_link
+from servers.api.compute.links import links, next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
-from servers.api.compute.server_body import EXTRA_SPECS, flavor_body
-from servers.api.compute.validation import PAGING, TEXT, Query, Term
+from servers.api.compute.server_resource import EXTRA_SPECS
+from servers.api.compute.validation import PAGING, Query, Term
+from servers.api.resources import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NULL,
+    Bodies,
+    Field,
+    Resource,
+    fields,
+    fixed,
+)
 from servers.errors import Invalid, Missing
 from servers.models import Flavor
 
@@ -35,6 +47,33 @@ ONE_OF_THE_FIELDS = {
     "type": "string",
     "enum": sorted([*SORT_FIELDS, "disabled", "rxtx_factor", "vcpu_weight"]),
 }
+
+FLAVOR_BRIEF = Resource(
+    "FlavorBrief",
+    (
+        Field("id", TEXT, "flavorid"),
+        Field("name", TEXT, "name"),
+        links(lambda flavor, view: view.links.both("flavors", flavor.flavorid)),
+        Field("description", TEXT_OR_NULL, "description", since="2.55"),
+    ),
+)
+FLAVOR = Resource(
+    "Flavor",
+    (
+        *FLAVOR_BRIEF.fields,
+        Field("vcpus", NUMBER, "vcpus"),
+        Field("ram", NUMBER, "memory_mb"),
+        Field("disk", NUMBER, "root_gb"),
+        Field("OS-FLV-EXT-DATA:ephemeral", NUMBER, "ephemeral_gb"),
+        Field("swap", NUMBER, "swap_mb", until="2.74", when="swap_mb", otherwise=""),
+        Field("swap", NUMBER, "swap_mb", since="2.75"),
+        Field("OS-FLV-DISABLED:disabled", FLAG, fixed(False)),
+        Field("os-flavor-access:is_public", FLAG, "is_public"),
+        Field("rxtx_factor", {"type": "number"}, fixed(1.0), until="2.101"),
+        Field("extra_specs", OBJECT, "extra_specs", since="2.61", rule=EXTRA_SPECS),
+    ),
+)
+FLAVOR_EXTRA_SPECS = Resource("FlavorExtraSpecs", fields("extra_specs", OBJECT))
 
 
 class FlavorMissing(Missing):
@@ -64,6 +103,7 @@ class FlavorView(NovaView):
 class FlavorList(FlavorView):
     """`GET /flavors`."""
 
+    resource = FLAVOR_BRIEF
     query = Query(
         terms=(
             *PAGING,
@@ -80,7 +120,7 @@ class FlavorList(FlavorView):
     def get(self, request: Request) -> HttpResponse:
         limit = limit_of(self.values)
         found = page(Flavor.objects.filter(self.condition()), self.sort_keys(), limit, self.marker())
-        body: dict[str, Any] = {"flavors": self.listed(found)}
+        body: dict[str, Any] = {"flavors": list(map(Bodies(self.resource, self), found))}
         if is_full(found, limit):
             body["flavors_links"] = next_link(request.path, request.GET, found[-1].flavorid)
         return self.answer(body)
@@ -124,32 +164,18 @@ class FlavorList(FlavorView):
         except FlavorMissing as error:
             raise FlavorMarkerUnknown(marker=text) from error
 
-    def listed(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
-        """Return the bodies of a page."""
-        found: list[dict[str, Any]] = []
-        for flavor in flavors:
-            links = self.links.both("flavors", flavor.flavorid)
-            body: dict[str, Any] = {"id": flavor.flavorid, "name": flavor.name, "links": links}
-            if self.at_least("2.55"):
-                body["description"] = flavor.description
-            found.append(body)
-        return found
-
 
 class FlavorDetailList(FlavorList):
     """`GET /flavors/detail`."""
 
-    def listed(self, flavors: list[Flavor]) -> list[dict[str, Any]]:
-        extra_specs = self.allows(EXTRA_SPECS)
-        return [flavor_body(self, flavor, extra_specs) for flavor in flavors]
+    resource = FLAVOR
 
 
 class FlavorShow(FlavorView):
     """`GET /flavors/{id}`."""
 
     def get(self, request: Request, flavor_id: str) -> HttpResponse:
-        flavor = self.find(flavor_id)
-        return self.answer({"flavor": flavor_body(self, flavor, self.allows(EXTRA_SPECS))})
+        return self.answer({"flavor": Bodies(FLAVOR, self)(self.find(flavor_id))})
 
 
 class FlavorExtraSpecs(FlavorView):
@@ -157,4 +183,4 @@ class FlavorExtraSpecs(FlavorView):
 
     def get(self, request: Request, flavor_id: str) -> HttpResponse:
         self.require(EXTRA_SPECS)
-        return self.answer({"extra_specs": self.find(flavor_id).extra_specs})
+        return self.answer(Bodies(FLAVOR_EXTRA_SPECS, self)(self.find(flavor_id)))

@@ -2,22 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Sum
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers.api.compute.capacity import statistics
 from servers.api.compute.door import NovaView, versions
+from servers.api.compute.hypervisor_resource import Hypervisor
 from servers.api.compute.links import microseconds
-from servers.api.compute.validation import TEXT, Query, Term
+from servers.api.compute.validation import Query, Term
+from servers.api.resources import (
+    FLAG,
+    NULL,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    UUID,
+    Bodies,
+    Field,
+    Resource,
+    fields,
+    fixed,
+    itself,
+    list_of,
+    or_null,
+)
 from servers.engine.capacity.usage import usage_by_host
 from servers.errors import Missing
 from servers.models import Aggregate, Host, Server
 
 RULES = "os_compute_api:os-hosts"
 AGGREGATES_RULE = "os_compute_api:os-aggregates:index"
+
+
+class Line(NamedTuple):
+    """A line of the table that a host is shown as: vCPUs, MiB and GiB of a project, or of what stands in its place."""
+
+    host: str
+    project: str
+    cpu: int
+    memory_mb: int
+    disk_gb: int
+
+
+HOST_BRIEF = Resource(
+    "HostBrief",
+    (
+        Field("host_name", TEXT, "name"),
+        Field("service", TEXT, fixed("compute")),
+        Field("zone", TEXT, "availability_zone"),
+    ),
+)
+HOST_LINE = Resource("HostLine", (*fields("host project", TEXT), *fields("cpu memory_mb disk_gb", NUMBER)))
+HOST_RESOURCE = Resource("HostResource", (Field("resource", HOST_LINE, itself),))
+
+
+def aggregate_metadata(aggregate: Aggregate) -> dict[str, Any]:
+    """Return an aggregate's metadata; its zone is among them, as in Nova."""
+    zone = aggregate.availability_zone
+    return {**aggregate.metadata, **({"availability_zone": zone} if zone else {})}
+
+
+AGGREGATE = Resource(
+    "Aggregate",
+    (
+        Field("id", NUMBER, "pk"),
+        Field("name", TEXT, "name"),
+        Field("availability_zone", TEXT_OR_NULL, or_null("availability_zone")),
+        Field("hosts", list_of(TEXT), lambda aggregate: [host.name for host in aggregate.hosts.all()]),
+        Field("metadata", OBJECT, aggregate_metadata),
+        Field("created_at", TIME, lambda aggregate: microseconds(aggregate.created_at)),
+        *fields("updated_at deleted_at", NULL, fixed(None)),
+        Field("deleted", FLAG, fixed(False)),
+        Field("uuid", UUID, lambda aggregate: str(aggregate.uuid), since="2.41"),
+    ),
+)
 
 
 class ComputeHostMissing(Missing):
@@ -39,14 +101,7 @@ class HostList(NovaView):
         hosts = Host.objects.filter(enabled=True)
         if self.value("zone"):
             hosts = hosts.filter(availability_zone=self.value("zone"))
-        bodies = [{"host_name": h.name, "service": "compute", "zone": h.availability_zone} for h in hosts]
-        return self.answer({"hosts": bodies})
-
-
-def resource(host: Host, project: str, cpu: int, memory_mb: int, disk_gb: int) -> dict[str, Any]:
-    """Return a line of the table that a host is shown as."""
-    line = {"host": host.name, "project": project, "cpu": cpu, "memory_mb": memory_mb, "disk_gb": disk_gb}
-    return {"resource": line}
+        return self.answer({"hosts": list(map(Bodies(HOST_BRIEF, self), hosts))})
 
 
 class HostShow(NovaView):
@@ -58,16 +113,17 @@ class HostShow(NovaView):
         host = Host.objects.filter(name=name).first()
         if host is None:
             raise ComputeHostMissing(host=name)
-        now = statistics(host, usage_by_host([host])[host.pk])
+        usage = usage_by_host([host])[host.pk]
+        memory_mb_used = Hypervisor(host, usage).memory_mb_used
         projects = self.by_project(host)
         most = [sum(line[i] for line in projects.values()) for i in range(3)]
         lines = [
-            resource(host, "(total)", host.vcpus, host.memory_mb, host.disk_gb),
-            resource(host, "(used_now)", now["vcpus_used"], now["memory_mb_used"], now["local_gb_used"]),
-            resource(host, "(used_max)", *most),
-            *(resource(host, project, *line) for project, line in projects.items()),
+            Line(host.name, "(total)", host.vcpus, host.memory_mb, host.disk_gb),
+            Line(host.name, "(used_now)", usage.vcpus, memory_mb_used, usage.disk_gb),
+            Line(host.name, "(used_max)", *most),
+            *(Line(host.name, project, *line) for project, line in projects.items()),
         ]
-        return self.answer({"host": lines})
+        return self.answer({"host": list(map(Bodies(HOST_RESOURCE, self), lines))})
 
     def by_project(self, host: Host) -> dict[str, tuple[int, int, int]]:
         """Return what the servers of each project have, in vCPUs, MiB and GiB."""
@@ -80,40 +136,16 @@ class HostShow(NovaView):
         return {s["project_id"]: (s["cpu"], s["memory"], s["disk"] + s["more_disk"]) for s in sums}
 
 
-class AggregateView(NovaView):
-    """What both addresses have in common."""
-
-    def body_of(self, aggregate: Aggregate) -> dict[str, Any]:
-        """Return an aggregate with its hosts."""
-        metadata = dict(aggregate.metadata)
-        if aggregate.availability_zone:
-            metadata["availability_zone"] = aggregate.availability_zone
-        body: dict[str, Any] = {
-            "id": aggregate.pk,
-            "name": aggregate.name,
-            "availability_zone": aggregate.availability_zone or None,
-            "hosts": [host.name for host in aggregate.hosts.all()],
-            "metadata": metadata,
-            "created_at": microseconds(aggregate.created_at),
-            "updated_at": None,
-            "deleted_at": None,
-            "deleted": False,
-        }
-        if self.at_least("2.41"):
-            body["uuid"] = str(aggregate.uuid)
-        return body
-
-
-class AggregateList(AggregateView):
+class AggregateList(NovaView):
     """`GET /os-aggregates`."""
 
     def get(self, request: Request) -> HttpResponse:
         self.require(AGGREGATES_RULE)
         found = Aggregate.objects.prefetch_related("hosts").order_by("pk")
-        return self.answer({"aggregates": [self.body_of(aggregate) for aggregate in found]})
+        return self.answer({"aggregates": list(map(Bodies(AGGREGATE, self), found))})
 
 
-class AggregateShow(AggregateView):
+class AggregateShow(NovaView):
     """`GET /os-aggregates/{id}`."""
 
     def get(self, request: Request, aggregate_id: str) -> HttpResponse:
@@ -122,4 +154,4 @@ class AggregateShow(AggregateView):
         found = Aggregate.objects.filter(pk=int(number[:18])).first()
         if found is None:
             raise AggregateMissing(aggregate=aggregate_id)
-        return self.answer({"aggregate": self.body_of(found)})
+        return self.answer({"aggregate": Bodies(AGGREGATE, self)(found)})

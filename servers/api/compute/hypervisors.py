@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.api.compute.booleans import is_true
-from servers.api.compute.capacity import statistics
 from servers.api.compute.door import NovaView, versions
+from servers.api.compute.hypervisor_resource import (
+    HYPERVISOR,
+    HYPERVISOR_BRIEF,
+    HYPERVISOR_STATISTICS,
+    Hypervisor,
+)
 from servers.api.compute.links import next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
 from servers.api.faults import FeatureUnsupported
+from servers.api.resources import Bodies, Body, Resource
 from servers.engine.capacity.usage import Usage, usage_by_host
 from servers.errors import Invalid, Missing
 from servers.models import Host, Server
@@ -53,44 +58,29 @@ class PatternWithPaging(Invalid):
     """Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported."""
 
 
-def cpu_info(view: NovaView, host: Host) -> Any:
-    """Return what is known of the host's CPU: an object, and below 2.28 the text of one."""
-    known = {"model": host.cpu_model} if host.cpu_model else {}
-    return known if view.at_least("2.28") else json.dumps(known)
-
-
 class HypervisorView(NovaView):
     """What all these addresses have in common."""
 
-    def hypervisor_id(self, host: Host) -> str | int:
-        """Return the host's id in this microversion."""
-        return str(host.uuid) if self.at_least("2.53") else host.pk
+    resource: ClassVar[Resource] = HYPERVISOR_BRIEF
 
-    def brief(self, host: Host) -> dict[str, Any]:
-        """Return what the short list says."""
-        return {
-            "id": self.hypervisor_id(host),
-            "hypervisor_hostname": host.hypervisor_hostname,
-            "state": "up" if host.is_up else "down",
-            "status": "enabled" if host.enabled else "disabled",
-        }
+    def listed(self, hosts: list[Host], *, with_servers: bool) -> list[Body]:
+        """Return the bodies of hosts, with their servers where those are asked for."""
+        usages = usage_by_host(hosts) if self.resource is HYPERVISOR else {}
+        servers = self.servers_on(hosts) if with_servers else {}
+        make = Bodies(self.resource, self)
+        return [make(Hypervisor(h, usages.get(h.pk, Usage()), servers.get(h.pk))) for h in hosts]
 
-    def full(self, host: Host, usage: Usage) -> dict[str, Any]:
-        """Return all that is known of a host."""
-        body = {
-            **self.brief(host),
-            "host_ip": host.address,
-            "hypervisor_type": host.hypervisor_type,
-            "hypervisor_version": host.hypervisor_version,
-            "service": {
-                "id": str(host.service_uuid) if self.at_least("2.53") else host.pk,
-                "host": host.name,
-                "disabled_reason": host.disabled_reason or None,
-            },
-        }
-        if self.at_least("2.88"):
-            return {**body, "uptime": None}
-        return {**body, **statistics(host, usage), "cpu_info": cpu_info(self, host)}
+    def servers_on(self, hosts: list[Host]) -> dict[int | None, list[Server]]:
+        """Return the servers by the key of their host; since 2.75 also of a host that has none."""
+        found: dict[int | None, list[Server]] = {h.pk: [] for h in hosts} if self.at_least("2.75") else {}
+        for server in Server.objects.filter(host__in=hosts, deleted_at=None).order_by("created_at"):
+            found.setdefault(server.host_id, []).append(server)
+        return found
+
+    @property
+    def asks_for_servers(self) -> bool:
+        """Return whether the query asks for the servers of each host."""
+        return is_true(self.value("with_servers") or "")
 
     def find(self, hypervisor_id: str) -> Host:
         """Return the host. Raises HypervisorMissing or HypervisorIdInvalid."""
@@ -106,16 +96,6 @@ class HypervisorView(NovaView):
             raise HypervisorMissing(hypervisor=hypervisor_id)
         return found
 
-    def with_servers(self, bodies: list[dict[str, Any]], hosts: list[Host]) -> None:
-        """Add to each body the servers of its host; since 2.75 also where there are none."""
-        by_host: dict[int | None, list[dict[str, str]]] = {}
-        for server in Server.objects.filter(host__in=hosts, deleted_at=None).order_by("created_at"):
-            entry = {"name": server.instance_name, "uuid": str(server.uuid)}
-            by_host.setdefault(server.host_id, []).append(entry)
-        for body, host in zip(bodies, hosts, strict=True):
-            if by_host.get(host.pk) or self.at_least("2.75"):
-                body["servers"] = by_host.get(host.pk, [])
-
 
 class HypervisorList(HypervisorView):
     """`GET /os-hypervisors`."""
@@ -127,11 +107,9 @@ class HypervisorList(HypervisorView):
         self.require(self.rule)
         limit = limit_of(self.values) if self.at_least("2.33") else None
         found = page(self.wanted(), BY_NUMBER, limit, self.marker())
-        body: dict[str, Any] = {"hypervisors": self.listed(found)}
-        if is_true(self.value("with_servers") or ""):
-            self.with_servers(body["hypervisors"], found)
+        body: dict[str, Any] = {"hypervisors": self.listed(found, with_servers=self.asks_for_servers)}
         if is_full(found, limit):
-            last = self.hypervisor_id(found[-1])
+            last = body["hypervisors"][-1]["id"]
             body["hypervisors_links"] = next_link(request.path, request.GET, last)
         return self.answer(body)
 
@@ -154,19 +132,12 @@ class HypervisorList(HypervisorView):
         except (HypervisorMissing, HypervisorIdInvalid) as error:
             raise HypervisorMarkerUnknown(marker=text) from error
 
-    def listed(self, hosts: list[Host]) -> list[dict[str, Any]]:
-        """Return the bodies of a page."""
-        return [self.brief(host) for host in hosts]
-
 
 class HypervisorDetailList(HypervisorList):
     """`GET /os-hypervisors/detail`."""
 
     rule = f"{RULES}:list-detail"
-
-    def listed(self, hosts: list[Host]) -> list[dict[str, Any]]:
-        usages = usage_by_host(hosts)
-        return [self.full(host, usages[host.pk]) for host in hosts]
+    resource = HYPERVISOR
 
 
 def matching(pattern: str) -> Any:
@@ -181,13 +152,11 @@ class HypervisorShow(HypervisorView):
     """`GET /os-hypervisors/{id}`."""
 
     query = Query(terms=(Term("with_servers", TEXT, since="2.53"),), strict="2.75")
+    resource = HYPERVISOR
 
     def get(self, request: Request, hypervisor_id: str) -> HttpResponse:
         self.require(f"{RULES}:show")
-        host = self.find(hypervisor_id)
-        body = self.full(host, usage_by_host([host])[host.pk])
-        if is_true(self.value("with_servers") or ""):
-            self.with_servers([body], [host])
+        [body] = self.listed([self.find(hypervisor_id)], with_servers=self.asks_for_servers)
         return self.answer({"hypervisor": body})
 
 
@@ -209,10 +178,7 @@ class HypervisorSearch(HypervisorView):
     @versions(until="2.52")
     def get(self, request: Request, pattern: str) -> HttpResponse:
         self.require(f"{RULES}:list")
-        hosts = list(matching(pattern))
-        bodies = [self.brief(host) for host in hosts]
-        if self.adds_servers:
-            self.with_servers(bodies, hosts)
+        bodies = self.listed(list(matching(pattern)), with_servers=self.adds_servers)
         return self.answer({"hypervisors": bodies})
 
 
@@ -224,8 +190,5 @@ class HypervisorStatistics(HypervisorView):
         self.require(f"{RULES}:list-detail")
         hosts = list(Host.objects.filter(enabled=True))
         usages = usage_by_host(hosts)
-        total: dict[str, int] = {"count": len(hosts), **statistics(Host(), Usage())}
-        for host in hosts:
-            for name, value in statistics(host, usages[host.pk]).items():
-                total[name] += value
-        return self.answer({"hypervisor_statistics": total})
+        hypervisors = [Hypervisor(host, usages[host.pk]) for host in hosts]
+        return self.answer({"hypervisor_statistics": Bodies(HYPERVISOR_STATISTICS, self)(hypervisors)})

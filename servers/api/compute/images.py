@@ -10,7 +10,20 @@ from rest_framework.request import Request
 
 from servers.api.answers import empty_answer
 from servers.api.compute.door import NovaView, versions
-from servers.api.compute.links import seconds
+from servers.api.compute.links import Link, links, seconds
+from servers.api.resources import (
+    NUMBER,
+    NUMBER_OR_NULL,
+    OBJECT,
+    TEXT,
+    TIME,
+    UUID,
+    Bodies,
+    Field,
+    Resource,
+    itself,
+    one_of,
+)
 from servers.engine.accepting.identifiers import uuid_of
 from servers.engine.images import delete_image
 from servers.errors import Missing
@@ -25,6 +38,50 @@ STATUSES = {
     ImageStatus.KILLED: ("ERROR", 0),
     ImageStatus.DELETED: ("DELETED", 0),
 }
+"""Nova's word for a status of Glance, and how much is done, in percent."""
+
+
+def metadata(image: Image) -> dict[str, Any]:
+    """Return the image's properties, and what Nova keeps among them."""
+    found = {**image.properties, "image_type": image.image_type}
+    if image.backup_type:
+        found["backup_type"] = image.backup_type
+    if image.instance_uuid:
+        found["instance_uuid"] = str(image.instance_uuid)
+    return found
+
+
+def links_of(image: Image, view: NovaView) -> list[Link]:
+    """Return Nova's usual two links, and the image's address in the image service."""
+    elsewhere = f"{settings.PUBLIC_URL}/image/images/{image.uuid}"
+    alternate = Link("alternate", elsewhere, "application/vnd.openstack.image")
+    return [*view.links.both("images", image.uuid), alternate]
+
+
+SERVER_OF_IMAGE = Resource(
+    "Linked",
+    (
+        Field("id", TEXT, lambda image: str(image.instance_uuid)),
+        links(lambda image, view: view.links.both("servers", image.instance_uuid)),
+    ),
+)
+IMAGE = Resource(
+    "ComputeImage",
+    (
+        Field("id", UUID, lambda image: str(image.uuid)),
+        Field("name", TEXT, "name"),
+        Field("status", one_of(*dict(STATUSES.values())), lambda image: STATUSES[image.status][0]),
+        Field("progress", NUMBER, lambda image: STATUSES[image.status][1]),
+        Field("minDisk", NUMBER, "min_disk"),
+        Field("minRam", NUMBER, "min_ram"),
+        Field("created", TIME, lambda image: seconds(image.created_at)),
+        Field("updated", TIME, lambda image: seconds(image.updated_at or image.created_at)),
+        Field("metadata", OBJECT, metadata),
+        Field("OS-EXT-IMG-SIZE:size", NUMBER_OR_NULL, "size_bytes"),
+        links(links_of),
+        Field("server", SERVER_OF_IMAGE, itself, when="instance_uuid"),
+    ),
+)
 
 
 class NoSuchImage(Missing):
@@ -56,41 +113,9 @@ class ImageProxy(NovaView):
     @versions(until=UNTIL)
     def get(self, request: Request, image_id: str) -> HttpResponse:
         self.require("get_images")
-        return self.answer({"image": self.body_of(self.find(image_id))})
+        return self.answer({"image": Bodies(IMAGE, self)(self.find(image_id))})
 
     @versions(until=UNTIL)
     def delete(self, request: Request, image_id: str) -> HttpResponse:
         delete_image(self.find(image_id), self.context)
         return empty_answer(204)
-
-    def body_of(self, image: Image) -> dict[str, Any]:
-        """Return an image as Nova shows it."""
-        status, progress = STATUSES[ImageStatus(image.status)]
-        metadata = {**image.properties, "image_type": image.image_type}
-        body: dict[str, Any] = {
-            "id": str(image.uuid),
-            "name": image.name,
-            "status": status,
-            "progress": progress,
-            "created": seconds(image.created_at),
-            "updated": seconds(image.updated_at or image.created_at),
-            "minDisk": image.min_disk,
-            "minRam": image.min_ram,
-            "metadata": metadata,
-            "OS-EXT-IMG-SIZE:size": image.size_bytes,
-            "links": [
-                *self.links.both("images", image.uuid),
-                {
-                    "rel": "alternate",
-                    "type": "application/vnd.openstack.image",
-                    "href": f"{settings.PUBLIC_URL}/image/images/{image.uuid}",
-                },
-            ],
-        }
-        if image.backup_type:
-            metadata["backup_type"] = image.backup_type
-        if image.instance_uuid:
-            metadata["instance_uuid"] = str(image.instance_uuid)
-            server = str(image.instance_uuid)
-            body["server"] = {"id": server, "links": self.links.both("servers", server)}
-        return body

@@ -1,15 +1,32 @@
-"""Addresses in answers."""
+"""Addresses and times in answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.http import QueryDict
 
-Link = dict[str, str]
+from servers.api.resources import TEXT, Body, Field, Read, Resource, fields
+
+
+class Link(NamedTuple):
+    """An address in an answer, and what is there: its relation, and its media type where that is no JSON."""
+
+    rel: str
+    href: str
+    type: str = ""
+
+
+LINK = Resource("Link", (*fields("rel href", TEXT), Field("type", TEXT, "type", when="type")))
+
+
+def links(read: Read, **rest: Any) -> Field:
+    """Return the row of a thing's links, which `read` reads as a list of `Link`."""
+    return Field("links", LINK, read, many=True, **rest)
 
 
 @dataclass(frozen=True)
@@ -19,27 +36,22 @@ class Links:
     version: str
     project_id: str = ""
 
-    def own(self, *path: object) -> str:
-        """Return the address in this version."""
-        return "/".join([settings.PUBLIC_URL, self.version, *self._rest(path)])
-
-    def bookmark(self, *path: object) -> str:
-        """Return the address without a version."""
-        return "/".join([settings.PUBLIC_URL, *self._rest(path)])
+    def bookmark(self, *path: object) -> Link:
+        """Return the link without a version."""
+        return Link("bookmark", f"{settings.PUBLIC_URL}/{self._rest(path)}")
 
     def both(self, *path: object) -> list[Link]:
         """Return Nova's usual two links."""
-        return [
-            {"rel": "self", "href": self.own(*path)},
-            {"rel": "bookmark", "href": self.bookmark(*path)},
-        ]
+        rest = self._rest(path)
+        own = Link("self", f"{settings.PUBLIC_URL}/{self.version}/{rest}")
+        return [own, Link("bookmark", f"{settings.PUBLIC_URL}/{rest}")]
 
-    def _rest(self, path: tuple[object, ...]) -> list[str]:
+    def _rest(self, path: tuple[object, ...]) -> str:
         project = [self.project_id] if self.project_id else []
-        return project + [quote(str(part), safe="") for part in path]
+        return "/".join([*project, *(quote(str(part), safe="") for part in path)])
 
 
-def next_link(path: str, query: QueryDict, marker: object) -> list[Link]:
+def next_link(path: str, query: QueryDict, marker: object) -> list[Body]:
     """Return the link to the page after `marker`, in a list as Nova has it."""
     values = {**dict(query.lists()), "marker": [str(marker)]}
     href = f"{settings.PUBLIC_URL}{quote(path)}?{urlencode(sorted(values.items()), doseq=True)}"
@@ -48,9 +60,9 @@ def next_link(path: str, query: QueryDict, marker: object) -> list[Link]:
 
 def seconds(at: datetime | None) -> str | None:
     """Return a time as servers and images show it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+    return at.replace(tzinfo=None).isoformat(timespec="seconds") + "Z" if at else None
 
 
 def microseconds(at: datetime | None) -> str | None:
     """Return a time as records show it: UTC, and nothing that says so."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%f") if at else None
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") if at else None

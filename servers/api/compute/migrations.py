@@ -13,10 +13,12 @@ from rest_framework.request import Request
 from servers.actions import registry
 from servers.api.compute.actions import NO_MIGRATION, abort_migration, migration_number
 from servers.api.compute.door import NovaView, versions
-from servers.api.compute.links import microseconds, next_link
+from servers.api.compute.links import next_link
+from servers.api.compute.migration_resource import MIGRATION, SERVER_MIGRATION, SERVER_MIGRATION_IN_LIST
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.periods import changed, period_terms
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
+from servers.api.resources import Bodies
 from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid, Missing
 from servers.models import Migration
@@ -25,10 +27,6 @@ from servers.states import MigrationType
 RULES = "os_compute_api:os-migrations:index"
 SERVER_RULES = "os_compute_api:servers:migrations"
 NEWEST_FIRST = (Key("created_at", descending=True), Key("id", descending=True))
-HOST_FIELDS = ("source_compute", "dest_compute", "source_node", "dest_node", "dest_host")
-COUNTERS = tuple(
-    f"{what}_{part}_bytes" for what in ("memory", "disk") for part in ("total", "processed", "remaining")
-)
 
 
 class MigrationMarkerUnknown(Invalid):
@@ -45,29 +43,6 @@ class NotLive(Missing):
 
 class NoSuchLiveMigration(Missing):
     """In-progress live migration {migration} is not found for server {server}."""
-
-
-def host_fields(migration: Migration, *, shown: bool) -> dict[str, str | None]:
-    """Return from where to where; each is null for those who may not see hosts."""
-    return {name: (getattr(migration, name) or None) if shown else None for name in HOST_FIELDS}
-
-
-def times(migration: Migration) -> dict[str, str | None]:
-    """Return when it was made and changed."""
-    return {
-        "created_at": microseconds(migration.created_at),
-        "updated_at": microseconds(migration.updated_at),
-    }
-
-
-def owner(view: NovaView, migration: Migration) -> dict[str, str]:
-    """Return the fields that tell migrations apart, as far as this microversion has them."""
-    body: dict[str, str] = {}
-    if view.at_least("2.59"):
-        body["uuid"] = str(migration.uuid)
-    if view.at_least("2.80"):
-        body.update(user_id=migration.user_id, project_id=migration.project_id)
-    return body
 
 
 class MigrationList(NovaView):
@@ -90,10 +65,9 @@ class MigrationList(NovaView):
         self.require(RULES)
         if self.value("project_id") != self.context.project_id:
             self.require(f"{RULES}:all_projects")
-        shown = self.allows(f"{RULES}:host")
         limit = limit_of(self.values) if self.at_least("2.59") else None
         found = page(self.wanted(), NEWEST_FIRST, limit, self.marker())
-        body: dict[str, Any] = {"migrations": [self.body_of(m, shown=shown) for m in found]}
+        body: dict[str, Any] = {"migrations": list(map(Bodies(MIGRATION, self), found))}
         if is_full(found, limit):
             body["migrations_links"] = next_link(request.path, request.GET, found[-1].uuid)
         return self.answer(body)
@@ -123,24 +97,6 @@ class MigrationList(NovaView):
         except (Migration.DoesNotExist, ValueError) as error:
             raise MigrationMarkerUnknown(marker=text) from error
 
-    def body_of(self, migration: Migration, *, shown: bool) -> dict[str, Any]:
-        """Return a migration as this list shows it."""
-        body: dict[str, Any] = {
-            "id": migration.pk,
-            "instance_uuid": str(migration.server_id),
-            "status": migration.status,
-            "old_instance_type_id": migration.old_flavor,
-            "new_instance_type_id": migration.new_flavor,
-            **host_fields(migration, shown=shown),
-            **times(migration),
-            **owner(self, migration),
-        }
-        if self.at_least("2.23"):
-            body["migration_type"] = migration.migration_type
-            if migration.is_live_in_progress:
-                body["links"] = self.links.both("servers", migration.server_id, "migrations", migration.pk)
-        return body
-
 
 def of_server(text: str) -> Q:
     """Return the condition that a migration is one of the server with this id."""
@@ -150,20 +106,6 @@ def of_server(text: str) -> Q:
         return Q(pk__in=[])
 
 
-def live_body(view: NovaView, migration: Migration, *, shown: bool) -> dict[str, Any]:
-    """Return a live migration with its counters, which are null until the first report."""
-    reported = migration.memory_total_bytes or migration.disk_total_bytes
-    return {
-        "id": migration.pk,
-        "server_uuid": str(migration.server_id),
-        "status": migration.status,
-        **host_fields(migration, shown=shown),
-        **times(migration),
-        **owner(view, migration),
-        **{name: getattr(migration, name) if reported else None for name in COUNTERS},
-    }
-
-
 class ServerMigrationList(NovaView):
     """`GET /servers/{id}/migrations`."""
 
@@ -171,9 +113,8 @@ class ServerMigrationList(NovaView):
     def get(self, request: Request, server_id: str) -> HttpResponse:
         server = find_server(server_id, self.context)
         self.require(f"{SERVER_RULES}:index", server)
-        shown = self.allows(f"{SERVER_RULES}:index:host", server.project_id)
         going_on = server.migrations.live_in_progress().filter(hidden=False)
-        return self.answer({"migrations": [live_body(self, m, shown=shown) for m in going_on]})
+        return self.answer({"migrations": list(map(Bodies(SERVER_MIGRATION_IN_LIST, self), going_on))})
 
 
 class ServerMigration(NovaView):
@@ -192,7 +133,7 @@ class ServerMigration(NovaView):
             raise NotLive(**names)
         if not migration.is_live_in_progress:
             raise NotInProgress(**names)
-        return self.answer({"migration": live_body(self, migration, shown=True)})
+        return self.answer({"migration": Bodies(SERVER_MIGRATION, self)(migration)})
 
     @versions(registry["abort-migration"].since)
     def delete(self, request: Request, server_id: str, migration_id: str) -> HttpResponse:

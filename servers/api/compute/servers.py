@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -13,9 +12,10 @@ from servers.api.compute.booleans import boolean
 from servers.api.compute.door import NovaView
 from servers.api.compute.links import next_link
 from servers.api.compute.paging import Key, is_full, limit_of, page
-from servers.api.compute.server_body import ServerBody
 from servers.api.compute.server_filters import ListScope, listable, select
 from servers.api.compute.server_query import LIST_QUERY, SORT_ADMIN_ONLY, SORT_FIELDS
+from servers.api.compute.server_resource import SERVER, SERVER_BRIEF, SERVER_DETAIL
+from servers.api.resources import Bodies, Resource
 from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid
 from servers.models import Server
@@ -32,6 +32,7 @@ class ServerList(NovaView):
 
     query = LIST_QUERY
     rule: ClassVar[str] = "os_compute_api:servers:index"
+    resource: ClassVar[Resource] = SERVER_BRIEF
 
     def get(self, request: Request) -> HttpResponse:
         self.require(self.rule)
@@ -39,7 +40,7 @@ class ServerList(NovaView):
         limit = limit_of(self.values)
         rows = self.related(scope).order_by()
         found = page(rows, self.sort_keys(), limit, self.marker(scope))
-        body: dict[str, Any] = {"servers": self.listed(found)}
+        body: dict[str, Any] = {"servers": list(map(Bodies(self.resource, self), found))}
         if is_full(found, limit):
             body["servers_links"] = next_link(request.path, request.GET, found[-1].uuid)
         return self.answer(body)
@@ -78,23 +79,15 @@ class ServerList(NovaView):
         ]
         return [*keys, *NEWEST_FIRST]
 
-    def listed(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
-        """Return the bodies of a page."""
-        maker = ServerBody(self)
-        return [maker.brief(server) for server in servers]
-
 
 class ServerDetailList(ServerList):
     """`GET /servers/detail`."""
 
     rule = "os_compute_api:servers:detail"
+    resource = SERVER_DETAIL
 
     def related(self, scope: ListScope) -> Any:
         return super().related(scope).select_related("host", "flavor", "group").prefetch_related("interfaces")
-
-    def listed(self, servers: Iterable[Server]) -> list[dict[str, Any]]:
-        maker = ServerBody(self)
-        return [maker.full(server) for server in servers]
 
 
 class ServerShow(NovaView):
@@ -103,4 +96,4 @@ class ServerShow(NovaView):
     def get(self, request: Request, server_id: str) -> HttpResponse:
         server = find_server(server_id, self.context)
         self.require("os_compute_api:servers:show", server)
-        return self.answer({"server": ServerBody(self).full(server, shown_alone=True)})
+        return self.answer({"server": Bodies(SERVER, self)(server)})

@@ -10,14 +10,14 @@ from rest_framework.request import Request
 
 from servers.actions.kinds import Boolean, HostName
 from servers.api.compute.door import NovaView
-from servers.api.compute.links import microseconds
 from servers.api.compute.schemas import Schema, schema_of
+from servers.api.compute.service_resource import BINARY, ORDERED_SERVICE, SERVICE, Order
 from servers.api.compute.validation import TEXT, Query, Term
+from servers.api.resources import Bodies, Body
 from servers.engine.hosts import set_service
 from servers.errors import Invalid, Missing
 from servers.models import Host
 
-BINARY = "nova-compute"
 REASON = {"type": "string", "minLength": 1, "maxLength": 255}
 HOST = schema_of(HostName(nullable=False))
 FLAG = schema_of(Boolean())
@@ -47,23 +47,6 @@ class ReasonWithoutDisable(Invalid):
     """Specifying 'disabled_reason' when status is 'enabled' is invalid."""
 
 
-def service_body(view: NovaView, host: Host) -> dict[str, Any]:
-    """Return a host's service."""
-    body: dict[str, Any] = {
-        "id": str(host.service_uuid) if view.at_least("2.53") else host.pk,
-        "binary": BINARY,
-        "host": host.name,
-        "zone": host.availability_zone,
-        "status": "enabled" if host.enabled else "disabled",
-        "state": "up" if host.is_up else "down",
-        "updated_at": microseconds(host.heartbeat_at),
-        "disabled_reason": host.disabled_reason or None,
-    }
-    if view.at_least("2.11"):
-        body["forced_down"] = host.forced_down
-    return body
-
-
 class ServiceList(NovaView):
     """`GET /os-services`."""
 
@@ -76,7 +59,7 @@ class ServiceList(NovaView):
             hosts = hosts.filter(name=self.value("host"))
         if self.value("binary") not in {None, "", BINARY}:
             hosts = hosts.none()
-        return self.answer({"services": [service_body(self, host) for host in hosts]})
+        return self.answer({"services": list(map(Bodies(SERVICE, self), hosts))})
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
@@ -118,7 +101,7 @@ class ServiceUpdate(NovaView):
             return self.answer({"service": self.update(service_id)})
         return self.answer({"service": self.obey(service_id)})
 
-    def update(self, service_id: str) -> dict[str, Any]:
+    def update(self, service_id: str) -> Body:
         """Change what the body names, and return the service. Raises Invalid or ServiceMissing."""
         try:
             service = UUID(service_id)
@@ -138,35 +121,38 @@ class ServiceUpdate(NovaView):
         if "forced_down" in self.body:
             fields["forced_down"] = word_is_true(self.body["forced_down"])
         set_service(host, self.context, **fields)
-        return service_body(self, host)
+        return Bodies(SERVICE, self)(host)
 
-    def obey(self, order: str) -> dict[str, Any]:
+    def obey(self, order_name: str) -> Body:
         """Do what the address says, and return what Nova did until 2.52. Raises Invalid or Missing."""
-        name, binary = self.body["host"], self.body["binary"]
-        answer: dict[str, Any] = {"host": name, "binary": binary}
-        fields = self.ordered(order, answer)
-        host = Host.objects.filter(name=name).first()
-        if host is None or binary != BINARY:
-            raise BinaryMissing(binary=binary, host=name)
-        set_service(host, self.context, **fields)
-        return answer
+        order = self.order(order_name)
+        host = Host.objects.filter(name=order.host).first()
+        if host is None or order.binary != BINARY:
+            raise BinaryMissing(binary=order.binary, host=order.host)
+        set_service(
+            host,
+            self.context,
+            enabled=order.enabled,
+            reason=order.reason or "",
+            forced_down=order.forced_down,
+        )
+        return Bodies(ORDERED_SERVICE, self)(order)
 
-    def ordered(self, order: str, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return what to set, and say in `answer` what becomes of them."""
-        if order == "enable":
-            answer["status"] = "enabled"
-            return {"enabled": True}
-        if order == "disable":
-            answer["status"] = "disabled"
-            return {"enabled": False}
-        if order == "disable-log-reason":
-            if "disabled_reason" not in self.body:
-                raise Invalid("Missing disabled reason field")
-            answer.update(status="disabled", disabled_reason=self.body["disabled_reason"])
-            return {"enabled": False, "reason": self.body["disabled_reason"]}
-        if order == "force-down" and self.at_least("2.11"):
-            if "forced_down" not in self.body:
-                raise Invalid("Missing forced_down field")
-            answer["forced_down"] = word_is_true(self.body["forced_down"])
-            return {"forced_down": answer["forced_down"]}
-        raise UnknownOrder
+    def order(self, name: str) -> Order:
+        """Return what the address and the body say together. Raises Invalid or UnknownOrder."""
+        order = Order(self.body["host"], self.body["binary"])
+        if name in {"enable", "disable"}:
+            order.enabled = name == "enable"
+        elif name == "disable-log-reason":
+            order.enabled, order.reason = False, self.given("disabled_reason", "disabled reason")
+        elif name == "force-down" and self.at_least("2.11"):
+            order.forced_down = word_is_true(self.given("forced_down", "forced_down"))
+        else:
+            raise UnknownOrder
+        return order
+
+    def given(self, key: str, spoken: str) -> Any:
+        """Return what the body has under a key that this order cannot do without. Raises Invalid."""
+        if key not in self.body:
+            raise Invalid(f"Missing {spoken} field")
+        return self.body[key]
