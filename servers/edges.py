@@ -119,9 +119,9 @@ TASK_EDGES = (
     _edge("begin_reverting", [TaskState.IDLE], TaskState.RESIZE_REVERTING, "A revert was accepted."),
     _edge(
         "begin_powering_off",
-        [TaskState.RESIZE_REVERTING],
+        [TaskState.RESIZE_REVERTING, TaskState.IDLE],
         TaskState.POWERING_OFF,
-        "The guest at the destination is being shut down, before its old copy is started.",
+        "The guest is being shut down: one that was stopped before the move that is reverted, or by itself.",
     ),
     _edge("begin_backup", [TaskState.IDLE], TaskState.IMAGE_BACKUP, "A backup was accepted."),
     _edge(
