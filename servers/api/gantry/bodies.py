@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 
-from servers.api.compute.links import microseconds
+from servers.api.compute.links import Link, links, microseconds
 from servers.api.resources import (
     FLAG,
     NUMBER,
@@ -49,18 +49,7 @@ def by_key(name: str) -> Callable[[Any], Any]:
 # ------------------------------------------------------------------------------------------ actions
 
 
-class Link(NamedTuple):
-    """An address, what is there, and its media type where that is no JSON."""
-
-    rel: str
-    href: str
-    type: str = ""
-
-
-LINK = Resource("Link", (*fields("rel href", TEXT), *fields("type", TEXT, when=lambda link: link.type)))
-
-
-def links(record: ActionRecord) -> list[Link]:
+def addresses(record: ActionRecord) -> list[Link]:
     """Return where an action, its server and its judgement are."""
     own = f"{settings.PUBLIC_URL}/gantry/v1/actions/{record.pk}"
     server = f"{settings.PUBLIC_URL}/v2.1/servers/{record.server_id}"
@@ -82,7 +71,7 @@ UNRESOLVED = Resource(
         Field("reason", TEXT_OR_NULL, lambda record: record.error_text or None),
         Field("created_at", TIME, lambda record: microseconds(record.created_at)),
         Field("attempts", NUMBER, "attempt"),
-        Field("links", LINK, links, many=True),
+        links(addresses),
     ),
 )
 

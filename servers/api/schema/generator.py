@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -158,8 +157,7 @@ def versions_of(view: Any, method: str) -> tuple[str | None, str | None]:
 
 def body_of(view: Any, method: str, operation: Operation) -> Schema | Resource | None:
     """Return what the view checks a request's body by, else what the operation says of it."""
-    bodies = getattr(view, "bodies", None)
-    return bodies.get(method, operation.body) if isinstance(bodies, Mapping) else operation.body
+    return getattr(view, "bodies", {}).get(method, operation.body)
 
 
 def terms_of(view: Any) -> list[Schema]:
