@@ -148,7 +148,7 @@ LISTS = (
 )
 
 ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation")
-FORMS = ("create-backup", "inject-network-info", "live-migration", "lock", "migrate", "reset-network")
+FORMS = ("create-backup", "inject-network-info", "live-migration", "lock", "migrate", "pause", "reset-network")
 
 PAGES: dict[str, Way] = {
     "overview": at("/admin/"),
@@ -157,6 +157,7 @@ PAGES: dict[str, Way] = {
     "server-locked": server("cart-2"),
     "server-to-confirm": server("worker-2"),
     **{f"form-{slug}": form("web-1", slug) for slug in (*FORMS, "reset-state", "change-password", "unlock")},
+    "form-unpause": form("worker-4", "unpause"),
     "form-confirm-resize": form("worker-2", "confirm-resize"),
     "form-revert-resize": form("worker-2", "revert-resize"),
     "form-refused": form("worker-3", "live-migration"),

@@ -1,4 +1,4 @@
-"""Each of the thirteen actions, from its form to its end."""
+"""Each action, from its form to its end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.e2e.doing import PATIENCE_MS, ask, expect_server, expect_status, open
         ("unlock", "web-4", {}),
         ("reset-state", "broken-1", {"state": "active"}),
         ("confirm-resize", "worker-2", {}),
+        ("unpause", "worker-4", {}),
+        ("pause", "worker-4", {}),
     ],
 )
 def test_action_is_done_from_its_form(page: Page, slug: str, server: str, fields: dict[str, str]) -> None:
