@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ from django.urls import reverse
 
 from servers.actions import Action, registry
 from servers.admin.labels import action_label
-from servers.engine.accepting.submit import explain
+from servers.engine.accepting.submit import Find, explain, unresolved_action
 from servers.microversions import maximum
 from servers.models import Migration, Server
 from servers.policy import Context
@@ -47,13 +48,19 @@ def form_url(action: type[Action], server: Server, params: Mapping[str, Any] | N
 
 def buttons_of(server: Server, context: Context) -> list[Button]:
     """Return a button for every action."""
-    migration = server.migrations.newest_live_in_progress()
-    return [button_of(action, server, context, migration) for action in offered()]
+    migration, find = server.migrations.newest_live_in_progress(), cache(unresolved_action)
+    return [button_of(action, server, context, migration, find) for action in offered()]
 
 
-def button_of(action: type[Action], server: Server, context: Context, migration: Migration | None) -> Button:
+def button_of(
+    action: type[Action],
+    server: Server,
+    context: Context,
+    migration: Migration | None,
+    find: Find = unresolved_action,
+) -> Button:
     """Return the button of one action."""
-    refusal = explain(action, server, context)
+    refusal = explain(action, server, context, find=find)
     params = {"migration": migration.pk} if action.on_migration and migration else None
     return Button(
         slug=action.slug,

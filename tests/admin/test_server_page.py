@@ -107,4 +107,4 @@ def test_page_costs_the_same_among_fifty_and_among_five_hundred(
         make_event(make_action(servers[0]), "cold_migrate")
     with CaptureQueriesContext(connection) as queries:
         assert operator.get(page_of(servers[0])).status_code == 200
-    assert len(queries) == 21, [query["sql"][:90] for query in queries.captured_queries]
+    assert len(queries) == 18, [query["sql"][:90] for query in queries.captured_queries]

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from servers.actions import kinds
 from servers.admin.fields import field_of
 from servers.api.compute.actions import NO_MIGRATION, migration_number
-from servers.api.compute.bodies import read_json
 from servers.api.compute.schemas import schema_of
 from servers.api.compute.validation import check_body
 from servers.api.faults import Malformed
+from servers.api.validation import read_json
 from servers.errors import InvalidParameters
 from servers.management.options import option_of, reader
 

@@ -148,7 +148,15 @@ LISTS = (
 )
 
 ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation")
-FORMS = ("create-backup", "inject-network-info", "live-migration", "lock", "migrate", "pause", "reset-network")
+FORMS = (
+    "create-backup",
+    "inject-network-info",
+    "live-migration",
+    "lock",
+    "migrate",
+    "pause",
+    "reset-network",
+)
 
 PAGES: dict[str, Way] = {
     "overview": at("/admin/"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -150,7 +150,19 @@ def accept(
     return record
 
 
-def refuses(definition: Action, server: Server, request: Request, context: Context) -> Refusal | None:
+def unresolved_action(server: Server) -> ActionRecord | None:
+    """Return the exclusive action of the server whose outcome is unknown, or None."""
+    unknown = ActionRecord.objects.filter(server=server, exclusive=True, status=ActionStatus.UNKNOWN)
+    return unknown.first()
+
+
+Find = Callable[[Server], ActionRecord | None]
+"""`unresolved_action`, or what remembers its answer for whoever asks about every action of a server."""
+
+
+def refuses(
+    definition: Action, server: Server, request: Request, context: Context, find: Find = unresolved_action
+) -> Refusal | None:
     """Return why the server's lock or state refuses the action, or None (Nova contract A.0, 14-16)."""
     admin = policy.in_force().is_admin(context)
     if definition.respects_lock and server.locked_by and not admin:
@@ -162,17 +174,7 @@ def refuses(definition: Action, server: Server, request: Request, context: Conte
         definition.check_server(request, server_facts(server), KnownFleet())
     except Refusal as refused:
         return refused
-    return unresolved(definition, server)
-
-
-def unresolved(definition: Action, server: Server) -> Refusal | None:
-    """Return the refusal while the outcome of an exclusive action of the server is unknown, or None.
-
-    Only an EXCLUSIVE action is refused.
-    """
-    if definition.exclusivity is not Exclusivity.EXCLUSIVE:
-        return None
-    action = ActionRecord.objects.filter(server=server, exclusive=True, status=ActionStatus.UNKNOWN).first()
+    action = find(server) if definition.exclusivity is Exclusivity.EXCLUSIVE else None
     if action is None:
         return None
     return ActionUnresolved(server=server.uuid, action=action.name, request_id=action.request_id)
@@ -226,7 +228,11 @@ def refuses_rules(
 
 
 def explain(
-    action: type[Action], server: Server, context: Context, params: Mapping[str, Any] | None = None
+    action: type[Action],
+    server: Server,
+    context: Context,
+    params: Mapping[str, Any] | None = None,
+    find: Find = unresolved_action,
 ) -> Refusal | None:
     """Return why `submit` would refuse the action on this server now, or None. Writes nothing.
 
@@ -239,4 +245,5 @@ def explain(
         require(action, cleaned, context, server.project_id)
     except Refusal as refused:
         return refused
-    return refuses(definition, server, Request(cleaned, NEWEST, settings.IMAGE_METADATA_LIMIT), context)
+    request = Request(cleaned, NEWEST, settings.IMAGE_METADATA_LIMIT)
+    return refuses(definition, server, request, context, find)
