@@ -136,9 +136,9 @@ def shaking(points: Points, database: Database, store: Store) -> Iterator[pytest
         return Shaken(driver_of(host, fence), points)
 
     @contextmanager
-    def shaken_write(held: lease.Lease) -> Iterator[ActionRecord]:
+    def shaken_write(held: lease.Lease, **locks: bool) -> Iterator[ActionRecord]:
         points.reach()
-        with fenced(held) as row:
+        with fenced(held, **locks) as row:
             yield row
         points.reach()
 

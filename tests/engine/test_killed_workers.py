@@ -85,9 +85,9 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> KillSwitch:
         return Mortal(driver_of(host, fence), switch)
 
     @contextmanager
-    def mortal_write(held: lease.Lease) -> Iterator[ActionRecord]:
+    def mortal_write(held: lease.Lease, **locks: bool) -> Iterator[ActionRecord]:
         switch.point("before a write")
-        with fenced(held) as row:
+        with fenced(held, **locks) as row:
             yield row
         switch.point("after a write")
 

@@ -158,9 +158,9 @@ def install(switch: Switch, patch: pytest.MonkeyPatch) -> None:
         return Watched(driver_of(host, fence), switch, host.name)
 
     @contextmanager
-    def watched_write(held: lease.Lease) -> Iterator[ActionRecord]:
+    def watched_write(held: lease.Lease, **locks: bool) -> Iterator[ActionRecord]:
         switch.pass_by(Point("write", "", inside=bool(switch.held)))
-        with fenced(held) as row:
+        with fenced(held, **locks) as row:
             yield row
         switch.pass_by(Point("write", "", after=True, inside=bool(switch.held)))
 

@@ -128,16 +128,17 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
 
 
 @contextmanager
-def fenced(lease: Lease) -> Iterator[None]:
+def fenced(lease: Lease, *, of_server: bool = True) -> Iterator[None]:
     """Open a transaction with the action's row locked. Raises LeaseLost when the lease was lost.
 
     It is lost when `attempt` has changed or the action is not RUNNING; one that has only run out is not. The
     server's row is locked first. Every writer locks in the order server, action, group, host, migration,
     image, or two of them could wait for each other (decision 2). A database that locks no rows (SQLite) has
-    one writer at a time, which is this one.
+    one writer at a time, which is this one. Without `of_server` only the action's row is locked, for writes to
+    the action's own events.
     """
     with transaction.atomic():
-        if connection.features.has_select_for_update:
+        if of_server and connection.features.has_select_for_update:
             of_action = ActionRecord.objects.filter(pk=lease.action).values("server")
             Server.objects.select_for_update().values_list("pk").get(pk__in=of_action)
         mine = ActionRecord.objects.select_for_update().values_list("attempt", "status").get(pk=lease.action)

@@ -123,9 +123,9 @@ class Attempt:
     # --------------------------------------------------------------------------------------- the record
 
     @contextmanager
-    def fenced(self) -> Iterator[None]:
-        """Open a transaction with the action's row locked. Raises LeaseLost when the lease was lost."""
-        with fenced(self.lease):
+    def fenced(self, *, of_server: bool = True) -> Iterator[None]:
+        """Open a transaction with the action's row locked, and the server's. Raises LeaseLost when the lease was lost."""
+        with fenced(self.lease, of_server=of_server):
             yield
 
     def write(self, **values: Any) -> None:

@@ -37,14 +37,14 @@ class Events(Hosts):
         self._close(name, host, None)
 
     def _close(self, name: str, host: str | None, fault: BaseException | None) -> None:
-        with self.fenced():
+        with self.fenced(of_server=False):
             event = events.newest_open(self.row, name, host)
             if event is not None:
                 events.close_event(event, None if isinstance(fault, Cancelled) else fault)
 
     def open_event(self, name: str, host: str = "") -> None:
         """Begin an event that spans steps. Does nothing when it is open."""
-        with self.fenced():
+        with self.fenced(of_server=False):
             events.open_event(self.row, name, host)
 
     def close_event(self, name: str, fault: ActionFault | None = None) -> None:
@@ -53,5 +53,5 @@ class Events(Hosts):
 
     def add_facts(self, name: str, **facts: Any) -> None:
         """Merge `facts` into the newest event of this name."""
-        with self.fenced():
+        with self.fenced(of_server=False):
             events.add_facts(self.row, name, facts)
