@@ -63,8 +63,8 @@ MUTATIONS = [
     Mutation(
         "nobody is asked where a guest runs before it is started",
         "servers/engine/execution/task/hosts.py",
-        "        single_instance.refuse_elsewhere(self.server_row, {host}, self._must_answer())",
-        "        pass",
+        "        self.prove()\n        self.alone_at(host)",
+        "        self.prove()",
         FENCES + "test_guest_that_somebody_runs_elsewhere_is_not_started",
     ),
     Mutation(

@@ -11,14 +11,15 @@ from rest_framework.request import Request
 from servers.actions.kinds import Boolean, HostName
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import Schema, schema_of
-from servers.api.compute.service_resource import BINARY, ORDERED_SERVICE, SERVICE, Order
+from servers.api.compute.service_resource import BINARY, ORDERED_SERVICE, SERVICE, STATUS, Order
 from servers.api.compute.validation import TEXT, Query, Term
-from servers.api.resources import Bodies, Body
+from servers.api.resources import Bodies, Body, an_object
+from servers.api.validation import bounded_text
 from servers.engine.hosts import set_service
 from servers.errors import Invalid, Missing
 from servers.models import Host
 
-REASON = {"type": "string", "minLength": 1, "maxLength": 255}
+REASON = bounded_text(255, shortest=1)
 HOST = schema_of(HostName(nullable=False))
 FLAG = schema_of(Boolean())
 
@@ -62,23 +63,13 @@ class ServiceList(NovaView):
         return self.answer({"services": list(map(Bodies(SERVICE, self), hosts))})
 
 
-def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-NAMED_BODY = _object({"host": HOST, "binary": TEXT, "disabled_reason": REASON}, "host", "binary")
-NAMED_BODY_FORCED = _object({**NAMED_BODY["properties"], "forced_down": FLAG}, "host", "binary")
-BODY = _object(
-    {
-        "status": {"type": "string", "enum": ["enabled", "disabled"]},
-        "disabled_reason": REASON,
-        "forced_down": FLAG,
-    }
+NAMED = {"host": HOST, "binary": TEXT}
+NAMED_BODY = an_object(NAMED, {"disabled_reason": REASON}, additionalProperties=False)
+NAMED_BODY_FORCED = an_object(
+    NAMED, {"disabled_reason": REASON, "forced_down": FLAG}, additionalProperties=False
+)
+BODY = an_object(
+    {}, {"status": STATUS, "disabled_reason": REASON, "forced_down": FLAG}, additionalProperties=False
 )
 
 

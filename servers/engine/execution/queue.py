@@ -40,14 +40,9 @@ def unique_name(supervisor: str = "") -> str:
     return f"{supervisor or socket.gethostname()[:HOST_LENGTH]}-{uuid4().hex[:TOKEN_LENGTH]}"
 
 
-def machine_of(supervisor: str) -> str:
-    """Return on which machine a supervisor runs, by its name."""
-    return supervisor.rpartition("-")[0]
-
-
-def supervisor_of(worker: str) -> str:
-    """Return the name of a worker process's supervisor, by its name in action records."""
-    return worker.rpartition("-")[0]
+def beginning_of(name: str) -> str:
+    """Return what a name begins with that `unique_name` has made: a machine, or the name of a supervisor."""
+    return name.rpartition("-")[0]
 
 
 _called = [unique_name()]

@@ -139,7 +139,7 @@ def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
 def moment_of(task: WorkingTask) -> Moment:
     """Return where the action stands, by its journal and its record."""
     begun, effective = task.row.begun, task.row.effective
-    current = next((step for step in task.definition.steps if step.name == task.row.step), None)
+    current = task.running_step
     return Moment(
         behind_switch=any(step.is_behind(begun, effective) for step in task.definition.steps),
         touched=current is not None and current.touches_guest and current.name in effective,
@@ -269,7 +269,7 @@ def undo(task: WorkingTask) -> None:
 
 def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:
     """Undo one step. Raises NotUndone when it has to be tried again, LeaseLost, and database errors."""
-    task.step = step
+    task.begin_undo(step)
     try:
         undoing(task.definition, task)
     except (LeaseLost, DatabaseFault):

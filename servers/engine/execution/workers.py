@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from servers import clock
-from servers.engine.execution.queue import machine_of, supervisor_of
+from servers.engine.execution.queue import beginning_of
 from servers.models import ActionRecord, Worker
 from servers.states import ActionStatus
 
@@ -58,11 +58,11 @@ def at_work() -> list[AtWork]:
     running = ActionRecord.objects.filter(status=ActionStatus.RUNNING, lease_until__gt=clock.now())
     held: dict[str, list[ActionRecord]] = {}
     for action in running.select_related("server").order_by("started_at", "pk"):
-        held.setdefault(supervisor_of(action.worker), []).append(action)
+        held.setdefault(beginning_of(action.worker), []).append(action)
     return [
         AtWork(
             worker.name,
-            machine_of(worker.name),
+            beginning_of(worker.name),
             is_alive(worker),
             worker.started_at,
             worker.seen_at,

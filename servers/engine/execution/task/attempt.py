@@ -52,6 +52,11 @@ class Attempt:
         """Return the action's definition. Raises KeyError for one of another version, which can only be closed."""
         return definitions[self.row.slug]()
 
+    @property
+    def running_step(self) -> Step | None:
+        """Return the step that the record names as the one that runs, or ran last."""
+        return next((step for step in self.definition.steps if step.name == self.row.step), None)
+
     # ----------------------------------------------------- facts: read once a step, and after each write
 
     def forget_facts(self) -> None:

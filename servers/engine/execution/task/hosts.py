@@ -80,10 +80,11 @@ class Hosts(Journal):
         Raises LeaseLost, GuestOnTwoHosts, HypervisorUnavailable.
         """
         self.prove()
-        single_instance.refuse_elsewhere(self.server_row, {host}, self._must_answer())
+        self.alone_at(host)
 
     def alone_at(self, *hosts: str) -> None:
         """Check that the guest runs on no other host. Raises GuestOnTwoHosts, HypervisorUnavailable."""
+        self.forget_facts()  # where the guest may run is asked for as it is now
         single_instance.refuse_elsewhere(self.server_row, set(hosts), self._must_answer())
 
     def _must_answer(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from servers.actions.base import Step
 from servers.actions.task import Change
 from servers.engine.execution.task.attempt import Attempt
 from servers.engine.records import changes
@@ -15,9 +16,9 @@ class Journal(Attempt):
         """Write to the journal that a step begins, before it has an effect."""
         self.beat()
         self.forget_facts()
-        self.step = next(step for step in self.definition.steps if step.name == name)
         self.row.begin(name)
         self.write(steps=self.row.steps, step=name)
+        self.step = self.running_step
 
     def finish_step(self, name: str) -> None:
         """Add to the journal that a step is done; written with the next step, the end, or the requeue."""
@@ -45,7 +46,7 @@ class Journal(Attempt):
 
         Only for a step with `has_a_way_back`: undo and later attempts go by it.
         """
-        step = next((step for step in self.definition.steps if step.name == self.row.step), None)
+        step = self.running_step
         if step is not None and step.has_a_way_back and self._is_first_effect():
             self.row.mark(self.row.step, "effect")
             self.save(steps=self.row.steps)
@@ -56,6 +57,11 @@ class Journal(Attempt):
             self.take_effect()
             changes.apply(self.row, change)
         self.forget_facts()
+
+    def begin_undo(self, step: Step) -> None:
+        """Go over to the undo of a step, which finds the facts as they are then, and may use what the step takes."""
+        self.forget_facts()
+        self.step = step
 
     def decide(self, edge: str, fault: ActionFault | None = None) -> None:
         """Write how the action ends before anything is undone: the next attempt does not decide again."""

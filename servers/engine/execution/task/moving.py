@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from servers import clock
 from servers.actions.task import Change
@@ -67,10 +67,10 @@ class Moving(Placing):
         busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
         with self.fenced():
             Host.objects.select_for_update().get(name=self.source)
-            mine = self._migration().status in {MigrationStatus.PREPARING, MigrationStatus.RUNNING}
-            moving = Migration.objects.filter(busy, source_compute=self.source).aggregate(n=Count("pk"))["n"]
-            if not mine and moving >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
-                raise Later(reason=f"{moving} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
+            moving = Migration.objects.filter(busy, source_compute=self.source).values_list("pk", flat=True)
+            is_mine = self.row.migration_id in moving
+            if not is_mine and len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
+                raise Later(reason=f"{len(moving)} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
             changes.apply(self.row, Change(migration=(edge,)))
         self.forget_facts()
 

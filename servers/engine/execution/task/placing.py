@@ -39,6 +39,7 @@ class Placing(Events):
 
     def check_group(self, host: str) -> None:
         """Check that the server's group still allows `host`. Raises GroupPolicyViolated."""
+        self.forget_facts()  # the server's group is asked for as it is now
         reason = claims.group_refuses(self.server_row, host)
         if reason is not None:
             raise GroupPolicyViolated(reason=reason)
@@ -55,3 +56,4 @@ class Placing(Events):
         """Record where the disk of a new server is. Idempotent."""
         with self.fenced():
             changes.place_disk(self.row.server_id, host, disk)
+        self.forget_facts()
