@@ -14,6 +14,7 @@ from django.test import Client
 from hypothesis import settings as hypothesis
 
 from servers.actions import definitions
+from servers.fleet.host_questions import Asker
 from servers.models import Project
 from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
@@ -41,6 +42,12 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     settings.IMAGE_DIR = tmp_path / "images"
     settings.SIMULATED_FLEET = tmp_path / "fleet.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget which hosts hung in an earlier test: hosts of the same names would not be asked at all."""
+    monkeypatch.setattr("servers.fleet.polling.ASKER", Asker())
 
 
 @pytest.fixture(autouse=True)

@@ -199,7 +199,7 @@ def test_a_pool_that_cannot_be_written_now_stays_with_its_host(
 def test_room_that_was_counted_before_a_host_was_found_smaller_is_counted_again(known: SmallFleet) -> None:
     counted = Host.objects.get(name="node1")
     known.simulation.add_host("node1", memory_mb=1024, pools=[])
-    go(known)
+    assert kinds(go(known)) == [("host_changed", "node1", "node1")]
     assert not claims.bump(counted)
     assert claims.bump(Host.objects.get(name="node1"))
 
