@@ -12,6 +12,8 @@
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
     │   ├── Conflict                 InstanceLocked · WrongState · NotReady · StaleRow · PlanChanged · NotWaiting …
+    │   │   └── RequestUnderWay · ClaimLost · AnswerNotKept
+    │   ├── KeyReused                an Idempotency-Key of another request
     │   └── Gone
     └── ActionFault                  an accepted action did not reach its end
         ├── NoValidHost · MaxRetriesExceeded · MigrationError · ResizeError · AllocationUpdateFailed · Judged …
@@ -227,6 +229,26 @@ class GuestSeenTwice(Conflict):
 
 class NotWaiting(Conflict):
     """Action {action} does not wait for a judgement: {state}"""
+
+
+class IdempotencyKeyInvalid(Invalid):
+    """An Idempotency-Key has 1 to {most} printable characters of ASCII."""
+
+
+class KeyReused(Refusal):
+    """This Idempotency-Key was used for another request; give every request a key of its own."""
+
+
+class RequestUnderWay(Conflict):
+    """The first request with this Idempotency-Key is still under way; repeat it later."""
+
+
+class ClaimLost(Conflict):
+    """The request took so long that its Idempotency-Key was given to a repeat; this one has changed nothing."""
+
+
+class AnswerNotKept(Conflict):
+    """The first request with this Idempotency-Key has made {made}; its answer held a secret, and is not kept."""
 
 
 class NotKnown(Conflict):

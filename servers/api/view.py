@@ -25,8 +25,10 @@ from servers.api import faults
 from servers.api.answers import json_answer, try_again
 from servers.api.authentication import TokenAuthentication
 from servers.api.bodies import LIMIT_BYTES, length_of
+from servers.api.idempotency import as_kept
 from servers.api.resources import Schema
 from servers.api.validation import read_json, violation
+from servers.engine.accepting.idempotency import Claim
 from servers.engine.accepting.request_context import new_request_id
 from servers.errors import InvalidParameters, Missing
 from servers.microversions import MINIMUM, Microversion
@@ -57,10 +59,18 @@ class ServiceView(APIView):
     """Whether it answers without a token."""
     bodies: ClassVar[Mapping[str, Schema]] = {}
     """The schema of the body by method, in lower case."""
+    asked_in: ClassVar[tuple[str, ...]] = ()
+    """The headers that say what is asked, besides those of every request."""
 
     request_id: str = ""
     context: Context
     body: Any = None
+    claim: Claim | None = None
+    """Of the request's Idempotency-Key."""
+    kept: HttpResponse | None = None
+    """The answer that is kept with the key."""
+    made: str = ""
+    """What was made, where the answer holds a secret: it is kept in place of the answer."""
 
     # ----------------------------------------------------------------------------- the order of checks
 
@@ -148,6 +158,12 @@ class ServiceView(APIView):
         if answer.status_code == 405:
             answer["Allow"] = ", ".join(self.allowed_methods)
         return try_again(answer) if answer.status_code == 503 else answer
+
+    def keep(self, answer: HttpResponse, *, checking: bool = False) -> None:
+        """Keep the answer with the request's Idempotency-Key, in the accepting transaction. Raises ClaimLost."""
+        if self.claim is not None:
+            self.claim.keep(as_kept(answer, self.request_id, self.made), checking=checking)
+            self.kept = answer
 
     @abstractmethod
     def refusal(self, code: int, message: str) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -285,10 +285,10 @@ def open_image(image: Image, start: int = 0, end: int | None = None) -> Iterator
         return store().open(image.pk, start, end)
 
 
-def delete_image(image: Image, context: Context) -> None:
+def delete_image(image: Image, context: Context, keep: Callable[[Image], None] | None = None) -> None:
     """Delete an image: its record, then its bytes. An image that the store has lost is deleted too.
 
-    Raises NotPermitted when the policy refuses or the image is protected; ImagesUnavailable when the store
+    `keep` is called in the transaction that marks the record as deleted. Raises NotPermitted when the policy refuses or the image is protected; ImagesUnavailable when the store
     does not say whether it is. Bytes that cannot be removed now are left to `discard_left`.
     """
     policy.in_force().require(context, "delete_image", image.project_id)
@@ -296,6 +296,8 @@ def delete_image(image: Image, context: Context) -> None:
         raise NotPermitted(f"Image {image.pk} is protected and cannot be deleted.")
     with transaction.atomic():
         mark_deleted(image.pk)
+        if keep is not None:
+            keep(image)
     discard(image.pk)
 
 

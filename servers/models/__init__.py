@@ -4,6 +4,7 @@ from servers.models.action import ActionEvent, ActionRecord, Worker
 from servers.models.allocation import Allocation
 from servers.models.history import Change
 from servers.models.host import Aggregate, Host, StoragePool
+from servers.models.idempotency import IdempotencyKey
 from servers.models.identity import (
     ApplicationCredential,
     Domain,
@@ -29,6 +30,7 @@ __all__ = [
     "Domain",
     "Flavor",
     "Host",
+    "IdempotencyKey",
     "Image",
     "Membership",
     "MembershipRole",

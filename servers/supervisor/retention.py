@@ -17,7 +17,16 @@ from django.db.models.functions import Coalesce
 
 from servers import clock
 from servers.engine.records.batches import forget
-from servers.models import ActionEvent, ActionRecord, Allocation, Divergence, Host, Migration, Token
+from servers.models import (
+    ActionEvent,
+    ActionRecord,
+    Allocation,
+    Divergence,
+    Host,
+    IdempotencyKey,
+    Migration,
+    Token,
+)
 from servers.states import MIGRATION_OVER, OPEN_ACTION_STATUSES, ImageStatus
 
 AT_MOST = 20_000
@@ -73,6 +82,12 @@ def old_migrations() -> QuerySet[Migration]:
     )
 
 
+def old_keys() -> QuerySet[IdempotencyKey]:
+    """Return the idempotency keys that were first used more than IDEMPOTENCY_KEEP ago."""
+    kept = timedelta(seconds=settings.IDEMPOTENCY_KEEP_S)
+    return IdempotencyKey.objects.filter(claimed_at__lt=clock.now() - kept)
+
+
 @dataclass(frozen=True)
 class Forgotten:
     """One kind of rows that are not kept for ever.
@@ -89,6 +104,7 @@ FORGOTTEN = (
     Forgotten("actions", old_actions, forget_actions),
     Forgotten("migrations", old_migrations),
     Forgotten("tokens", lambda: Token.objects.filter(expires_at__lt=ago(settings.KEEP_TOKENS_DAYS))),
+    Forgotten("idempotency keys", old_keys),
     Forgotten("sessions", lambda: Session.objects.filter(expire_date__lt=clock.now())),
     Forgotten("logins", lambda: AccessLog.objects.filter(attempt_time__lt=ago(settings.KEEP_ACTIONS_DAYS))),
     Forgotten(

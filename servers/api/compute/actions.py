@@ -16,6 +16,7 @@ from servers.api.answers import empty_answer
 from servers.api.compute.bodies import action_of
 from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import action_schema
+from servers.api.idempotency import keeping, once
 from servers.api.resources import Schema
 from servers.engine.accepting.submit import Accepted, submit
 from servers.engine.images import address as image_address
@@ -98,11 +99,17 @@ class ActionView(NovaView):
 class ServerAction(ActionView):
     """`POST /servers/{id}/action`."""
 
+    @once(in_transaction=False)
     def post(self, request: Request, server_id: str) -> HttpResponse:
-        params = self.params()
-        accepted = submit(self.action, server_id, params, self.context, self.version)
+        keep = keeping(self, self.acceptance)
+        return self.acceptance(
+            submit(self.action, server_id, self.params(), self.context, self.version, keep)
+        )
+
+    def acceptance(self, accepted: Accepted) -> HttpResponse:
+        """Return the answer that says what was accepted."""
         if self.action.answer is Answer.IMAGE:
-            return self.image_answer(accepted, params)
+            return self.image_answer(accepted, self.params())
         return empty_answer(204 if self.action.answer is Answer.NO_CONTENT else 202)
 
     def image_answer(self, accepted: Accepted, params: Mapping[str, Any]) -> HttpResponse:
@@ -123,13 +130,19 @@ class MigrationAction(ActionView):
 
     on_migration = True
 
+    @once(in_transaction=False)
     def post(self, request: Request, server_id: str, migration_id: str) -> HttpResponse:
         params = {"migration": migration_number(migration_id)}
         try:
-            submit(self.action, server_id, params, self.context, self.version)
+            submit(self.action, server_id, params, self.context, self.version, keeping(self, nothing_to_tell))
         except MigrationMissing as fault:
             raise MigrationMissing(**{**fault.facts, "migration": migration_id}) from fault
         return empty_answer(202)
+
+
+def nothing_to_tell(accepted: Accepted) -> HttpResponse:
+    """Return the answer to what was accepted on a migration."""
+    return empty_answer(202)
 
 
 def abort_migration(view: NovaView, server_id: str, migration_id: str) -> HttpResponse:
@@ -137,7 +150,7 @@ def abort_migration(view: NovaView, server_id: str, migration_id: str) -> HttpRe
     action = registry["abort-migration"]
     params = {"migration": migration_number(migration_id)}
     try:
-        submit(action, server_id, params, view.context, view.version)
+        submit(action, server_id, params, view.context, view.version, keeping(view, nothing_to_tell))
     except MigrationNotFound as fault:
         raise MigrationNotFound(**{**fault.facts, "migration": migration_id}) from fault
     except InstanceLocked as fault:  # Nova catches the lock as a state here (Nova contract A.3)

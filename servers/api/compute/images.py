@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from servers.api.answers import empty_answer
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import Link, links, seconds
+from servers.api.idempotency import keeping, once
 from servers.api.resources import (
     NUMBER,
     NUMBER_OR_NULL,
@@ -115,7 +116,9 @@ class ImageProxy(NovaView):
         self.require("get_images")
         return self.answer({"image": Bodies(IMAGE, self)(self.find(image_id))})
 
+    @once(in_transaction=False)
     @versions(until=UNTIL)
     def delete(self, request: Request, image_id: str) -> HttpResponse:
-        delete_image(self.find(image_id), self.context)
-        return empty_answer(204)
+        answer = empty_answer(204)
+        delete_image(self.find(image_id), self.context, keeping(self, lambda deleted: answer))
+        return answer

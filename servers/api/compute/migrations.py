@@ -18,6 +18,7 @@ from servers.api.compute.migration_resource import MIGRATION, SERVER_MIGRATION, 
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.periods import changed, period_terms
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
+from servers.api.idempotency import once
 from servers.api.resources import Bodies
 from servers.engine.accepting.submit import find_server
 from servers.errors import Invalid, Missing
@@ -135,6 +136,7 @@ class ServerMigration(NovaView):
             raise NotInProgress(**names)
         return self.answer({"migration": Bodies(SERVER_MIGRATION, self)(migration)})
 
+    @once(in_transaction=False)
     @versions(registry["abort-migration"].since)
     def delete(self, request: Request, server_id: str, migration_id: str) -> HttpResponse:
         return abort_migration(self, server_id, migration_id)

@@ -13,6 +13,7 @@ from servers.api.compute.door import NovaView
 from servers.api.compute.schemas import Schema, schema_of
 from servers.api.compute.service_resource import BINARY, ORDERED_SERVICE, SERVICE, STATUS, Order
 from servers.api.compute.validation import TEXT, Query, Term
+from servers.api.idempotency import once
 from servers.api.resources import Bodies, Body, an_object
 from servers.api.validation import bounded_text
 from servers.engine.hosts import set_service
@@ -86,6 +87,7 @@ class ServiceUpdate(NovaView):
             return BODY
         return NAMED_BODY_FORCED if self.at_least("2.11") else NAMED_BODY
 
+    @once
     def put(self, request: Request, service_id: str) -> HttpResponse:
         self.require("os_compute_api:os-services:update")
         if self.at_least("2.53"):

@@ -13,6 +13,7 @@ from servers.api.compute.schemas import schema_of
 from servers.api.compute.validation import Query, Term
 from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
 from servers.api.gantry.door import GantryView
+from servers.api.idempotency import keeping, once
 from servers.api.resources import Bodies, Schema, an_object, one_of
 from servers.api.validation import bounded_text
 from servers.engine.judgement.cases import (
@@ -24,6 +25,7 @@ from servers.engine.judgement.cases import (
     waiting,
 )
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge
+from servers.models import ActionRecord
 
 JUDGEMENT = an_object(
     {
@@ -70,10 +72,16 @@ class ActionJudgement(GantryView):
 
     bodies: ClassVar[dict[str, Schema]] = {"post": JUDGEMENT}
 
+    @once(in_transaction=False)
     def post(self, request: Request, action_id: str) -> HttpResponse:
         record = find_action(action_id, self.context)
         verdict, dead = self.body["verdict"], self.body.get("dead_hosts", [])
-        judge(record.pk, verdict, self.context, self.body["reason"], dead)
+        keep = keeping(self, self.shown)
+        judge(record.pk, verdict, self.context, self.body["reason"], dead, keep)
+        return self.shown(record)
+
+    def shown(self, record: ActionRecord) -> HttpResponse:
+        """Return the answer that shows the action as it is now."""
         judged = find_action(str(record.pk), self.context)
-        later = verdict in {LOOK_AGAIN, UNDO}  # a worker does it
+        later = self.body["verdict"] in {LOOK_AGAIN, UNDO}  # a worker does it
         return self.answer({"action": Bodies(JUDGED)(judged)}, 202 if later else 200)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
+from servers.api.idempotency import once
 from servers.api.identity.bodies import NAMED_ROLE, ROLES, SELF, address, listed, role_id, time
 from servers.api.identity.door import KeystoneError, KeystoneView, missing
 from servers.api.identity.lookup import LIMITED_TEXT
@@ -96,6 +97,7 @@ class Credentials(CredentialView):
         path = ("users", user_id, "application_credentials")
         return json_answer(listed("application_credentials", CREDENTIAL, found, *path, links=SELF))
 
+    @once
     def post(self, request: Request, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
             raise KeystoneError(403, "An application credential is made by its owner, for a project.")
@@ -119,6 +121,7 @@ class Credentials(CredentialView):
             raise KeystoneError(
                 409, f"There is an application credential {credential.name} already."
             ) from error
+        self.made = f"application credential {credential.name} ({credential.pk})"
         return json_answer({"application_credential": Bodies(with_secret(secret))(credential)}, 201)
 
     def roles(self, asked: list[dict[str, str]] | None) -> list[str]:
@@ -138,6 +141,7 @@ class OneCredential(CredentialView):
     def get(self, request: Request, user_id: str, pk: str) -> HttpResponse:
         return json_answer({"application_credential": Bodies(CREDENTIAL)(self.one(user_id, pk))})
 
+    @once
     def delete(self, request: Request, user_id: str, pk: str) -> HttpResponse:
         self.one(user_id, pk).delete()
         return HttpResponse(status=204)

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
+from servers.api.idempotency import once
 from servers.api.identity.bodies import PROJECT, SELF, SERVICE, SERVICES, TOKEN, address, listed
 from servers.api.identity.door import KeystoneError, KeystoneView, missing
 from servers.api.identity.login import IDENTITY, prove
@@ -24,6 +25,13 @@ class Tokens(KeystoneView):
 
     public = True
     bodies = {"post": LOGIN}
+    asked_in = ("X-Subject-Token",)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Find out who asks; only logging in needs no token."""
+        super().perform_authentication(request)
+        if request.method in {"GET", "HEAD", "DELETE"}:
+            self.context = self.require_token(request)
 
     def post(self, request: Request) -> HttpResponse:
         auth = self.body["auth"]
@@ -49,6 +57,7 @@ class Tokens(KeystoneView):
     def head(self, request: Request) -> HttpResponse:
         return self.get(request)
 
+    @once
     def delete(self, request: Request) -> HttpResponse:
         token, _ = self.subject(request)
         token.revoked_at = clock.now()
@@ -66,7 +75,6 @@ class Tokens(KeystoneView):
 
     def subject(self, request: Request) -> tuple[Token, str]:
         """Return the token in question and its secret: one's own, or anybody's for an admin. Raises KeystoneError."""
-        self.context = self.require_token(request)
         secret = request.headers.get("X-Subject-Token", "")
         token = find_token(secret)
         if token is None or (token.user_id != self.context.user_id and not self.is_admin):

@@ -11,6 +11,7 @@ from servers import policy
 from servers.api.answers import json_answer
 from servers.api.bodies import media_type
 from servers.api.faults import MediaTypeUnknown
+from servers.api.idempotency import keeping, once
 from servers.api.image.bodies import IMAGE
 from servers.api.image.changes import MEDIA_TYPE, PATCH, change
 from servers.api.image.door import GlanceView
@@ -81,12 +82,14 @@ class OneImage(ImageView):
         policy.in_force().require(self.context, "get_images", self.judged_as(image))
         return json_answer(Bodies(IMAGE)(image))
 
+    @once
     def patch(self, request: Request, image_id: str) -> HttpResponse:
         image = self.find(image_id)
         policy.in_force().require(self.context, "modify_image", image.project_id)
         change(image, self.body)
         return json_answer(Bodies(IMAGE)(image))
 
+    @once(in_transaction=False)
     def delete(self, request: Request, image_id: str) -> HttpResponse:
         image = self.find(image_id)
         policy.in_force().require(self.context, "delete_image", image.project_id)
@@ -94,8 +97,9 @@ class OneImage(ImageView):
             raise Conflict(
                 f"Image {image.pk} could not be deleted because it is in use: it is being written."
             )
-        delete_image(image, self.context)
-        return HttpResponse(status=204)
+        answer = HttpResponse(status=204)
+        delete_image(image, self.context, keeping(self, lambda deleted: answer))
+        return answer
 
 
 class ImageTasks(ImageView):

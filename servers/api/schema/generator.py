@@ -11,15 +11,22 @@ from drf_spectacular.plumbing import ResolvedComponent
 
 from servers.api.compute.form import NovaFormView
 from servers.api.compute.negotiation import HEADER, SERVICE
+from servers.api.idempotency import HEADER as KEY
+from servers.api.idempotency import REPLAYED, is_once
+from servers.api.faults import status_of
 from servers.api.resources import TEXT, Resource, Schema, version_range
 from servers.api.schema import actions
 from servers.api.schema.operation import JSON, Operation, Reply
 from servers.api.schema.refusals import REQUEST_IDS, Service
 from servers.api.schema.routes import Route, described, routes
+from servers.errors import IdempotencyKeyInvalid, KeyReused, RequestUnderWay
 from servers.microversions import HISTORY, Microversion, maximum
 
 TOKEN = "token"
 VERSION_PARAMETER = "Microversion"
+KEY_PARAMETER = "IdempotencyKey"
+KEY_REFUSALS = tuple(map(status_of, (IdempotencyKeyInvalid, RequestUnderWay, KeyReused)))
+"""With which a request may answer for its Idempotency-Key."""
 
 
 class Generator(SchemaGenerator):
@@ -32,6 +39,7 @@ class Generator(SchemaGenerator):
         """Return the paths, and leave in the registry what they refer to."""
         self.component(ResolvedComponent.SECURITY_SCHEMA, TOKEN, token_scheme())
         self.component(ResolvedComponent.PARAMETER, VERSION_PARAMETER, version_parameter())
+        self.component(ResolvedComponent.PARAMETER, KEY_PARAMETER, key_parameter())
         for action in (*actions.on_servers(), *actions.on_migrations()):
             for body in actions.bodies(action):
                 self.component(ResolvedComponent.SCHEMA, body.name, body.schema())
@@ -62,9 +70,9 @@ class Generator(SchemaGenerator):
             "operationId": operation_id(route.path, method),
             "summary": operation.summary,
             "tags": [route.service.value],
-            "parameters": self.parameters(route, operation),
+            "parameters": self.parameters(route, method, operation),
             "security": [] if operation.public else [{TOKEN: []}],
-            "responses": self.responses(route.service, operation),
+            "responses": self.responses(route, method, operation),
             **version_range(*versions_of(route.view, method)),
             **operation.extension,
         }
@@ -75,7 +83,7 @@ class Generator(SchemaGenerator):
             found["requestBody"] = self.request_body(operation, body)
         return found
 
-    def parameters(self, route: Route, operation: Operation) -> list[Schema]:
+    def parameters(self, route: Route, method: str, operation: Operation) -> list[Schema]:
         """Return what stands in path, query and headers."""
         found: list[Schema] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
@@ -83,6 +91,8 @@ class Generator(SchemaGenerator):
         ]
         if route.service is Service.COMPUTE and not operation.bare:
             found.append({"$ref": f"#/components/parameters/{VERSION_PARAMETER}"})
+        if is_once(route.view, method):
+            found.append({"$ref": f"#/components/parameters/{KEY_PARAMETER}"})
         if not operation.bare:
             found += terms_of(route.view)
         for name, schema in operation.query.items():
@@ -98,14 +108,17 @@ class Generator(SchemaGenerator):
             media["examples"] = {name: {"value": value} for name, value in operation.examples.items()}
         return {"required": True, "content": {operation.media_type: media}}
 
-    def responses(self, service: Service, operation: Operation) -> Schema:
+    def responses(self, route: Route, method: str, operation: Operation) -> Schema:
         """Return the responses, good ones first."""
+        service, repeats = route.service, is_once(route.view, method)
         headers = self.headers(() if operation.bare else service.headers)
+        if repeats:
+            headers |= self.headers((REPLAYED,))
         found = {str(reply.status): self.reply(reply, headers) for reply in operation.replies}
         always = {code for code in service.always if not (operation.public and code in {401, 403})}
         if operation.bare:
             always = set()
-        for code in sorted({*always, *operation.refusals}):
+        for code in sorted({*always, *operation.refusals, *(KEY_REFUSALS if repeats else ())}):
             name = f"{service}_{code}"
             response = {**service.refusal(code), "headers": self.headers(service.refusal_headers(code))}
             found[str(code)] = self.component(ResolvedComponent.RESPONSE, name, response)
@@ -182,6 +195,18 @@ def version_parameter() -> Schema:
         "in": "header",
         "description": f"{SERVICE} and the microversion to speak; {spoken[0]} when it is missing",
         "schema": {"type": "string", "enum": [f"{SERVICE} {version}" for version in [*spoken, "latest"]]},
+    }
+
+
+def key_parameter() -> Schema:
+    """Return the header by which a request that is repeated is carried out once."""
+    return {
+        "name": KEY,
+        "in": "header",
+        "description": "A name of the request that no other one has, as a string of RFC 8941 or bare: with the same key"
+        f" the request is carried out once, and a repeat gets the first good answer again, with `{REPLAYED}: true`."
+        " The same key with another request is 422, and 409 while the first is under way.",
+        "schema": {"type": "string", "minLength": 1, "examples": ['"8e03978e-40d5-43e8-bc93-6894a57f9324"']},
     }
 
 

@@ -14,6 +14,7 @@ from servers import policy
 from servers.actions.base import Request
 from servers.actions.restore import Restore
 from servers.engine import images
+from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.accepting.identifiers import uuid_of
 from servers.engine.accepting.submit import Accepted, new_record
 from servers.engine.execution.queue import enqueue
@@ -78,12 +79,16 @@ def owner_of(image: Image, project: Project | None) -> str:
 
 
 def restore(
-    image: Image, params: Mapping[str, Any], context: Context, project: Project | None = None
+    image: Image,
+    params: Mapping[str, Any],
+    context: Context,
+    project: Project | None = None,
+    keep: Keep[Accepted] = keep_nothing,
 ) -> Accepted:
     """Accept the restore of the image; return the action record and the image's UUID.
 
-    Server, network interfaces, action record and queue entry are written in one transaction. Raises Refusal,
-    and then nothing is written.
+    Server, network interfaces, action record, queue entry and the kept answer are written in one transaction.
+    Raises Refusal, and then nothing is written.
     """
     refusal = refuses(image, context, params, project)
     if refusal is not None:
@@ -95,7 +100,9 @@ def restore(
         record.image = image
         record.save(force_insert=True)
         enqueue(record)
-    return Accepted(record, image.pk)
+        accepted = Accepted(record, image.pk)
+        keep(accepted)
+    return accepted
 
 
 def new_server(image: Image, name: str, context: Context, project_id: str) -> Server:

@@ -16,6 +16,7 @@ from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
 from servers.engine import images
 from servers.engine.accepting.accept_context import ActionAcceptContext
+from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.accepting.identifiers import uuid_of
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.run import carry_out_in_request
@@ -41,10 +42,14 @@ from servers.states import ActionStatus
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted action: its record, and the UUID of the image that it makes, or restores."""
+    """An accepted action: its record, and the UUID of the image that it makes, or restores.
+
+    `is_awaited` says whether the caller waits for steps which may still refuse it.
+    """
 
     record: ActionRecord
     image_id: UUID | None
+    is_awaited: bool = False
 
 
 def find_server(server_id: str, context: Context, *, deleted: bool = False) -> Server:
@@ -79,11 +84,12 @@ def submit(
     params: Mapping[str, Any],
     context: Context,
     version: Microversion = NEWEST,
+    keep: Keep[Accepted] = keep_nothing,
 ) -> Accepted:
     """Accept an action and return its record; the order of checks is Nova's (Nova contract A.0, 11-17).
 
-    `params` are valid by the action's schema. Raises Refusal, and then nothing is written. Steps for which
-    the caller waits at this microversion (the checks of a live migration below 2.34) run before this returns;
+    `params` are valid by the action's schema. `keep` is called at the end of the accepting transaction, and
+    what it raises undoes that. Raises Refusal, and then nothing is written. Steps for which the caller waits at this microversion (the checks of a live migration below 2.34) run before this returns;
     the ActionFault that ends the action there is raised. For an action with `looks_first` hypervisors are
     asked where the guest is, before the transaction.
     """
@@ -95,15 +101,16 @@ def submit(
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
     evidence = collect_sightings(server) if action.looks_first else None
-    record = accept(definition, server.uuid, request, context, evidence)
+    accepted = accept(definition, server.uuid, request, context, evidence, keep)
+    record = accepted.record
     if record.image is not None:
         images.announce(record.image)
-    if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
+    if accepted.is_awaited:
         carry_out_in_request(record.pk)
         record.refresh_from_db()
         if record.status == ActionStatus.QUEUED:
             enqueue(record)
-    return Accepted(record, record.image_id)
+    return accepted
 
 
 def require(action: type[Action], params: Mapping[str, Any], context: Context, project_id: str) -> None:
@@ -114,13 +121,17 @@ def require(action: type[Action], params: Mapping[str, Any], context: Context, p
 
 @transaction.atomic
 def accept(
-    definition: Action, server_id: UUID, request: Request, context: Context, evidence: GuestSightings | None
-) -> ActionRecord:
-    """Write edge, action record and queue entry in one transaction, after checks on the locked server.
+    definition: Action,
+    server_id: UUID,
+    request: Request,
+    context: Context,
+    evidence: GuestSightings | None,
+    keep: Keep[Accepted] = keep_nothing,
+) -> Accepted:
+    """Write edge, action record, queue entry and the kept answer in one transaction, after checks on the locked server.
 
-    `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here. It
-    gets no queue entry, and neither does an action with steps for which the caller waits: `submit` runs these
-    first. Raises Refusal, and then nothing is written.
+    `evidence` is kept in the record's `result`, and can refuse the action. Raises Refusal, and then nothing
+    is written.
     """
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
@@ -131,23 +142,41 @@ def accept(
     record = new_record(definition, server, request, context)
     record.result = {"evidence": evidence.as_data()} if evidence else {}
     accepting = ActionAcceptContext(server, record, context, request.params, request.microversion)
+    is_awaited = False
     if definition.exclusivity is Exclusivity.IMMEDIATE:
-        record.apply_edge("succeed")
-        record.started_at = record.finished_at = clock.now()
-        record.save(force_insert=True)
-        definition.accept(accepting)
-        return record
+        end_at_once(definition, accepting)
+    else:
+        is_awaited = any(step.waits(request.microversion) for step in definition.steps)
+        put_off(definition, accepting, is_awaited=is_awaited)
+    accepted = Accepted(record, record.image_id, is_awaited)
+    keep(accepted)
+    return accepted
+
+
+def end_at_once(definition: Action, accepting: ActionAcceptContext) -> None:
+    """Write an IMMEDIATE action, which ends in the accepting transaction."""
+    record = accepting.record
+    record.apply_edge("succeed")
+    record.started_at = record.finished_at = clock.now()
+    record.save(force_insert=True)
     definition.accept(accepting)
-    is_awaited = any(step.waits(request.microversion) for step in definition.steps)
+
+
+def put_off(definition: Action, accepting: ActionAcceptContext, *, is_awaited: bool) -> None:
+    """Write an action with its edge and queue entry; one whose steps the caller awaits has none yet.
+
+    `submit` runs those steps first.
+    """
+    record = accepting.record
+    definition.accept(accepting)
     record.enqueued_at = (
         clock.now() if is_awaited else None
     )  # the sweep leaves it to this request for a while
     record.save(force_insert=True)
     if definition.transition.edge:
-        take_edge(server, definition)
+        take_edge(accepting.row, definition)
     if not is_awaited:
         enqueue(record)
-    return record
 
 
 def unresolved_action(server: Server) -> ActionRecord | None:

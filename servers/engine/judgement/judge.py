@@ -17,6 +17,7 @@ from django.db import transaction
 
 from servers import clock, policy
 from servers.engine import images
+from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.execution.lease import Lease, fenced_record
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.task import WorkingTask
@@ -54,40 +55,63 @@ LOOKED_AT_ONCE = 200
 
 
 def judge(
-    action: UUID, verdict: str, context: Context, reason: str, dead_hosts: Collection[str] = ()
+    action: UUID,
+    verdict: str,
+    context: Context,
+    reason: str,
+    dead_hosts: Collection[str] = (),
+    keep: Keep[ActionRecord] = keep_nothing,
 ) -> ActionRecord:
     """Judge the action by the name of the verdict, one of VERDICTS; return its record.
 
-    See `look_again`, `close` and `undo`. Raises what they raise, and InvalidParameters for another verdict.
+    See `look_again`, `close` and `undo`. `keep` is called at the end of the transaction that writes the
+    judgement. Raises what they raise, and InvalidParameters for another verdict.
     """
     if verdict == LOOK_AGAIN:
-        return look_again(action, context, reason, dead_hosts)
+        return look_again(action, context, reason, dead_hosts, keep)
     if verdict == UNDO:
-        return undo(action, context, reason, dead_hosts)
+        return undo(action, context, reason, dead_hosts, keep)
     if verdict not in VERDICTS:
         raise InvalidParameters(detail=f"A verdict is one of {', '.join(VERDICTS)}.")
-    return close(action, context, reason, Outcome(verdict), dead_hosts)
+    return close(action, context, reason, Outcome(verdict), dead_hosts, keep)
 
 
-def look_again(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
+def look_again(
+    action: UUID,
+    context: Context,
+    reason: str,
+    dead_hosts: Collection[str] = (),
+    keep: Keep[ActionRecord] = keep_nothing,
+) -> ActionRecord:
     """Let a worker look at the action again, with attempts counted anew; return its record.
 
     Hosts in `dead_hosts` are silent, and the operator declares them dead: no worker waits for their answer.
     Raises NotWaiting, NotKnown, HostUnknown, HostAnswers, NotPermitted, and InvalidParameters for the reason.
     """
-    return _hand_over(action, context, reason, dead_hosts, LOOK_AGAIN)
+    return _hand_over(action, context, reason, dead_hosts, LOOK_AGAIN, keep)
 
 
-def undo(action: UUID, context: Context, reason: str, dead_hosts: Collection[str] = ()) -> ActionRecord:
+def undo(
+    action: UUID,
+    context: Context,
+    reason: str,
+    dead_hosts: Collection[str] = (),
+    keep: Keep[ActionRecord] = keep_nothing,
+) -> ActionRecord:
     """Let a worker undo what the action has made, and end it as failed; return its record.
 
     Raises CannotUndo when a forward-only step has had an effect, and what `look_again` raises.
     """
-    return _hand_over(action, context, reason, dead_hosts, UNDO)
+    return _hand_over(action, context, reason, dead_hosts, UNDO, keep)
 
 
 def close(
-    action: UUID, context: Context, reason: str, outcome: Outcome, dead_hosts: Collection[str] = ()
+    action: UUID,
+    context: Context,
+    reason: str,
+    outcome: Outcome,
+    dead_hosts: Collection[str] = (),
+    keep: Keep[ActionRecord] = keep_nothing,
 ) -> ActionRecord:
     """End the action with `outcome`, after all hosts were asked; the records are set to what hosts say.
 
@@ -101,7 +125,7 @@ def close(
         fault = Judged(by=who(context), reason=reason)
         ending = ending_of(case, outcome, fault, dead_hosts)
         said = judgement(context, outcome.value, reason, dead_hosts, case)
-        write_end(lease, case, outcome, ending, fault, said)
+        write_end(lease, case, outcome, ending, fault, said, keep)
     tell(case.action, said)
     return ActionRecord.objects.select_related("server").get(pk=action)
 
@@ -200,7 +224,12 @@ def require(row: ActionRecord, context: Context) -> None:
 
 
 def _hand_over(
-    action: UUID, context: Context, reason: str, dead: Collection[str], verdict: str
+    action: UUID,
+    context: Context,
+    reason: str,
+    dead: Collection[str],
+    verdict: str,
+    keep: Keep[ActionRecord],
 ) -> ActionRecord:
     reason = readable(reason)
     row = ActionRecord.objects.select_related("server", "server__host", "migration").get(pk=action)
@@ -214,6 +243,7 @@ def _hand_over(
             refuse_undo(row)
             row.verdict = row.verdict or undoing(context, reason)
         _look(row, said)
+        keep(row)
     tell(row, said)
     return row
 
@@ -270,7 +300,13 @@ def let_wait(lease: Lease) -> None:
 
 
 def write_end(
-    lease: Lease, case: Case, outcome: Outcome, ending: Ending, fault: Judged, said: dict[str, Any]
+    lease: Lease,
+    case: Case,
+    outcome: Outcome,
+    ending: Ending,
+    fault: Judged,
+    said: dict[str, Any],
+    keep: Keep[ActionRecord] = keep_nothing,
 ) -> None:
     """Write the action's end and judgement, with migration, allocations and image, in one transaction.
 
@@ -287,6 +323,7 @@ def write_end(
             endings.allocate_as_seen(row.server_id, row.migration_id)
         if ending.drops_image and row.image_id is not None:
             images.mark_deleted(row.image_id)
+        keep(row)
     if ending.drops_image and row.image_id is not None:
         images.discard(row.image_id)
 
