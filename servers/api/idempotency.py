@@ -11,18 +11,16 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from servers.api.bodies import media_type
+from servers.api.view import ServiceView
 from servers.engine.accepting.idempotency import LONGEST_KEY, Answer, Keep, claim, keep_nothing
 from servers.errors import IdempotencyKeyInvalid
-
-if TYPE_CHECKING:
-    from servers.api.view import ServiceView
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -95,11 +93,6 @@ def replay(kept: Answer, view: ServiceView) -> HttpResponse:
     answer = HttpResponse(kept.body, status=kept.status, headers=dict(kept.headers))
     answer[REPLAYED] = "true"
     return answer
-
-
-def as_kept(answer: HttpResponse, request_id: str, made: str) -> Answer:
-    """Return an answer in the form in which it is kept."""
-    return Answer(answer.status_code, dict(answer.headers), answer.text, request_id, made)
 
 
 def keeping(view: ServiceView, answer_to: Callable[[Thing], HttpResponse]) -> Keep[Thing]:

@@ -25,10 +25,9 @@ from servers.api import faults
 from servers.api.answers import json_answer, try_again
 from servers.api.authentication import TokenAuthentication
 from servers.api.bodies import LIMIT_BYTES, length_of
-from servers.api.idempotency import as_kept
 from servers.api.resources import Schema
 from servers.api.validation import read_json, violation
-from servers.engine.accepting.idempotency import Claim
+from servers.engine.accepting.idempotency import Answer, Claim
 from servers.engine.accepting.request_context import new_request_id
 from servers.errors import InvalidParameters, Missing
 from servers.microversions import MINIMUM, Microversion
@@ -162,7 +161,8 @@ class ServiceView(APIView):
     def keep(self, answer: HttpResponse, *, checking: bool = False) -> None:
         """Keep the answer with the request's Idempotency-Key, in the accepting transaction. Raises ClaimLost."""
         if self.claim is not None:
-            self.claim.keep(as_kept(answer, self.request_id, self.made), checking=checking)
+            kept = Answer(answer.status_code, dict(answer.headers), answer.text, self.request_id, self.made)
+            self.claim.keep(kept, checking=checking)
             self.kept = answer
 
     @abstractmethod

@@ -42,6 +42,15 @@ class EngineCommand(OnDatabase):
             help="how long to wait; 0: as long as it takes",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        self.add_key(parser)
+
+    def add_key(self, parser: ArgumentParser) -> None:
+        """Add the name of the request, by which it is known when it comes again."""
+        parser.add_argument(
+            "--idempotency-key",
+            metavar="KEY",
+            help="a name of this request: repeated with it, the request is carried out once",
+        )
 
     def end_with_fault(self, fault: Fault, as_json: bool) -> None:
         code = exit_codes.of_fault(fault)

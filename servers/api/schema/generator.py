@@ -11,9 +11,9 @@ from drf_spectacular.plumbing import ResolvedComponent
 
 from servers.api.compute.form import NovaFormView
 from servers.api.compute.negotiation import HEADER, SERVICE
+from servers.api.faults import status_of
 from servers.api.idempotency import HEADER as KEY
 from servers.api.idempotency import REPLAYED, is_once
-from servers.api.faults import status_of
 from servers.api.resources import TEXT, Resource, Schema, version_range
 from servers.api.schema import actions
 from servers.api.schema.operation import JSON, Operation, Reply

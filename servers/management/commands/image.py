@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from servers.actions.restore import Restore
+from servers.engine.accepting.repeats import accept_once
 from servers.engine.accepting.restore import find_image, restore
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
@@ -38,7 +40,14 @@ class Command(EngineCommand):
             context = targets.find_context(given["as_user"], project)
             image = find_image(given["image"], context)
             owner = targets.find_project(project) if project else None
-            accepted = restore(image, options.given(Restore, NEWEST, given), context, owner)
+            params = options.given(Restore, NEWEST, given)
+            accepted = accept_once(
+                given["idempotency_key"],
+                context,
+                f"image restore {image.pk}",
+                [params, project],
+                partial(restore, image, params, context, owner),
+            )
         except (Refusal, ActionFault) as fault:
             self.end_with_fault(fault, given["json"])
         else:

@@ -8,6 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from servers import policy
+from servers.engine.accepting.idempotency import Keep
+from servers.engine.accepting.repeats import accept_once
+from servers.engine.accepting.submit import Accepted
 from servers.engine.execution.workers import worker_health
 from servers.engine.judgement.cases import (
     LIST_RULE,
@@ -73,6 +76,7 @@ class Command(EngineCommand):
 
     def add_judgement(self, parser: ArgumentParser) -> None:
         """Add why, and for whom the judge answers."""
+        self.add_key(parser)
         parser.add_argument("--reason", required=True, help="it is kept with the name of who judges")
         parser.add_argument(
             "--dead",
@@ -99,8 +103,17 @@ class Command(EngineCommand):
             return self.show(evidence_of(record), given["json"])
         verdicts = {"look-again": LOOK_AGAIN, "undo": UNDO}
         verdict = given["outcome"] if verb == "close" else verdicts[verb]
-        judged = judge(record.pk, verdict, context, given["reason"], given["dead"])
-        return self.end_with_judgement(judged, verdict, given["json"])
+        reason, dead = given["reason"], given["dead"]
+
+        def accept(keep: Keep[Accepted]) -> Accepted:
+            judged = judge(
+                record.pk, verdict, context, reason, dead, lambda row: keep(Accepted(row, row.image_id))
+            )
+            return Accepted(judged, judged.image_id)
+
+        asked = [verdict, reason, dead]
+        accepted = accept_once(given["idempotency_key"], context, f"judge {record.pk}", asked, accept)
+        return self.end_with_judgement(accepted.record, verdict, given["json"])
 
     # ------------------------------------------------------------------------------------- what is said
 

@@ -10,6 +10,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from servers.actions import Action, kinds, registry
+from servers.engine.accepting.idempotency import Keep
+from servers.engine.accepting.repeats import accept_once
 from servers.engine.accepting.submit import Accepted, submit
 from servers.errors import ActionFault, Refusal
 from servers.management import exit_codes, options, targets
@@ -94,21 +96,29 @@ class Command(EngineCommand):
         """Hand the request to the engine. Raises Refusal."""
         context = targets.find_context(given["as_user"], given["project"])
         server = targets.server_id(given["server"], context)
-        params = options.given(action, self.version, given)
-        params |= self.missing(action, params, server, context)
-        return submit(action, server, params, context, self.version)
+        params = options.given(action, self.version, given) | self.secrets(action)
+        address, asked = f"server_action {action.slug} {server}", [str(self.version), params]
 
-    def missing(
+        def accept(keep: Keep[Accepted]) -> Accepted:
+            known = params | self.migration(action, params, server, context)
+            return submit(action, server, known, context, self.version, keep)
+
+        return accept_once(given["idempotency_key"], context, address, asked, accept)
+
+    def secrets(self, action: type[Action]) -> dict[str, Any]:
+        """Return the parameters that never stand on a command line."""
+        prompted = (p for p in action.parameters_at(self.version) if options.option_of(p.kind).prompted)
+        return {p.name: ask_secret(p.help or p.name) for p in prompted}
+
+    def migration(
         self, action: type[Action], params: dict[str, Any], server: str, context: Context
     ) -> dict[str, Any]:
-        """Return what the command line does not hold: secrets, and the migration where one is going on."""
-        found: dict[str, Any] = {}
-        for parameter in action.parameters_at(self.version):
-            if options.option_of(parameter.kind).prompted:
-                found[parameter.name] = ask_secret(parameter.help or parameter.name)
-            elif isinstance(parameter.kind, kinds.MigrationId) and params.get(parameter.name) is None:
-                found[parameter.name] = targets.running_migration(action, server, context)
-        return found
+        """Return the migration that is going on, for an action that takes one and was given none."""
+        return {
+            p.name: targets.running_migration(action, server, context)
+            for p in action.parameters_at(self.version)
+            if isinstance(p.kind, kinds.MigrationId) and params.get(p.name) is None
+        }
 
 
 def ask_secret(what: str) -> str:

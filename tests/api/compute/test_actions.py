@@ -29,7 +29,9 @@ class Conductor:
         self.calls: list[tuple[str, str, dict[str, Any], Any, str]] = []
         self.fault: Exception | None = None
 
-    def __call__(self, action: Any, server_id: str, params: Any, context: Any, version: Any) -> Any:
+    def __call__(
+        self, action: Any, server_id: str, params: Any, context: Any, version: Any, keep: Any
+    ) -> Any:
         self.calls.append((action.slug, server_id, dict(params), context, str(version)))
         if self.fault is not None:
             raise self.fault
