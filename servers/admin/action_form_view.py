@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
@@ -22,6 +21,7 @@ from servers.admin.destinations import destinations_of
 from servers.admin.equivalents import command_line, curl_line
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
+from servers.admin.idempotency import PREVIEW, keeping
 from servers.admin.labels import action_label
 from servers.engine.accepting.submit import Accepted, explain, find_server, submit
 from servers.errors import (
@@ -40,9 +40,6 @@ from servers.models import ActionRecord, Server
 
 STATUS = {Missing: 404, NotPermitted: 403, Conflict: 409, Gone: 410, ServiceUnavailable: 503}
 SHOW = "os_compute_api:servers:show"
-SUBMISSIONS = "submissions"
-KEPT_SUBMISSIONS = 30
-
 
 CHANGED = "{} has changed since this page was made. Look at it again; then send the form once more."
 
@@ -95,10 +92,7 @@ def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> Htt
     """Show the form of an action, or hand in what it says."""
     action, server = action_or_404(slug), server_or_404(request, server_id)
     form = bound_form(action, request)
-    if request.method == "POST" and "preview" not in request.POST:
-        earlier = earlier_submission(request)
-        if earlier is not None:
-            return SeeOther(record_url(earlier))
+    if request.method == "POST" and PREVIEW not in request.POST:
         if request.POST.get("seen", state_fingerprint(server)) != state_fingerprint(server):
             return show_form(request, site, action, server, form, CHANGED.format(server.name), 409)
         if form.is_valid():
@@ -111,18 +105,25 @@ def ask(request: HttpRequest, site: AdminSite, server_id: str, slug: str) -> Htt
 
 def hand_in(
     request: HttpRequest,
-    accept: Callable[[], Accepted],
+    accept: Callable[..., Accepted],
     said: str,
     show: Callable[[str, int], HttpResponse],
 ) -> HttpResponse:
-    """Submit what a form says; go to the record, or show the form again with the reason."""
+    """Submit what a form says; go to the record, or show the form again with the reason.
+
+    `accept` is called with what keeps the answer.
+    """
     try:
-        accepted = accept()
+        accepted = accept(keep=keeping(request, place_of))
     except (Refusal, ActionFault) as fault:
         return show(str(fault), status_of(fault))
-    remember_submission(request, accepted.record)
     messages.success(request, said)
-    return SeeOther(record_url(accepted.record))
+    return SeeOther(place_of(accepted))
+
+
+def place_of(accepted: Accepted) -> str:
+    """Return the address of what was accepted."""
+    return record_url(accepted.record)
 
 
 def show_form(
@@ -157,7 +158,6 @@ def form_context(request: HttpRequest, site: AdminSite, form: ActionForm, refusa
         **describe(form.action),
         "form": form,
         "refusal": refusal,
-        "submission_token": uuid4().hex,
     }
 
 
@@ -184,20 +184,3 @@ def lines(action: type[Action], server_id: str, form: ActionForm) -> dict[str, s
 def record_url(record: ActionRecord) -> str:
     """Return the address of an action's page."""
     return reverse("admin:servers_actionrecord_change", args=[record.pk])
-
-
-# ---------------------------------------------------------------------- a form that is sent twice acts once
-
-
-def earlier_submission(request: HttpRequest) -> ActionRecord | None:
-    """Return the action that this very form was accepted as before, or None."""
-    known = request.session.get(SUBMISSIONS, {}).get(request.POST.get("submission_token", ""))
-    return ActionRecord.objects.filter(pk=known).first() if known else None
-
-
-def remember_submission(request: HttpRequest, record: ActionRecord) -> None:
-    """Remember what the form was accepted as."""
-    submission_token = request.POST.get("submission_token", "")
-    if submission_token:
-        submissions = {**request.session.get(SUBMISSIONS, {}), submission_token: str(record.pk)}
-        request.session[SUBMISSIONS] = dict(list(submissions.items())[-KEPT_SUBMISSIONS:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,7 +26,9 @@ from servers.admin.action_form_view import (
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
+from servers.admin.idempotency import key_of
 from servers.admin.labels import action_label
+from servers.engine.accepting.repeats import accept_once
 from servers.engine.accepting.submit import explain, submit
 from servers.engine.visibility import visible_servers
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
@@ -158,7 +161,10 @@ def hand_in_one(
         migration = server.migrations.newest_live_in_progress()
         params["migration"] = migration.pk if migration else 0
     try:
-        accepted = submit(action, str(server.pk), params, context_for(request), form.version)
+        accept = partial(submit, action, str(server.pk), params, context_for(request), form.version)
+        asked = [str(form.version), form.params]
+        address = f"console {action.slug} {server.pk}"
+        accepted = accept_once(key_of(request), context_for(request), address, asked, accept)
     except (Refusal, ActionFault) as fault:
         return {**row, "refused": str(fault)}
     return {**row, "record": str(accepted.record.pk)}

@@ -15,6 +15,7 @@ from servers import clock
 from servers.admin.base import RecordAdmin
 from servers.admin.caller import OPERATORS, allows, caller_of, context_for
 from servers.admin.changes import RememberedAdmin
+from servers.admin.idempotency import keep_made
 from servers.admin.site import console
 from servers.models import ApplicationCredential
 
@@ -109,6 +110,7 @@ class ApplicationCredentialAdmin(RememberedAdmin, RecordAdmin):
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the secret in the answer itself: it is kept nowhere, so there is no page to go to."""
+        keep_made(request, f"application credential {obj.name}")
         context = {
             **self.admin_site.each_context(request),
             "title": f"{obj.name} is made",

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -21,6 +22,7 @@ from servers.admin.caller import allows, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
+from servers.admin.idempotency import kept
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.admin.times import moment
@@ -142,19 +144,23 @@ class HostAdmin(PageAdmin, RememberedAdmin):
 
     def switch(self, request: HttpRequest, host_id: int) -> HttpResponse:
         """Enable or disable a host."""
-        if not allows(request, UPDATE) or request.method != "POST":
+        if not allows(request, UPDATE):
             raise PermissionDenied(f"Policy doesn't allow {UPDATE} to be performed.")
         host = get_object_or_404(self.get_queryset(request), pk=host_id)
+        if request.method != "POST":
+            return self.show(request, host)
         form = SwitchForm(request.POST)
         if not form.is_valid():
             return self.show(request, host, 400, form=form)
         row = Host.objects.get(pk=host.pk)
         wanted = form.cleaned_data
-        set_service(row, context_for(request), enabled=wanted["enabled"], reason=wanted["reason"])
-        said = "Enabled." if row.enabled else f"Disabled: {row.disabled_reason}"
-        self.log_change(request, row, said)
+        with transaction.atomic():
+            set_service(row, context_for(request), enabled=wanted["enabled"], reason=wanted["reason"])
+            said = "Enabled." if row.enabled else f"Disabled: {row.disabled_reason}"
+            self.log_change(request, row, said)
+            response = kept(request, SeeOther(reverse("admin:servers_host_change", args=[row.pk])))
         messages.success(request, f"{row.name}: {said}")
-        return SeeOther(reverse("admin:servers_host_change", args=[row.pk]))
+        return response
 
     def page(self, request: HttpRequest, host: Any) -> dict[str, Any]:
         """Return what stands on the host's page."""

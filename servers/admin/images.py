@@ -18,6 +18,7 @@ from servers.admin import badges, restore_view
 from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
+from servers.admin.idempotency import keeping
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
 from servers.admin.times import moment
@@ -96,16 +97,16 @@ class ImageAdmin(PageAdmin):
 
     def remove(self, request: HttpRequest, image_id: UUID) -> HttpResponse:
         """Delete the image."""
-        image = self.find(request, str(image_id))
+        image, listed = self.find(request, str(image_id)), reverse("admin:servers_image_changelist")
         if request.method != "POST":
             return self.show(request, image)
         try:
-            delete_image(image, context_for(request))
+            delete_image(image, context_for(request), keeping(request, lambda deleted: listed))
         except Refusal as fault:
             return self.show(request, image, status_of(fault), delete_refusal=str(fault))
         self.log_deletions(request, Image.objects.filter(pk=image.pk))
         messages.success(request, f"Image {image.name} is deleted.")
-        return SeeOther(reverse("admin:servers_image_changelist"))
+        return SeeOther(listed)
 
     # -------------------------------------------------------------------------------------- columns
 

@@ -17,6 +17,7 @@ from servers.actions import definitions
 from servers.actions.base import known_steps
 from servers.admin.action_form_view import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
+from servers.admin.idempotency import keeping
 from servers.admin.labels import label_of_slug, step_label
 from servers.engine.judgement.cases import LIST_RULE, Case, evidence_of, still_tried, visible_actions, waiting
 from servers.engine.judgement.endings import Outcome
@@ -152,7 +153,8 @@ def judge_page(request: HttpRequest, site: AdminSite, record: ActionRecord) -> H
         return show(request, site, record, Invalid("Say which way out, and why."))
     try:
         dead = form.cleaned_data["dead_hosts"]
-        judge(record.pk, verdict, context_for(request), form.cleaned_data["reason"], dead)
+        reason = form.cleaned_data["reason"]
+        judge(record.pk, verdict, context_for(request), reason, dead, keeping(request, record_url))
     except Refusal as refused:
         return show(request, site, record, refused)
     messages.success(request, WAYS[verdict].said)

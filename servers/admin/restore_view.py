@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from servers.actions.restore import Restore
-from servers.admin.action_form_view import SeeOther, earlier_submission, form_context, hand_in, record_url
+from servers.admin.action_form_view import form_context, hand_in
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm
@@ -22,14 +22,10 @@ CHOOSES_HOST = next(rule.name for rule in Restore.policy if rule.when is not Non
 def ask(request: HttpRequest, site: AdminSite, image: Image) -> HttpResponse:
     """Show the form, or hand in what it says."""
     form = form_of(request, image)
-    if request.method == "POST":
-        earlier = earlier_submission(request)
-        if earlier is not None:
-            return SeeOther(record_url(earlier))
-        if form.is_valid():
-            accept = partial(restore, image, form.params, context_for(request))
-            said = f"A new server is made of {image.name}."
-            return hand_in(request, accept, said, partial(show, request, site, image, form))
+    if request.method == "POST" and form.is_valid():
+        accept = partial(restore, image, form.params, context_for(request))
+        said = f"A new server is made of {image.name}."
+        return hand_in(request, accept, said, partial(show, request, site, image, form))
     refusal = refuses(image, context_for(request))
     return show(request, site, image, form, str(refusal) if refusal else "")
 

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from servers import amounts, clock
-from servers.admin import badges, labels, times
+from servers.admin import badges, idempotency, labels, times
 from servers.models import ActionEvent, ActionRecord, Host, Server
 
 register = template.Library()
@@ -58,6 +58,12 @@ def verdicts(event: ActionEvent) -> list[dict[str, Any]]:
     """Return the scheduler's verdicts that are kept with an event."""
     found: list[dict[str, Any]] = (event.facts or {}).get("verdicts", [])
     return found
+
+
+@register.simple_tag
+def idempotency_key() -> SafeString:
+    """Return the hidden field by which a form that is sent twice acts once."""
+    return format_html('<input type="hidden" name="{}" value="{}">', idempotency.FIELD, idempotency.new_key())
 
 
 @register.simple_tag

@@ -110,8 +110,8 @@ def test_older_parameters_are_folded_away_with_their_versions(operator: Visitor,
 
 
 def test_form_that_is_sent_twice_acts_once(operator: Visitor, server: Server) -> None:
-    first = operator.ask("inject-network-info", server, submission_token="t1")
-    second = operator.ask("inject-network-info", server, submission_token="t1")
+    first = operator.ask("inject-network-info", server, idempotency_key="t1")
+    second = operator.ask("inject-network-info", server, idempotency_key="t1")
     assert first["Location"] == second["Location"]
     assert ActionRecord.objects.count() == 1
 

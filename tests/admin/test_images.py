@@ -96,7 +96,7 @@ def test_a_backup_is_restored_by_its_form(nightly: Image) -> None:
     form = f"{LIST}{nightly.pk}/restore/"
     assert f"manage.py image restore {nightly.pk} --name" in visitor.text(form)
     response = visitor.post(
-        form, {"name": "again", "host": "node2", "start": "true", "submission_token": "one"}
+        form, {"name": "again", "host": "node2", "start": "true", "idempotency_key": "one"}
     )
     record = ActionRecord.objects.get(slug="restore")
     assert response.status_code == 303 and response["Location"] == page_of(record)
@@ -110,7 +110,7 @@ def test_a_backup_is_restored_by_its_form(nightly: Image) -> None:
 def test_a_form_of_restoration_that_is_sent_twice_makes_one_server(nightly: Image) -> None:
     visitor = Visitor(owner_of(nightly), "admin")
     for _ in range(2):
-        visitor.post(f"{LIST}{nightly.pk}/restore/", {"name": "again", "submission_token": "one"})
+        visitor.post(f"{LIST}{nightly.pk}/restore/", {"name": "again", "idempotency_key": "one"})
     assert Server.objects.filter(name="again").count() == 1
 
 

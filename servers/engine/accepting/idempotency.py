@@ -67,6 +67,7 @@ class Claim:
     token: UUID
     answer: Answer | None = None
     """What was kept."""
+    is_checking: bool = False
 
     @property
     def row(self) -> QuerySet[IdempotencyKey]:
@@ -89,7 +90,12 @@ class Claim:
         }
         if not self.row.filter(status=None).update(**kept):
             raise ClaimLost
-        self.answer = answer
+        self.answer, self.is_checking = answer, checking
+
+    def give_up(self) -> None:
+        """Forget the request, and the answer that was kept: a repeat is judged anew."""
+        self.row.delete()
+        self.answer = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,17 +103,19 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the answer count, or give the key up, so that a repeat is judged anew.
+        """Let the answer count, or give the key up where there is none, so that a repeat is judged anew.
 
         What cannot be written is logged: the claim then ends by itself.
         """
         try:
-            if error is None:
-                self.row.filter(checking=True).update(checking=False)
-            elif isinstance(error, ActionFault):  # a check has ended what was accepted
-                self.row.delete()
-            else:  # an answer that is there was committed, whatever the error says
-                self.row.filter(status=None).delete()
+            if isinstance(error, ActionFault):  # a check has ended what was accepted
+                self.give_up()
+            elif error is not None or self.answer is None:
+                self.row.filter(
+                    status=None
+                ).delete()  # an answer that is there was committed, whatever the error says
+            elif self.is_checking:
+                self.row.update(checking=False)
         except DatabaseFault as fault:
             log.warning("idempotency.claim_left", digest=self.digest, reason=str(fault))
 
