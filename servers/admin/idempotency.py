@@ -41,6 +41,9 @@ WORDS: dict[type[Refusal], str] = {
     AnswerNotKept: "This form was sent before, and has made {made}. Its secret was shown that once.",
 }
 
+NOTHING: Any = QueryDict()
+"""For a form that is not sent: Django's own views look at the fields, and not at the method."""
+
 Thing = TypeVar("Thing")
 View = Callable[..., HttpResponseBase]
 
@@ -109,7 +112,7 @@ def shown_again(
     for name, values in request.POST.lists():
         if name not in NOT_ASKED:
             query.setlist(name, values)
-    request.method, request.GET, request.POST = "GET", query, QueryDict()  # Django deletes by what POST holds
+    request.method, request.GET, request.POST = "GET", query, NOTHING
     page = view(request, *args, **kwargs)
     if not is_redirect(page):
         page.status_code = STATUS[type(refusal)]
