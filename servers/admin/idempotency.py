@@ -107,8 +107,7 @@ def shown_again(
 ) -> HttpResponseBase:
     """Return the page with the form, filled in as it was sent and with a new key, and with the reason."""
     messages.error(request, WORDS.get(type(refusal), str(refusal)).format_map(refusal.facts))
-    query = QueryDict(mutable=True)
-    query.update(request.GET)
+    query: Any = request.GET.copy()
     for name, values in request.POST.lists():
         if name not in NOT_ASKED:
             query.setlist(name, values)

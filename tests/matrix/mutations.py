@@ -24,7 +24,9 @@ FENCES = "tests/engine/test_fences.py::"
 ENDINGS = "tests/engine/test_endings.py::"
 CAUTION = "tests/inventory/test_reconcile_caution.py::"
 OWNERS = "tests/drivers/test_simulated_owners.py::"
+ONCE = "tests/api/test_idempotency.py::"
 COLD = "servers/drivers/simulated/cold.py"
+KEYS = "servers/engine/accepting/idempotency.py"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,28 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "a request whose claim was taken over is accepted",
+        KEYS,
+        "filter(digest=self.digest, token=self.token)",
+        "filter(digest=self.digest)",
+        ONCE + "test_a_request_whose_claim_was_taken_over_changes_nothing",
+    ),
+    Mutation(
+        "an error after an action was accepted gives its key up",
+        KEYS,
+        "self.row.filter(status=None).delete()",
+        "self.row.delete()",
+        ONCE + "test_what_was_accepted_before_an_error_is_not_accepted_again",
+    ),
+    Mutation(
+        "an answer counts before its checks are over",
+        KEYS,
+        "is_under_way = row.checking and",
+        "is_under_way = False and",
+        ONCE
+        + "TestChecksInTheRequest::test_a_repeat_during_the_checks_is_told_to_wait_and_one_after_them_is_answered",
+    ),
     Mutation(
         "the fence is skipped",
         "servers/engine/execution/task/journal.py",

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from django.db import connections
 
-from servers.models import ActionRecord, ApplicationCredential, Host, IdempotencyKey
+from servers.models import ActionRecord, ApplicationCredential, Host, IdempotencyKey, Server
 from tests.conftest import Caller
 from tests.small_fleet import SmallFleet
 
@@ -40,16 +40,15 @@ def rush(caller: Caller, method: str, path: str, body: Any, version: str | None 
         return Counter(pool.map(send, range(CROWD)))
 
 
-def rush_actions(fleet: SmallFleet, caller: Caller) -> Counter[str]:
+def rush_actions(server: Server, caller: Caller) -> Counter[str]:
     """Send an action that any number of times could be accepted."""
-    server = fleet.add_server()
     return rush(caller, "POST", f"/v2.1/servers/{server.pk}/action", {"injectNetworkInfo": None}, "2.90")
 
 
 def test_an_action_is_accepted_once(fleet: SmallFleet) -> None:
-    caller = Caller(fleet.project, "admin")
+    server, caller = fleet.add_server(), Caller(fleet.project, "admin")
     for number in range(ROUNDS):
-        answers = rush_actions(fleet, caller)
+        answers = rush_actions(server, caller)
         assert answers["carried out"] == 1, answers
         assert set(answers) <= {"carried out", "replayed", "told to wait"}
         assert ActionRecord.objects.count() == number + 1
@@ -59,9 +58,9 @@ def test_requests_that_take_each_others_claim_over_are_accepted_once(
     fleet: SmallFleet, settings: Any
 ) -> None:
     settings.IDEMPOTENCY_CLAIM_S = 0
-    caller = Caller(fleet.project, "admin")
+    server, caller = fleet.add_server(), Caller(fleet.project, "admin")
     for number in range(ROUNDS):
-        answers = rush_actions(fleet, caller)
+        answers = rush_actions(server, caller)
         assert set(answers) <= {"carried out", "replayed", "told to wait"}, answers
         assert ActionRecord.objects.count() == number + 1
         assert IdempotencyKey.objects.exclude(status=None).count() == number + 1

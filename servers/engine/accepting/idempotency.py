@@ -110,10 +110,10 @@ class Claim:
         try:
             if isinstance(error, ActionFault):  # a check has ended what was accepted
                 self.give_up()
-            elif error is not None or self.answer is None:
-                self.row.filter(
-                    status=None
-                ).delete()  # an answer that is there was committed, whatever the error says
+            elif (
+                error is not None or self.answer is None
+            ):  # an answer that is there was committed nevertheless
+                self.row.filter(status=None).delete()
             elif self.is_checking:
                 self.row.update(checking=False)
         except DatabaseFault as fault:

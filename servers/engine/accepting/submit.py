@@ -147,7 +147,7 @@ def accept(
         end_at_once(definition, accepting)
     else:
         is_awaited = any(step.waits(request.microversion) for step in definition.steps)
-        put_off(definition, accepting, is_awaited=is_awaited)
+        leave_to_worker(definition, accepting, is_awaited=is_awaited)
     accepted = Accepted(record, record.image_id, is_awaited)
     keep(accepted)
     return accepted
@@ -162,16 +162,15 @@ def end_at_once(definition: Action, accepting: ActionAcceptContext) -> None:
     definition.accept(accepting)
 
 
-def put_off(definition: Action, accepting: ActionAcceptContext, *, is_awaited: bool) -> None:
+def leave_to_worker(definition: Action, accepting: ActionAcceptContext, *, is_awaited: bool) -> None:
     """Write an action with its edge and queue entry; one whose steps the caller awaits has none yet.
 
     `submit` runs those steps first.
     """
     record = accepting.record
     definition.accept(accepting)
-    record.enqueued_at = (
-        clock.now() if is_awaited else None
-    )  # the sweep leaves it to this request for a while
+    # the sweep leaves what is awaited to this request for a while
+    record.enqueued_at = clock.now() if is_awaited else None
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(accepting.row, definition)
