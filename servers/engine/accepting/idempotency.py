@@ -68,6 +68,7 @@ class Claim:
     answer: Answer | None = None
     """What was kept."""
     is_checking: bool = False
+    """Whether checks may still refuse what the answer says."""
 
     @property
     def row(self) -> QuerySet[IdempotencyKey]:
@@ -110,10 +111,8 @@ class Claim:
         try:
             if isinstance(error, ActionFault):  # a check has ended what was accepted
                 self.give_up()
-            elif (
-                error is not None or self.answer is None
-            ):  # an answer that is there was committed nevertheless
-                self.row.filter(status=None).delete()
+            elif error is not None or self.answer is None:
+                self.row.filter(status=None).delete()  # an answer that is there was committed nevertheless
             elif self.is_checking:
                 self.row.update(checking=False)
         except DatabaseFault as fault:

@@ -88,10 +88,11 @@ def submit(
 ) -> Accepted:
     """Accept an action and return its record; the order of checks is Nova's (Nova contract A.0, 11-17).
 
-    `params` are valid by the action's schema. `keep` is called at the end of the accepting transaction, and
-    what it raises undoes that. Raises Refusal, and then nothing is written. Steps for which the caller waits at this microversion (the checks of a live migration below 2.34) run before this returns;
-    the ActionFault that ends the action there is raised. For an action with `looks_first` hypervisors are
-    asked where the guest is, before the transaction.
+    `params` are valid by the action's schema. Raises Refusal, and then nothing is written. `keep` is called at
+    the end of the accepting transaction, and what it raises undoes that. Steps for which the caller waits at
+    this microversion (the checks of a live migration below 2.34) run before this returns; the ActionFault that
+    ends the action there is raised. For an action with `looks_first` hypervisors are asked where the guest is,
+    before the transaction.
     """
     definition = action()
     definition.check_route(KnownFleet())
@@ -128,10 +129,10 @@ def accept(
     evidence: GuestSightings | None,
     keep: Keep[Accepted] = keep_nothing,
 ) -> Accepted:
-    """Write edge, action record, queue entry and the kept answer in one transaction, after checks on the locked server.
+    """Write edge, action record and queue entry in one transaction, after checks on the locked server.
 
-    `evidence` is kept in the record's `result`, and can refuse the action. Raises Refusal, and then nothing
-    is written.
+    `evidence` is kept in the record's `result`, and can refuse the action. `keep` is called last. Raises
+    Refusal, and then nothing is written.
     """
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
