@@ -6,6 +6,7 @@ import sys
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
+from servers.deployment.comparison import Membership, name_of_web
 from servers.errors import StrangeDatabase
 from servers.management.age import refuse_strange_database
 
@@ -21,3 +22,4 @@ except StrangeDatabase as error:
     sys.exit(CANNOT_BOOT)
 finally:
     connections.close_all()
+Membership(name_of_web(), "web").begin()

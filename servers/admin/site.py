@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import update_wrapper
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -13,8 +14,10 @@ from django.views.decorators.http import require_POST
 from servers.admin import judgement
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
+from servers.admin.deployment import differs_page
 from servers.admin.overview import overview
 from servers.admin.policy_page import policy_page
+from servers.deployment.standing import STANDING
 from servers.engine.judgement.cases import LIST_RULE
 
 GROUPS = (
@@ -34,6 +37,15 @@ class Console(AdminSite):
     index_title = "Overview"
     site_url = None
     index_template = "admin/servers/overview.html"
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Return the view, behind Django's check of who asks, and ours whether this process may answer."""
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            reason = STANDING.refuses()
+            return view(request, *args, **kwargs) if reason is None else differs_page(request, self)
+
+        return super().admin_view(update_wrapper(guarded, view), cacheable)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own: list[URLPattern | URLResolver] = [

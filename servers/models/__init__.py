@@ -2,6 +2,7 @@
 
 from servers.models.action import ActionEvent, ActionRecord, Worker
 from servers.models.allocation import Allocation
+from servers.models.deployment import DeploymentFact, Member
 from servers.models.history import Change
 from servers.models.host import Aggregate, Host, StoragePool
 from servers.models.identity import (
@@ -25,11 +26,13 @@ __all__ = [
     "Allocation",
     "ApplicationCredential",
     "Change",
+    "DeploymentFact",
     "Divergence",
     "Domain",
     "Flavor",
     "Host",
     "Image",
+    "Member",
     "Membership",
     "MembershipRole",
     "Migration",

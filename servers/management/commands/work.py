@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from servers.deployment.comparison import Membership, wait_until_admitted
 from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
 from servers.engine.execution.queues.base import work_queue
 from servers.management.age import refuse_strange_database
@@ -55,6 +57,7 @@ class Command(BaseCommand):
             end_with_parent(given["parent"])
         if given["one"]:
             work_as(given["one"])
+            wait_until_admitted(time.sleep)
             work_queue().serve(given["one"], [PROMPT] if given["prompt"] else [PROMPT, BACKGROUND])
         else:
             self.supervise(given["processes"], given["grace"])
@@ -62,6 +65,7 @@ class Command(BaseCommand):
     def supervise(self, processes: int, grace_s: float) -> None:
         """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
         periodic_tasks = PeriodicTasks(unique_name(), processes)
+        membership = Membership(periodic_tasks.name, "worker").begin()
         children = [
             WorkerProcess(
                 f"worker {number}",
@@ -84,6 +88,7 @@ class Command(BaseCommand):
         finally:
             stop(children, grace_s)
             periodic_tasks.leave()
+            membership.leave()
 
 
 @dataclass
