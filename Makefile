@@ -26,7 +26,7 @@ setup: ## Make the virtual environment in .venv, unless it is there already
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python $(PIP) -r constraints.txt && cp constraints.txt $(VENV)/installed.txt; }
 
 up: setup $(if $(filter postgres%,$(DATABASE_URL)),procrastinate) $(if $(filter lab,$(FLEET)),libvirt) ## Start everything: database, fleet, web server and worker; Ctrl-C stops it (FLEET=lab: on real guests, as root)
-	@exec $(BIN)/python $(if $(filter lab,$(FLEET)),-m tests.lab.up,manage.py up)
+	@$(if $(filter lab,$(FLEET)),,GANTRY_PARENT=$$PPID )exec $(BIN)/python $(if $(filter lab,$(FLEET)),-m tests.lab.up,manage.py up)
 
 test: setup ## Run the tests
 	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto

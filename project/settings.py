@@ -195,7 +195,7 @@ LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)
-WORKER_GRACE_S = env_number("WORKER_GRACE", 10, 0)
+WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django

@@ -215,6 +215,12 @@ def _held(lease: Lease) -> QuerySet[ActionRecord]:
     return ActionRecord.objects.filter(pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING)
 
 
+def hand_over(lease: Lease, **journal: object) -> bool:
+    """End the lease, and write the fields `journal`; return False when it was lost. Anybody can claim the action."""
+    until = clock.now() - timedelta(seconds=0.001)
+    return _held(lease).update(lease_until=until, enqueued_at=None, **journal) == 1
+
+
 def release(worker: str) -> int:
     """End the leases of a worker whose process is known to be dead; return how many it had."""
     held = ActionRecord.objects.filter(worker=worker, status=ActionStatus.RUNNING)

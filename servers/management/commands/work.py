@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -22,7 +21,8 @@ from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_paren
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 30.0
+LEAVE_S = 15.0
+"""How long it takes at most, besides the grace, until a supervisor without a parent has left the database."""
 TEND_S = 0.5
 
 
@@ -40,12 +40,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grace",
             type=float,
-            default=GRACE_S,
+            default=settings.WORKER_GRACE_S,
             metavar="SECONDS",
-            help="how long an action may go on when the worker is told to end; another one takes it over "
+            help="how long a step may go on when the worker is told to end; another one takes its action over "
             "(default: %(default)s)",
         )
-        parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
         parser.add_argument("--prompt", action="store_true", help="with --one: do nothing that can wait")
 
@@ -53,8 +52,7 @@ class Command(BaseCommand):
         if given["processes"] < 1:
             raise CommandError("--processes must be at least 1")
         refuse_strange_database()
-        if given["parent"]:
-            end_with_parent(given["parent"])
+        end_with_parent(given["grace"] if given["one"] else given["grace"] + LEAVE_S)
         if given["one"]:
             work_as(given["one"])
             wait_until_admitted(time.sleep)
@@ -72,6 +70,7 @@ class Command(BaseCommand):
                 [],
                 supervisor=periodic_tasks.name,
                 told=periodic_tasks.note_reaped,
+                grace_s=grace_s,
                 prompt=number == 0 and processes > 1,
             )
             for number in range(processes)
@@ -100,13 +99,14 @@ class WorkerProcess(Child):
     told: Callable[[str], None] = lambda name: None
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
+    grace_s: float = 0.0
     prompt: bool = False
     """Whether it leaves alone what can wait, so that an urgent action finds a process."""
 
     def start(self) -> None:
         self.known_as = unique_name(self.supervisor)
         prompt = ["--prompt"] if self.prompt else []
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *prompt]
+        self.command = [*MANAGE, "work", "--one", self.known_as, "--grace", str(self.grace_s), *prompt]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:
