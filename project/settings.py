@@ -38,9 +38,13 @@ OF_THIS_MACHINE = frozenset(
         "SECRET_KEY",
         "ADMIN_PASSWORD",
         "KEYSTONE_PASSWORD",
+        "RECONCILE_INTERVAL",
+        "LIBVIRT_TIMEOUT",
+        "KEYSTONE_TIMEOUT",
+        "GLANCE_TIMEOUT",
     ]
 )
-"""Variables that may differ between machines on one database: paths, addresses, and secrets, which are not compared here."""
+"""Variables that may differ between machines on one database: paths, addresses, patience, and secrets, which are told apart elsewhere."""
 SAME_EVERYWHERE: dict[str, Any] = {}
 """The value of every other variable. Processes that have other ones stay out (servers/deployment)."""
 
