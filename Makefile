@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
+.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -108,6 +108,9 @@ postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get ins
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && SHARE=$(POSTGRESQL) \
 		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
+
+soak: procrastinate ## Ask for many actions while workers, a machine and the database are broken (SOAK_S=120 seconds; SOAK_ACTIONS=10000)
+	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster $(BIN)/python -m tests.soak
 
 procrastinate: setup
 	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \

@@ -92,6 +92,13 @@ def test_worker_that_may_do_nothing_leaves_the_action_to_others_and_ends(
     assert (waiting.status, waiting.enqueued_at, ended) == ("queued", None, [signal.SIGTERM])
 
 
+def test_worker_that_agrees_carries_out_what_it_is_woken_for(fleet: SmallFleet) -> None:
+    record = fleet.submit("reset-network", fleet.add_server()).record
+    run_action.call(str(record.pk))
+    record.refresh_from_db()
+    assert record.status == "succeeded"
+
+
 def test_worker_without_the_image_store_moves_servers_and_leaves_backups_to_others(fleet: SmallFleet) -> None:
     backup = fleet.submit("create-backup", fleet.add_server("saved"), **BACKUP).record
     move = fleet.submit("reset-network", fleet.add_server("moved")).record

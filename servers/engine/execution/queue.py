@@ -77,7 +77,8 @@ def run_action(action: str) -> None:
         ActionRecord.objects.filter(pk=action).update(enqueued_at=None)
         signal.raise_signal(signal.SIGTERM)  # the supervisor starts it again, and it waits until it may
         return
-    if ActionRecord.objects.filter(pk=action).exclude(STANDING.allowed()).update(enqueued_at=None):
+    if not ActionRecord.objects.filter(STANDING.allowed(), pk=action).exists():
+        ActionRecord.objects.filter(pk=action).update(enqueued_at=None)
         return
     if not carry_out(UUID(action), worker_name()):
         return
