@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
+.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -26,7 +26,7 @@ setup: ## Make the virtual environment in .venv, unless it is there already
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python $(PIP) -r constraints.txt && cp constraints.txt $(VENV)/installed.txt; }
 
 up: setup $(if $(filter postgres%,$(DATABASE_URL)),procrastinate) $(if $(filter lab,$(FLEET)),libvirt) ## Start everything: database, fleet, web server and worker; Ctrl-C stops it (FLEET=lab: on real guests, as root)
-	@exec $(BIN)/python $(if $(filter lab,$(FLEET)),-m tests.lab.up,manage.py up)
+	@$(if $(filter lab,$(FLEET)),,GANTRY_PARENT=$$PPID )exec $(BIN)/python $(if $(filter lab,$(FLEET)),-m tests.lab.up,manage.py up)
 
 test: setup ## Run the tests
 	@DATA_DIR=.data/test $(BIN)/python -m pytest -n auto
@@ -108,6 +108,9 @@ postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get ins
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && SHARE=$(POSTGRESQL) \
 		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
+
+soak: procrastinate ## Ask for many actions while workers, a machine and the database are broken (SOAK_S=120 seconds; SOAK_ACTIONS=10000)
+	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster $(BIN)/python -m tests.soak
 
 procrastinate: setup
 	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \

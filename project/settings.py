@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -15,8 +16,54 @@ from django.core.exceptions import ImproperlyConfigured
 
 from project.logs import STDERR, logger_that_never_raises
 
-env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+OF_THIS_MACHINE = frozenset(
+    [
+        "DATA_DIR",
+        "PORT",
+        "PUBLIC_URL",
+        "DATABASE_URL",
+        "SIMULATED_FLEET",
+        "IMAGE_DIR",
+        "POLICY_FILE",
+        "LOG_LEVEL",
+        "WORKERS",
+        "WORKER_GRACE",
+        "DEBUG",
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+        "BEHIND_PROXY",
+        "SECRET_KEY",
+        "ADMIN_PASSWORD",
+        "KEYSTONE_PASSWORD",
+        "RECONCILE_INTERVAL",
+        "LIBVIRT_TIMEOUT",
+        "KEYSTONE_TIMEOUT",
+        "GLANCE_TIMEOUT",
+    ]
+)
+"""Variables that may differ between machines on one database: paths, addresses, patience, and secrets, which are told apart elsewhere."""
+SAME_EVERYWHERE: dict[str, Any] = {}
+"""The value of every other variable. Processes that have other ones stay out (servers/deployment)."""
+
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """The environment; what is read from it is kept in SAME_EVERYWHERE."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        return shared(var, super().get_value(var, *args, **kwargs))
+
+
+def shared(name: str, value: Any) -> Any:
+    """Return the value; keep it in SAME_EVERYWHERE unless the variable is of this machine."""
+    if name not in OF_THIS_MACHINE:
+        SAME_EVERYWHERE[name] = value
+    return value
+
+
+env = Environment()
 
 
 def env_choice(name: str, default: str, choices: set[str]) -> str:
@@ -51,7 +98,7 @@ def env_flag(name: str, default: bool) -> bool:
     word = env.str(name, str(default)).lower()
     if word not in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
         raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}")
-    return word in {"true", "yes", "on", "1"}
+    return bool(shared(name, word in {"true", "yes", "on", "1"}))
 
 
 def require_address(name: str, value: str) -> None:
@@ -154,6 +201,7 @@ LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)
+WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
@@ -264,7 +312,7 @@ TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default", "backgroun
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
     "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": PUBLIC_URL}],
     "DEFAULT_GENERATOR_CLASS": "servers.api.schema.generator.Generator",

@@ -6,14 +6,16 @@ import sys
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from servers.errors import StrangeDatabase
-from servers.management.age import refuse_strange_database
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+application = get_wsgi_application()
+
+from servers.deployment.comparison import Membership, name_of_web  # noqa: E402 (Django is set up first)
+from servers.errors import StrangeDatabase  # noqa: E402
+from servers.management.age import refuse_strange_database  # noqa: E402
 
 CANNOT_BOOT = 3
 """With which gunicorn's workers say so: one that ends with another code is started again, for ever."""
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-application = get_wsgi_application()
 try:
     refuse_strange_database()
 except StrangeDatabase as error:
@@ -21,3 +23,4 @@ except StrangeDatabase as error:
     sys.exit(CANNOT_BOOT)
 finally:
     connections.close_all()
+Membership(name_of_web(), "web").begin()

@@ -155,6 +155,10 @@ class DatabaseUnavailable(ServiceUnavailable):
     """The database cannot be used at this moment; try again later."""
 
 
+class DeploymentDiffers(ServiceUnavailable):
+    """This machine stays out of it, because it differs from the deployment; ask another one. {reason}"""
+
+
 class StrangeDatabase(Refusal):
     """This version can do nothing with the database. {reason}"""
 

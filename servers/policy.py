@@ -137,6 +137,12 @@ READ_RULES = (
     Rule("gantry:actions:list", Role.READER, "list actions of which it is not known what became"),
     Rule("gantry:actions:judge", Role.ADMIN, "judge an action of which it is not known what became"),
     Rule("gantry:workers:list", Role.ADMIN, "see who carries actions out, and which ones now"),
+    Rule(
+        "gantry:deployment:show",
+        Role.ADMIN,
+        "see what every machine has to agree about, and which ones differ",
+    ),
+    Rule("gantry:deployment:set", Role.ADMIN, "let what a machine has be the deployment's"),
     Rule("gantry:discover", Role.ADMIN, "read hosts and their guests into records"),
     Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
 )
@@ -198,6 +204,11 @@ class Policy:
     def is_admin(self, context: Context) -> bool:
         """Return whether `context` acts on every project: it passes every lock and sees every server."""
         return bool(self._enforcer.enforce("context_is_admin", {}, context.credentials()))
+
+    def overridden(self) -> dict[str, str]:
+        """Return the checks that the operator's file sets, by rule, as it is now."""
+        self._enforcer.load_rules()
+        return {name: str(default.check) for name, default in sorted(self._enforcer.file_rules.items())}
 
     def check_string(self, rule: str) -> str:
         """Return the check of `rule` that is in force, as the policy file would write it."""

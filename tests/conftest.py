@@ -14,6 +14,7 @@ from django.test import Client
 from hypothesis import settings as hypothesis
 
 from servers.actions import definitions
+from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
 from servers.models import Project
 from tests.declared_refusals import undeclared
@@ -48,6 +49,12 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget which hosts hung in an earlier test: hosts of the same names would not be asked at all."""
     monkeypatch.setattr("servers.fleet.polling.ASKER", Asker())
+
+
+@pytest.fixture(autouse=True)
+def agrees_with_the_deployment() -> None:
+    """Forget what an earlier test has found different."""
+    STANDING.settle((), None)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from servers.deployment.members import Participant
 from servers.models import Host, Server
 from servers.states import ActionStatus, ImageStatus, MigrationStatus, PowerState, TaskState
 
@@ -121,6 +122,11 @@ def result_badge(result: str) -> SafeString:
 def worker_badge(is_alive: bool) -> SafeString:
     """Return whether a supervisor of workers was heard of lately."""
     return badge("working", Tone.GOOD) if is_alive else badge("silent", Tone.BAD)
+
+
+def member_badge(member: Participant) -> SafeString:
+    """Return whether a process agrees with the deployment."""
+    return badge(member.state, Tone.GOOD if member.state == "agrees" else Tone.BAD)
 
 
 def host_badges(host: Host) -> SafeString:

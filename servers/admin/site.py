@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from servers.admin import judgement
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
+from servers.admin.deployment import where_it_agrees
 from servers.admin.idempotency import once
 from servers.admin.overview import overview
 from servers.admin.policy_page import policy_page
@@ -37,8 +38,8 @@ class Console(AdminSite):
     index_template = "admin/servers/overview.html"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return the view for whoever may see the console; a form is handled once."""
-        return super().admin_view(once(view), cacheable)
+        """Return the view for whoever may see the console, on a machine that agrees; a form is handled once."""
+        return super().admin_view(where_it_agrees(self, once(view)), cacheable)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own: list[URLPattern | URLResolver] = [

@@ -27,6 +27,7 @@ register.filter("image_badge", badges.image_badge)
 register.filter("result_badge", badges.result_badge)
 register.filter("host_badges", badges.host_badges)
 register.filter("worker_badge", badges.worker_badge)
+register.filter("member_badge", badges.member_badge)
 register.filter("step_label", labels.step_label)
 
 

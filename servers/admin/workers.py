@@ -11,6 +11,7 @@ from django.shortcuts import render
 
 from servers.admin.base import RecordAdmin
 from servers.admin.site import console
+from servers.deployment.members import members
 from servers.engine.execution.workers import RULE, at_work
 from servers.models import Worker
 
@@ -26,5 +27,10 @@ class WorkerAdmin(RecordAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        context = {**self.admin_site.each_context(request), "title": "Workers", "workers": at_work()}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Workers",
+            "workers": at_work(),
+            "members": members(),
+        }
         return render(request, "admin/servers/workers.html", context)

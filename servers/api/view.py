@@ -27,6 +27,7 @@ from servers.api.authentication import TokenAuthentication
 from servers.api.bodies import LIMIT_BYTES, length_of
 from servers.api.resources import Schema
 from servers.api.validation import read_json, violation
+from servers.deployment.standing import STANDING
 from servers.engine.accepting.idempotency import Answer, Claim
 from servers.engine.accepting.request_context import new_request_id
 from servers.errors import InvalidParameters, Missing
@@ -38,6 +39,7 @@ from servers.policy import Context
 log = structlog.get_logger(__name__)
 
 BODY_METHODS = {"POST", "PUT", "PATCH"}
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class ServiceView(APIView):
@@ -76,6 +78,7 @@ class ServiceView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the request; one that is wrong in two ways hears of the first (Nova contract A.0)."""
         self.require_served()
+        self.require_standing(request)
         self.require_size(request)
         self.perform_authentication(request)
         self.require_method(request)
@@ -89,6 +92,14 @@ class ServiceView(APIView):
 
     def require_served(self) -> None:
         """Do nothing where the service is embedded here. Raises Missing where it is the site's own elsewhere."""
+
+    def require_standing(self, request: Request) -> None:
+        """Do nothing while this process may answer for the deployment; versions may be asked for always.
+
+        Raises DeploymentDiffers.
+        """
+        if not (self.public and request.method in SAFE_METHODS):
+            STANDING.require()
 
     def require_size(self, request: Request) -> None:
         """Do nothing for a body that may be read. Raises RequestDataTooBig."""

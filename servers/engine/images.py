@@ -15,8 +15,15 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from servers import clock, policy
+from servers.deployment.standing import STANDING, Work
 from servers.drivers.base import Disk, Saved, Snapshot
-from servers.errors import ImageMissing, ImageStoreFault, ImagesUnavailable, NotPermitted
+from servers.errors import (
+    ImageMissing,
+    ImageStoreFault,
+    ImageStoreUnavailable,
+    ImagesUnavailable,
+    NotPermitted,
+)
 from servers.images.base import ImageFacts, ImageStore
 from servers.images.local import LocalImageStore
 from servers.models import ActionRecord, Image
@@ -34,10 +41,19 @@ def store() -> ImageStore:
     """Return the image store that the setting IMAGES names: a local folder, or Glance.
 
     Glance's module is imported only when it is used, because it needs the extra `openstack`. Raises
-    ImageStoreFault when IMAGE_DIR cannot be created.
+    ImageStoreFault when IMAGE_DIR cannot be created, ImageStoreUnavailable while this process does not see the
+    deployment's store.
     """
+    refused = STANDING.refuses(Work.IMAGES)
+    if refused is not None:
+        raise ImageStoreUnavailable(reason=refused)
     if settings.IMAGES == "local":
-        return LocalImageStore(Path(settings.IMAGE_DIR))
+        folder = LocalImageStore(Path(settings.IMAGE_DIR))
+        if STANDING.image_store not in (None, folder.identity()):
+            raise ImageStoreUnavailable(
+                reason=f"{settings.IMAGE_DIR} is not the store any more that was there"
+            )
+        return folder
     glance = import_module("servers.images.glance")
     account = glance.Account(
         settings.KEYSTONE_URL,

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from servers.errors import ImageMissing
 from servers.images.base import ImageFacts, ImageStore, Stored
 from servers.images.draft import require_digest, translated
 
 CHUNK_BYTES = 1024 * 1024
+IDENTITY = "store-id"
+"""The file in which a folder says which store it is, on whatever path a machine has it."""
 
 
 class LocalImageStore(ImageStore):
@@ -22,6 +24,29 @@ class LocalImageStore(ImageStore):
         self.folder = Path(folder)
         with translated(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def identity(self) -> str | None:
+        """Return which store this is, None when the folder has not been made one yet. Raises ImageStoreFault."""
+        with translated(self.folder):
+            try:
+                return (self.folder / IDENTITY).read_text().strip() or None
+            except FileNotFoundError:
+                return None
+
+    def identify(self) -> str:
+        """Return which store this is; give the folder an identity when it has none. Raises ImageStoreFault."""
+        with translated(self.folder):
+            draft = self.folder / f".{IDENTITY}.{uuid4()}"
+            draft.write_text(f"{uuid4()}\n")
+            try:
+                sync(draft)
+                os.link(draft, self.folder / IDENTITY)
+                sync(self.folder)
+            except FileExistsError:
+                pass  # of several processes one is the first
+            finally:
+                draft.unlink()
+        return self.identity() or ""
 
     def _path(self, image: UUID) -> Path:
         return self.folder / str(UUID(str(image)))

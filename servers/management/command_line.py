@@ -9,7 +9,13 @@ from contextlib import suppress
 
 from django.core.management import execute_from_command_line
 
-from servers.errors import DatabaseUnavailable, Refusal, ServiceUnavailable, StrangeDatabase
+from servers.errors import (
+    DatabaseUnavailable,
+    DeploymentDiffers,
+    Refusal,
+    ServiceUnavailable,
+    StrangeDatabase,
+)
 from servers.management import exit_codes
 from servers.management.refusals import of_fault
 from servers.outage import is_outage
@@ -32,7 +38,7 @@ def execute(arguments: list[str]) -> None:
 
 def fault_of(error: Exception) -> Refusal | None:
     """Return what an error says of the database or the disk, None where it says nothing of either."""
-    if isinstance(error, StrangeDatabase):
+    if isinstance(error, StrangeDatabase | DeploymentDiffers):
         return error
     if is_outage(error):
         return DatabaseUnavailable(f"{DatabaseUnavailable()} {one_line(error)}".rstrip())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from servers.supervisor.processes import end_with_parent
 
-_parent = os.getppid()
+GRACE_S = 10.0
+"""How long it may go on without whoever started it: longer than gunicorn's own grace."""
 
 
 def on_starting(server: Any) -> None:
     """Watch the parent, as soon as the master process is there."""
-    end_with_parent(_parent)
+    end_with_parent(GRACE_S)

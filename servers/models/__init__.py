@@ -2,6 +2,7 @@
 
 from servers.models.action import ActionEvent, ActionRecord, Worker
 from servers.models.allocation import Allocation
+from servers.models.deployment import DeploymentFact, Member
 from servers.models.history import Change
 from servers.models.host import Aggregate, Host, StoragePool
 from servers.models.idempotency import IdempotencyKey
@@ -26,12 +27,14 @@ __all__ = [
     "Allocation",
     "ApplicationCredential",
     "Change",
+    "DeploymentFact",
     "Divergence",
     "Domain",
     "Flavor",
     "Host",
     "IdempotencyKey",
     "Image",
+    "Member",
     "Membership",
     "MembershipRole",
     "Migration",

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connections
 
 from servers import clock
+from servers.deployment.standing import STANDING, Work
 from servers.engine.execution.dead_workers import release
 from servers.engine.execution.lease import stall_foreign
 from servers.engine.execution.queue import sweep
@@ -59,6 +60,8 @@ class PeriodicTask:
     turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
     """What is held while the task works: a semaphore shared by the slow tasks."""
     keeps_connection: bool = False
+    work: Work | None = Work.EVERYTHING
+    """It is not done while this machine stays out of that; None: it is done always."""
     thread: threading.Thread | None = None
 
     def keep_up(self, ended: threading.Event) -> None:
@@ -87,8 +90,10 @@ class PeriodicTask:
 
         Raises nothing: an exception is logged, with its traceback unless the database is unavailable, and the
         next call tries again. Closes the thread's database connections after an exception, and always unless
-        `keeps_connection`.
+        `keeps_connection`. Does nothing while this machine stays out of the task's `work`.
         """
+        if self.work is not None and STANDING.refuses(self.work) is not None:
+            return
         with self.turn:
             try:
                 check_connections()
@@ -110,11 +115,11 @@ class PeriodicTasks:
         self.ended = threading.Event()
         slow = threading.BoundedSemaphore(SLOW_AT_A_TIME)
         self.tasks = [
-            PeriodicTask("presence", PRESENCE_S, self.show_presence, keeps_connection=True),
+            PeriodicTask("presence", PRESENCE_S, self.show_presence, keeps_connection=True, work=None),
             PeriodicTask("sweep", SWEEP_S, self.enqueue_due, keeps_connection=True),
             PeriodicTask("heartbeats", HEARTBEAT_S, self.heartbeats.collect),
             PeriodicTask("confirm", CONFIRM_S, confirm_overdue, slow),
-            PeriodicTask("discard", DISCARD_S, discard_left, slow),
+            PeriodicTask("discard", DISCARD_S, discard_left, slow, work=Work.IMAGES),
             PeriodicTask("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
             PeriodicTask("foreign actions", FOREIGN_S, lambda: stall_foreign(FOREIGN_AFTER_S), slow),
             PeriodicTask("reconcile", RECONCILE_S, reconcile_when_due, slow),
@@ -175,8 +180,8 @@ class PeriodicTasks:
             if task.thread is not None:
                 task.thread.join(LEAVE_WITHIN_S / len(self.tasks))
         for last in (
-            PeriodicTask("release", 0, self.enqueue_due),
-            PeriodicTask("leave", 0, self.forget_presence),
+            PeriodicTask("release", 0, self.enqueue_due, work=None),
+            PeriodicTask("leave", 0, self.forget_presence, work=None),
         ):
             last.do_once()
 

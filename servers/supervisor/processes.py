@@ -21,6 +21,8 @@ MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 HEALTHY_AFTER_S = 10.0
 LONGEST_PAUSE_S = 30.0
 WATCH_S = 1.0
+PARENT = "GANTRY_PARENT"
+"""The variable in which a process is told by which process id its parent goes, before that one can be gone."""
 
 
 @dataclass
@@ -40,14 +42,14 @@ class Child:
     start_at: float = 0.0
 
     def start(self) -> None:
-        """Start the process; `environment` is added to this process's own. Raises OSError when that fails."""
+        """Start the process; `environment` and PARENT are added to this process's own. Raises OSError when that fails."""
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=self.output,
-            env=None if self.environment is None else {**os.environ, **self.environment},
+            env={**os.environ, **(self.environment or {}), PARENT: str(os.getpid())},
             process_group=0,
         )
 
@@ -128,15 +130,21 @@ class Stopping(threading.Event):
         self.set()
 
 
-def end_with_parent(parent: int) -> None:
-    """Send this process SIGTERM as soon as `parent` (a process id) is no longer its parent.
+def end_with_parent(grace_s: float) -> None:
+    """Send this process SIGTERM as soon as the parent that PARENT names is gone, and kill it after `grace_s` more.
 
-    A daemon thread looks every WATCH_S seconds, so no child is left behind when its parent is killed.
+    A daemon thread looks every WATCH_S seconds, so no child is left behind when its parent is killed. Does nothing
+    without the variable, which is taken out of the environment: it is not meant for children.
     """
+    parent = os.environ.pop(PARENT, "")
+    if not parent:
+        return
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == int(parent):
             time.sleep(WATCH_S)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os._exit(1)
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

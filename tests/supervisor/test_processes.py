@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.supervisor.processes import Child, Stopping, stop
+from servers.supervisor.processes import PARENT, Child, Stopping, end_with_parent, stop
 
 LONG_S = 60
 FOREVER = [sys.executable, "-c", f"import time; time.sleep({LONG_S})"]
@@ -95,9 +95,12 @@ def test_a_child_ends_with_its_parent() -> None:
     grandchild = (
         "import django, os, time; django.setup();"
         "from servers.supervisor.processes import end_with_parent;"
-        "end_with_parent(os.getppid()); print('there', flush=True); time.sleep(60)"
+        "end_with_parent(0); print('there', flush=True); time.sleep(60)"
     )
-    program = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); time.sleep({LONG_S})"
+    program = (
+        "import django, sys, time; django.setup(); from servers.supervisor.processes import Child;"
+        f"Child('the child', [sys.executable, '-c', {grandchild!r}]).start(); time.sleep({LONG_S})"
+    )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings"}
     parent = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, text=True
@@ -109,6 +112,23 @@ def test_a_child_ends_with_its_parent() -> None:
     killed_at = time.monotonic()
     assert parent.stdout.read() == ""  # the end of the pipe: nobody holds it any more
     assert time.monotonic() - killed_at < LONG_S / 2
+
+
+def test_a_child_that_does_not_listen_is_gone_with_its_parent_too() -> None:
+    deaf = (
+        "import django, os, signal, time; django.setup(); signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "from servers.supervisor.processes import end_with_parent; end_with_parent(0.1); time.sleep(60)"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", PARENT: "1"}  # gone already
+    began_at = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", deaf], env=environment, check=False).returncode == 1
+    assert time.monotonic() - began_at < LONG_S
+
+
+def test_a_childs_own_children_are_not_told_of_another_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PARENT, str(os.getppid()))
+    end_with_parent(0)
+    assert PARENT not in os.environ
 
 
 def test_a_signal_asks_to_end() -> None:

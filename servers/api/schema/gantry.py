@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.views import View
 
-from servers.api.gantry import actions, workers
+from servers.api.gantry import actions, deployment, workers
 from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
 from servers.api.schema.operation import Operation, Reply, shows, wrapped
 
@@ -30,6 +30,11 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
             "look again": {"verdict": "look_again", "reason": "the switch is mended"},
             "close": {"verdict": "failed", "reason": "node1 has burnt", "dead_hosts": ["node1"]},
         },
+    ),
+    (deployment.DeploymentShow, "get"): Operation(
+        "Show what every machine has to agree about, and which processes differ",
+        (Reply(200, wrapped("deployment", deployment.DEPLOYMENT)),),
+        "A process that differs stays out of the work that it would spoil: `spoils` is `everything`, or `images`.",
     ),
     (workers.WorkerList, "get"): Operation(
         "List who carries actions out",

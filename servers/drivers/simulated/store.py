@@ -31,6 +31,12 @@ ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 """
 """To which move or backup something belongs."""
 
+IDENTITY = """
+CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
+INSERT OR IGNORE INTO identity (one, value) VALUES (1, lower(hex(randomblob(16))));
+"""
+"""Which store it is, on whatever path a machine has it."""
+
 WITHOUT_OWNERS = """
 UPDATE job SET owner = '*';
 UPDATE guest SET owner = '*', role = 'prepared' WHERE prepared_only = 1;
@@ -111,7 +117,7 @@ def create(path: Path) -> None:
         with closing(sqlite3.connect(draft)) as db:
             db.execute("PRAGMA synchronous = OFF")
             db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(SCHEMA + NICS + OWNERS)
+            db.executescript(SCHEMA + NICS + OWNERS + IDENTITY)
         os.link(draft, path)
     except FileExistsError:
         pass
@@ -119,11 +125,29 @@ def create(path: Path) -> None:
         Path(draft).unlink()
 
 
+def identity(path: Path) -> str | None:
+    """Return which store it is, None when there is none."""
+    if not path.exists():
+        return None
+    _complete(path)
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
+        (found,) = db.execute("SELECT value FROM identity").fetchone()
+    return str(found)
+
+
+def known_hosts(path: Path) -> frozenset[str]:
+    """Return the names of the hosts that a store has; none where there is no store."""
+    if not path.exists():
+        return frozenset()
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
+        return frozenset(name for (name,) in db.execute("SELECT name FROM host"))
+
+
 @cache
 def _complete(path: Path) -> None:
     """Give a store of an earlier version the tables and columns that it lacks."""
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
-        db.executescript(NICS)
+        db.executescript(NICS + IDENTITY)
         db.execute("BEGIN IMMEDIATE")
         columns = {row[1] for row in db.execute("PRAGMA table_info(guest)")}
         if "owner" not in columns:

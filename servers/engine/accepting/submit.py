@@ -11,16 +11,16 @@ from django.conf import settings
 from django.db import transaction
 from django_fsm import TransitionNotAllowed
 
-from servers import clock, policy
+from servers import clock, policy, sealed_parameters
 from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
+from servers.deployment.standing import STANDING
 from servers.engine import images
 from servers.engine.accepting.accept_context import ActionAcceptContext
 from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.accepting.identifiers import uuid_of
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.run import carry_out_in_request
-from servers.engine.records import sealed_parameters
 from servers.engine.records.changes import take_server_edges
 from servers.engine.records.facts import server_facts
 from servers.engine.visibility import visible_servers
@@ -94,6 +94,7 @@ def submit(
     ends the action there is raised. For an action with `looks_first` hypervisors are asked where the guest is,
     before the transaction.
     """
+    STANDING.require()
     definition = action()
     definition.check_route(KnownFleet())
     server = find_server(server_id, context)

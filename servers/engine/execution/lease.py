@@ -20,6 +20,7 @@ from django.db.models.functions import Coalesce
 
 from servers import clock
 from servers.actions import definitions
+from servers.deployment.standing import STANDING
 from servers.errors import LeaseLost
 from servers.models import ActionRecord, Server
 from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus
@@ -90,7 +91,7 @@ def claim(action: UUID, worker: str) -> Lease | None:
     One transaction. After MAX_FUTILE_ATTEMPTS attempts in a row without progress the action is not claimed
     any more: it is stalled until an operator judges it.
     """
-    return _claim(ActionRecord.objects.filter(known_definitions(), pk=action), worker)
+    return _claim(ActionRecord.objects.filter(known_definitions(), STANDING.allowed(), pk=action), worker)
 
 
 def _claim(rows: QuerySet[ActionRecord], worker: str) -> Lease | None:
@@ -212,6 +213,12 @@ def _become_unknown(lease: Lease, reason: str, **values: object) -> bool:
 
 def _held(lease: Lease) -> QuerySet[ActionRecord]:
     return ActionRecord.objects.filter(pk=lease.action, attempt=lease.attempt, status=ActionStatus.RUNNING)
+
+
+def hand_over(lease: Lease, **journal: object) -> bool:
+    """End the lease, and write the fields `journal`; return False when it was lost. Anybody can claim the action."""
+    until = clock.now() - timedelta(seconds=0.001)
+    return _held(lease).update(lease_until=until, enqueued_at=None, **journal) == 1
 
 
 def release(worker: str) -> int:

@@ -7,6 +7,7 @@ have a queue of their own, which one process of several does not serve: an abort
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -17,6 +18,8 @@ from django_tasks import task
 
 from servers import clock
 from servers.actions import definitions
+from servers.deployment.comparison import is_admitted
+from servers.deployment.standing import STANDING
 from servers.engine.execution.lease import claimable, has_its_turn, known_definitions
 from servers.engine.execution.run import carry_out
 from servers.models import ActionRecord
@@ -67,8 +70,16 @@ def name_of(name: str, process: int) -> str:
 def run_action(action: str) -> None:
     """Carry out the action with this UUID, then enqueue the actions of its server that are due.
 
-    The task of the queue. Does nothing when the action cannot be claimed.
+    The task of the queue. Does nothing when the action cannot be claimed. An action that only this process may
+    not carry out is left to the next sweep, so that another one takes it.
     """
+    if not is_admitted():
+        ActionRecord.objects.filter(pk=action).update(enqueued_at=None)
+        signal.raise_signal(signal.SIGTERM)  # the supervisor starts it again, and it waits until it may
+        return
+    if not ActionRecord.objects.filter(STANDING.allowed(), pk=action).exists():
+        ActionRecord.objects.filter(pk=action).update(enqueued_at=None)
+        return
     if not carry_out(UUID(action), worker_name()):
         return
     server = ActionRecord.objects.values_list("server_id", flat=True).get(pk=action)

@@ -13,6 +13,7 @@ from django.db import connection
 from servers.actions.base import Exclusivity, Step, StepFunction
 from servers.actions.task import Change, MoveAllocations
 from servers.engine.execution import lease as leases
+from servers.engine.execution.ending import HandedOver, hand_over_when_ending
 from servers.engine.execution.lease import Lease
 from servers.engine.execution.lease_renewal import Heartbeat
 from servers.engine.execution.task import WorkingTask
@@ -51,11 +52,14 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
 
     After any exception, also one at the end of the action, the action reaches a final status or is tried
     again, a bounded number of times. When the database takes nothing, the lease runs out, and a successor
-    worker tries again.
+    worker tries again. A process that was told to end hands the action over at the end of a step.
     """
+    handed_over: list[dict[str, object]] | None = None
     with Heartbeat(lease) if heartbeat else nullcontext() as beat:
         try:
-            attempt(WorkingTask(lease, beat))
+            attempt(task := WorkingTask(lease, beat))
+        except HandedOver:
+            handed_over = task.row.steps
         except LeaseLost:
             log.warning("action.lease_lost", action=str(lease.action), attempt=lease.attempt)
         except DatabaseFault as error:
@@ -64,19 +68,21 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
         except Exception as error:
             log.error("action.unforeseen", action=str(lease.action), exc_info=error)
             let_go(lease, error)
+    if handed_over is not None:  # nobody renews the lease any more
+        hand_over(lease, handed_over)
 
 
 def attempt(task: WorkingTask) -> None:
     """Run the action's steps and end it, or go on with an end that was decided before.
 
-    Raises LeaseLost and database errors; any other exception of a step is dealt with here.
+    Raises LeaseLost, HandedOver and database errors; any other exception of a step is dealt with here.
     """
     if task.row.verdict:
         return conclude(task)
     try:
         run_steps(task, task.definition.steps)
         task.end("succeed", task.definition.finished(task))
-    except LeaseLost:
+    except (LeaseLost, HandedOver):
         raise
     except Exception as error:  # noqa: BLE001 (the worker loop)
         end_or_retry(task, error)
@@ -90,6 +96,19 @@ def let_go(lease: Lease, error: Exception) -> None:
         leases.mark_unknown(lease, said(error))
     except DatabaseFault as away:
         log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
+
+
+def hand_over(lease: Lease, steps: list[dict[str, object]]) -> None:
+    """Write the journal's `steps`, and end the lease so that another worker claims the action at once.
+
+    A database error is only logged: the lease runs out.
+    """
+    try:
+        leases.hand_over(lease, steps=steps)
+    except DatabaseFault as away:
+        log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
+    else:
+        log.info("action.handed_over", action=str(lease.action), attempt=lease.attempt)
 
 
 def carry_out_in_request(action: UUID) -> None:
@@ -124,11 +143,16 @@ def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
     """Run the steps that are not done, in order.
 
     A step that was begun before runs again: it finds out itself what has happened at the hypervisor. Before
-    any other step that is not forward-only `checkpoint` may raise Cancelled or Later.
+    any other step that is not forward-only `checkpoint` may raise Cancelled or Later, and before any step but the
+    first of this attempt HandedOver.
     """
+    first = True
     for step in steps:
         if step.name in task.row.done:
             continue
+        if not first:
+            hand_over_when_ending()
+        first = False
         if not step.forward_only and step.name not in task.row.begun:
             task.checkpoint()
         task.begin_step(step.name)
@@ -255,7 +279,7 @@ def undo(task: WorkingTask) -> None:
     """Undo the steps that had an effect, the last one first; nothing when one of them is forward-only.
 
     What cannot be undone is written down for the reconciler. Raises NotUndone instead when the step touches
-    the guest and its outcome is unknown.
+    the guest and its outcome is unknown, and HandedOver after a step when the process was told to end.
     """
     effective = task.row.effective
     steps = [step for step in task.definition.steps if step.name in effective]
@@ -265,6 +289,7 @@ def undo(task: WorkingTask) -> None:
         if step.undo_with is not None:
             undo_step(task, step, step.undo_with)
             task.mark_undone(step.name)
+            hand_over_when_ending()
 
 
 def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:

@@ -12,12 +12,14 @@ from servers.demo.seed import is_seeded, seed
 from servers.management.accounts import ensure_admin
 from servers.management.age import OnDatabase
 from servers.management.private_files import new_password, write_private
+from servers.supervisor.processes import end_with_parent
 
 
 class Command(OnDatabase):
     help = "Make the demo fleet: five simulated hosts, thirty servers, users of every role."
 
     def handle(self, *args: Any, **given: Any) -> None:
+        end_with_parent(0)
         if is_seeded():
             if given["verbosity"]:
                 self.stdout.write("The demo fleet is there already.")

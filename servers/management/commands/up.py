@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import socket
-import subprocess
 import sys
 import time
 from http.client import HTTPConnection, HTTPException
@@ -22,14 +21,13 @@ from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
 from servers.management.age import pending, refuse_strange_database
 from servers.management.greeting import IDENTITY, greeting
-from servers.supervisor.processes import MANAGE, Child, Stopping, stop
+from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
 log = logging.getLogger(__name__)
 
 READY_IN_S = 60.0
 TEND_S = 0.5
-WORKER_GRACE_S = 5.0
-GRACE_S = 8.0
+GRACE_S = settings.WORKER_GRACE_S + 3
 LOG_LIMIT_BYTES = 5_000_000
 KEEP_ALIVE_S = 75
 """How long a quiet connection is kept: longer than clients wait between two questions. They ask each 2 s, gunicorn's
@@ -47,13 +45,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **given: Any) -> None:
         os.umask(0o077)  # what is kept is nobody else's
         stopping = Stopping().listen()
+        end_with_parent(GRACE_S + READY_IN_S)  # make, which says who it is
         data, logs = Path(settings.DATA_DIR), Path(settings.DATA_DIR) / "log"
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         lock = take_data(data)
         check_port(given["bind"], settings.PORT)
         migrate()
         if not given["empty"]:
-            self.make_demo(logs)
+            self.make_demo(logs, stopping)
         web = web_server(given["bind"], logs)
         children = [web, worker(logs)]
         try:
@@ -72,15 +71,19 @@ class Command(BaseCommand):
             lock.close()
         self.stdout.write("Stopped.")
 
-    def make_demo(self, logs: Path) -> None:
-        """Make the demo fleet at the first start. Raises CommandError."""
+    def make_demo(self, logs: Path, stopping: Stopping) -> None:
+        """Make the demo fleet at the first start; give it up when somebody asks to end. Raises CommandError."""
         if is_seeded():
             return
         self.stdout.write("Making the demo fleet (once) …")
         self.stdout.flush()
         with log_file(logs, "demo") as output:
-            result = subprocess.run([*MANAGE, "demo"], stdout=output, stderr=output, check=False)
-        if result.returncode:
+            demo = Child("the demo", [*MANAGE, "demo"], output=output)
+            demo.start()
+            while demo.is_alive() and not stopping.wait(0.1):
+                pass
+            stop([demo], GRACE_S)
+        if not stopping.is_set() and demo.process is not None and demo.process.returncode:
             raise CommandError(f"The demo fleet could not be made. Why stands at the end of {output.name}")
 
     def tend(self, children: list[Child], stopping: Stopping) -> None:
@@ -157,7 +160,7 @@ def web_server(address: str, logs: Path) -> Child:
 
 def worker(logs: Path) -> Child:
     """Return the supervisor of the worker processes."""
-    command = [*MANAGE, "work", "--grace", str(WORKER_GRACE_S), "--parent", str(os.getpid())]
+    command = [*MANAGE, "work"]
     return Child("the worker", command, output=log_file(logs, "worker"))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from servers.deployment.comparison import Membership, wait_until_admitted
 from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
 from servers.engine.execution.queues.base import work_queue
 from servers.management.age import refuse_strange_database
@@ -20,7 +21,8 @@ from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_paren
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 30.0
+LEAVE_S = 15.0
+"""How long it takes at most, besides the grace, until a supervisor without a parent has left the database."""
 TEND_S = 0.5
 
 
@@ -38,12 +40,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grace",
             type=float,
-            default=GRACE_S,
+            default=settings.WORKER_GRACE_S,
             metavar="SECONDS",
-            help="how long an action may go on when the worker is told to end; another one takes it over "
+            help="how long a step may go on when the worker is told to end; another one takes its action over "
             "(default: %(default)s)",
         )
-        parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
         parser.add_argument("--prompt", action="store_true", help="with --one: do nothing that can wait")
 
@@ -51,10 +52,10 @@ class Command(BaseCommand):
         if given["processes"] < 1:
             raise CommandError("--processes must be at least 1")
         refuse_strange_database()
-        if given["parent"]:
-            end_with_parent(given["parent"])
+        end_with_parent(given["grace"] if given["one"] else given["grace"] + LEAVE_S)
         if given["one"]:
             work_as(given["one"])
+            wait_until_admitted(time.sleep)
             work_queue().serve(given["one"], [PROMPT] if given["prompt"] else [PROMPT, BACKGROUND])
         else:
             self.supervise(given["processes"], given["grace"])
@@ -62,12 +63,14 @@ class Command(BaseCommand):
     def supervise(self, processes: int, grace_s: float) -> None:
         """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
         periodic_tasks = PeriodicTasks(unique_name(), processes)
+        membership = Membership(periodic_tasks.name, "worker").begin()
         children = [
             WorkerProcess(
                 f"worker {number}",
                 [],
                 supervisor=periodic_tasks.name,
                 told=periodic_tasks.note_reaped,
+                grace_s=grace_s,
                 prompt=number == 0 and processes > 1,
             )
             for number in range(processes)
@@ -84,6 +87,7 @@ class Command(BaseCommand):
         finally:
             stop(children, grace_s)
             periodic_tasks.leave()
+            membership.leave()
 
 
 @dataclass
@@ -95,13 +99,14 @@ class WorkerProcess(Child):
     told: Callable[[str], None] = lambda name: None
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
+    grace_s: float = 0.0
     prompt: bool = False
     """Whether it leaves alone what can wait, so that an urgent action finds a process."""
 
     def start(self) -> None:
         self.known_as = unique_name(self.supervisor)
         prompt = ["--prompt"] if self.prompt else []
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *prompt]
+        self.command = [*MANAGE, "work", "--one", self.known_as, "--grace", str(self.grace_s), *prompt]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:

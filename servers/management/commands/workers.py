@@ -22,6 +22,7 @@ ACTIONS = ("action", "what", "server", "process", "step", "progress", "since")
 
 
 class Command(EngineCommand):
+    only_reads = True
     help = "List who carries actions out: supervisors of worker processes, since when, and what they do now."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from types import FrameType
 
 from django.utils import timezone
 from django_tasks_db import DatabaseBackend
 from django_tasks_db.management.commands.db_worker import Worker
 from django_tasks_db.models import DBTaskResult
 
+from servers.engine.execution.ending import ENDING
 from servers.engine.execution.queues.base import persevere
 from servers.engine.records.batches import forget
 
@@ -17,12 +19,20 @@ INTERVAL_S = 0.2
 KEEP_DAYS = 1
 
 
+class PatientWorker(Worker):
+    """A worker that goes on to the end of its step after any number of signals: whoever is in a hurry kills it."""
+
+    def shutdown(self, signum: int, frame: FrameType | None) -> None:
+        self.running = False  # it looks within INTERVAL_S
+        ENDING.set()
+
+
 class DatabaseQueue(DatabaseBackend):
     """The queue of django-tasks-db, served by its own worker."""
 
     def serve(self, worker: str, queues: Collection[str]) -> None:
         """Carry out entries until SIGTERM, polling every INTERVAL_S; sets the process's signal handlers."""
-        process = Worker(
+        process = PatientWorker(
             queue_names=sorted(queues),
             interval=INTERVAL_S,
             batch=False,

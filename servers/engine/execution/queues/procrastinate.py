@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +20,7 @@ from procrastinate.contrib.django import DjangoApp, app, connector_params
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Status
 
+from servers.engine.execution.ending import ENDING
 from servers.engine.execution.queues.base import persevere
 
 JOB = "gantry.run_task"
@@ -64,15 +64,14 @@ class ProcrastinateQueue(BaseTaskBackend):
 
         `sweep` enqueues again an action that is still due.
         """
-        ending = threading.Event()
 
         def listen_once() -> None:
             connection.ensure_connection()  # fails at once; a pool would keep trying
             connection.close()
             with translated():
-                asyncio.run(listen(worker, sorted(queues), ending))
+                asyncio.run(listen(worker, sorted(queues)))
 
-        persevere(listen_once, ending.is_set)
+        persevere(listen_once, ENDING.is_set)
 
     def tidy_up(self) -> None:
         """Delete the entries of workers that were killed while they carried them out."""
@@ -81,8 +80,8 @@ class ProcrastinateQueue(BaseTaskBackend):
                 async_to_sync(app.job_manager.finish_job_by_id_async)(job.id, Status.FAILED, delete_job=True)
 
 
-async def listen(worker: str, queues: Iterable[str], ending: threading.Event) -> None:
-    """Carry out entries until a signal comes, which sets `ending`; the current entry is finished first.
+async def listen(worker: str, queues: Iterable[str]) -> None:
+    """Carry out entries until a signal comes, which sets ENDING; the current entry is finished first.
 
     Raises Procrastinate's and psycopg's errors when the database goes away.
     """
@@ -96,13 +95,13 @@ async def listen(worker: str, queues: Iterable[str], ending: threading.Event) ->
                 concurrency=1,
                 fetch_job_polling_interval=POLL_S,
                 delete_jobs=DeleteJobCondition.ALWAYS,
-                install_signal_handlers=False,  # Procrastinate's own do not set `ending`
+                install_signal_handlers=False,  # Procrastinate's own do not set ENDING
             )
         )
 
         def end() -> None:
-            if not ending.is_set():
-                ending.set()
+            if not ENDING.is_set():
+                ENDING.set()
                 work.cancel()
 
         for number in (signal.SIGTERM, signal.SIGINT):

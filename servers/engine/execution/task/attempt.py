@@ -10,14 +10,13 @@ from typing import Any
 
 from django.conf import settings
 
-from servers import clock
+from servers import clock, sealed_parameters
 from servers.actions import definitions
 from servers.actions.base import Action, Step
 from servers.actions.task import Limits, MigrationFacts, ServerFacts
 from servers.drivers.base import Guest, MoveOptions
 from servers.engine.execution.lease import Lease, fenced, renew, write
 from servers.engine.execution.lease_renewal import Heartbeat
-from servers.engine.records import sealed_parameters
 from servers.engine.records.facts import migration_facts, server_facts
 from servers.errors import ActionFault, Cancelled, Later, LeaseLost
 from servers.fleet.drivers import guest_of

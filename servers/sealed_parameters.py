@@ -30,3 +30,12 @@ def unseal(sealed: str) -> dict[str, str]:
     except InvalidToken as error:
         raise SecretsUnreadable from error
     return found
+
+
+def can_open(sealed: str) -> bool:
+    """Return whether `unseal` can read it with the SECRET_KEY of this process."""
+    try:
+        unseal(sealed)
+    except SecretsUnreadable:
+        return False
+    return True

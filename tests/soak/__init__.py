@@ -1,0 +1,1 @@
+"""`make soak`: many actions by every way in, while workers, machines and the database are broken without end."""
