@@ -6,8 +6,8 @@ import sys
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
+from servers.database_age import refuse_strange_database
 from servers.errors import StrangeDatabase
-from servers.management.age import refuse_strange_database
 
 CANNOT_BOOT = 3
 """With which gunicorn's workers say so: one that ends with another code is started again, for ever."""

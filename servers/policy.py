@@ -137,6 +137,8 @@ READ_RULES = (
     Rule("gantry:actions:list", Role.READER, "list actions of which it is not known what became"),
     Rule("gantry:actions:judge", Role.ADMIN, "judge an action of which it is not known what became"),
     Rule("gantry:workers:list", Role.ADMIN, "see who carries actions out, and which ones now"),
+    Rule("gantry:health", Role.ADMIN, "see what each check of the deployment's health has found"),
+    Rule("gantry:metrics", Role.ADMIN, "read the metrics"),
     Rule("gantry:discover", Role.ADMIN, "read hosts and their guests into records"),
     Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
 )

@@ -15,8 +15,8 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import OperationalError, ProgrammingError, connection
 
+from servers import database_age as age
 from servers.errors import StrangeDatabase
-from servers.management import age
 from servers.management.exit_codes import ExitCode, of_fault
 from tests.running import ROOT, free_port
 

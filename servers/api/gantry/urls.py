@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from servers.api.gantry import actions, workers
+from servers.api.gantry import actions, health, workers
 from servers.api.gantry.door import NothingHere
 
 resources: list[URLPattern | URLResolver] = [
     path("actions", actions.ActionList.as_view()),
     path("actions/<str:action_id>", actions.ActionShow.as_view()),
     path("actions/<str:action_id>/judgement", actions.ActionJudgement.as_view()),
+    path("health", health.HealthShow.as_view()),
     path("workers", workers.WorkerList.as_view()),
 ]
 

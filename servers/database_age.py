@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -24,16 +21,6 @@ BROKEN = (
     "manage.py discover read your hosts in again."
 )
 OLDER = "The database is older than this Gantry: it has not been through {names}. Bring it up with manage.py migrate."
-
-
-class OnDatabase(BaseCommand):
-    """A command that works with the records: it refuses a database with which it cannot, before anything else."""
-
-    requires_system_checks = []
-
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        refuse_strange_database()
-        return super().execute(*args, **options)
 
 
 def refuse_strange_database(*, may_be_older: bool = False) -> None:
