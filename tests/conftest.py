@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis
 from servers.actions import definitions
 from servers.fleet.host_questions import Asker
 from servers.models import Project
+from servers.monitoring.health import Held
 from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
 from tests.shares import ALL, keep_share
@@ -48,6 +49,14 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget which hosts hung in an earlier test: hosts of the same names would not be asked at all."""
     monkeypatch.setattr("servers.fleet.polling.ASKER", Asker())
+
+
+@pytest.fixture(autouse=True)
+def monitoring_in_the_tests_own_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let health and metrics ask the database here, where the test's rows are, and each time anew."""
+    for room in ("health", "records"):
+        monkeypatch.setattr(f"servers.monitoring.{room}.within", lambda limit_s, topic, ask: ask())
+    monkeypatch.setattr("servers.monitoring.health.HELD", Held())
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Answer whether requests are of use here: `servers.monitoring.health` has the checks, and who may hears of them."""
-    return word(well=health.HELD.get().is_ready)
+    return word(well=health.current().is_ready)
 
 
 def word(*, well: bool) -> HttpResponse:

@@ -162,7 +162,7 @@ class Held:
         self.until = 0.0
 
     def get(self) -> Health:
-        """Return the health of this deployment, in at most LIMIT_S seconds."""
+        """Return the last answer, or a new one; see `current`."""
         with self.lock:
             if time.monotonic() >= self.until:
                 self.health = _look()
@@ -179,3 +179,8 @@ def _look() -> Health:
 
 HELD = Held()
 """The one of this process."""
+
+
+def current() -> Health:
+    """Return the health of this deployment, HELD_S seconds old at most, in at most LIMIT_S seconds."""
+    return HELD.get()

@@ -43,7 +43,7 @@ STARTS = {
     "web": (WEB, 3),
 }
 """What starts, and the exit code with which it does not."""
-LOOK_THEMSELVES = {"draw_states", "policy", "up", "work"}
+LOOK_THEMSELVES = {"draw_states", "health", "policy", "up", "work"}
 """Commands that need no database, or not at once."""
 
 

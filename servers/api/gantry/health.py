@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from servers.api.compute.validation import Query
 from servers.api.gantry.door import GantryView
 from servers.api.resources import FLAG, OBJECT, TEXT, Bodies, Field, Resource
-from servers.monitoring.health import HELD, RULE, Finding, Health
+from servers.monitoring.health import RULE, Finding, Health, current
 
 Named = tuple[str, Finding]
 
@@ -44,4 +44,4 @@ class HealthShow(GantryView):
 
     def get(self, request: Request) -> HttpResponse:
         self.require(RULE)
-        return self.answer({"health": Bodies(HEALTH, self)(HELD.get())})
+        return self.answer({"health": Bodies(HEALTH, self)(current())})

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from servers.management import exit_codes
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
-from servers.monitoring.health import HELD, Finding, Health
+from servers.monitoring.health import Finding, Health, current
 
 HEADINGS = ("check", "state", "what")
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
     def handle(self, *args: Any, **given: Any) -> None:
-        health = HELD.get()
+        health = current()
         code = code_of(health)
         if given["json"]:
             print_json(self.stdout, document(health, code))
