@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -28,6 +29,8 @@ KINDS = ("counter", "histogram")
 CAPACITY_BYTES = 1 << 20
 """Taken from the disk before anything is counted: to write to a mapped page for which it has no room ends a process."""
 
+_shared: list[Any] = [None]
+"""The class of values that counts under the slot, once there is one. The library's own choice goes by the environment."""
 _turn = threading.RLock()
 _slots: dict[int, tuple[int, int]] = {}
 """By process id: the slot, and the descriptor whose lock says that it is taken. A fork has none yet."""
@@ -37,9 +40,10 @@ def prepare() -> None:
     """Let this process count. Raises OSError where that cannot be kept, and then changes nothing."""
     with _turn:
         slot()
-        if values.ValueClass is values.MutexValue:
+        if values.ValueClass is not _shared[0]:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder())
-            values.ValueClass = values.MultiProcessValue(process_identifier=slot)  # type: ignore[no-untyped-call]
+            _shared[0] = values.MultiProcessValue(process_identifier=slot)  # type: ignore[no-untyped-call]
+            values.ValueClass = _shared[0]
 
 
 def folder() -> Path:

@@ -97,7 +97,9 @@ def test_action_that_has_to_wait_for_another_of_its_server_waits_for_no_worker(
     ],
     ids=["newer", "older"],
 )
-def test_database_that_is_newer_or_older_is_found_also_after_it_was_well(worker: Worker, statement: str) -> None:
+def test_database_that_is_newer_or_older_is_found_also_after_it_was_well(
+    worker: Worker, statement: str
+) -> None:
     assert reasons() == {}
     with connection.cursor() as cursor:
         cursor.execute(statement)
