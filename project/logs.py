@@ -21,10 +21,11 @@ from servers.outage import is_outage
 
 LOGFMT, JSON = "logfmt", "json"
 FORMATS = {LOGFMT, JSON}
+TIME = structlog.processors.TimeStamper(fmt="iso", utc=True)
 BEFORE: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    TIME,
 )
 REFUSED = ("django.request", "django.security")
 """The loggers to which Django says of each answer of 400 and above what `servers.monitoring.requests` says as well."""
@@ -117,7 +118,7 @@ def logger_that_never_raises(level: str, form: str) -> type:
                 return super()._proxy_to_logger(method_name, event, **facts)
             except Exception as error:  # noqa: BLE001 (whatever it is, a log line decides nothing)
                 line = {"level": method_name, "event": event, "not_logged": type(error).__name__}
-                STDERR.write(f"{write(None, method_name, line)!s}\n")
+                STDERR.write(f"{write(None, method_name, TIME(None, method_name, line))!s}\n")
 
     return Logger
 
@@ -150,8 +151,9 @@ def configure(level: str, form: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # these have handlers of their own, whose lines have another form
-            **dict.fromkeys(("django", "django.server", "gunicorn.error", "gunicorn.access"), as_others),
+            # these have handlers of their own, whose lines have another form; gunicorn.access stays without any:
+            # its lines quote queries
+            **dict.fromkeys(("django", "django.server", "gunicorn.error"), as_others),
             "procrastinate": {"level": "WARNING" if level == "INFO" else level},  # chatty
         },
     }

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import structlog
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
@@ -17,7 +18,7 @@ application = get_wsgi_application()
 try:
     refuse_strange_database()
 except StrangeDatabase as error:
-    sys.stderr.write(f"{error}\n")
+    structlog.get_logger(__name__).error("web.not_started", reason=str(error))
     sys.exit(CANNOT_BOOT)
 finally:
     connections.close_all()

@@ -165,8 +165,10 @@ class Held:
         """Return the last answer, or a new one; see `current`."""
         with self.lock:
             if time.monotonic() >= self.until:
-                self.health = _look()
+                before, self.health = self.health, _look()
                 self.until = time.monotonic() + HELD_S
+                if self.health.reasons.keys() != before.reasons.keys():
+                    log.warning("health.changed", ready=self.health.is_ready, **self.health.reasons)
             return self.health
 
 

@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
+PROBE = "/readyz"
+"""Its 503 refuses nothing; that it says something else than before is logged where it is found out."""
+CONSOLE = {"admin": "console"}
 NO_ROUTE = "none"
 """For a request that was answered before anybody looked where its address leads."""
 GLOBAL_ID = re.compile(r"req-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -39,8 +42,9 @@ class Requests:
             answer = self.get_response(request)
             duration_s = time.monotonic() - began
             method = request.method if request.method in METHODS else OTHER
-            count_request(str(method), route_of(request), answer.status_code, duration_s)
-            if answer.status_code >= 400 and not is_logged(answer.status_code):
+            route = route_of(request)
+            count_request(str(method), route, answer.status_code, duration_s)
+            if answer.status_code >= 400 and route != PROBE and not is_logged(answer.status_code):
                 note_refusal(request, str(method), answer.status_code, duration_s)
             return answer
         finally:
@@ -78,7 +82,8 @@ def service_of(request: HttpRequest) -> str:
     """Return which service was asked: that of the view, or the first part of the address's pattern."""
     view = getattr(request.resolver_match, "func", None)
     kind = getattr(view, "cls", None) or getattr(view, "view_class", None)
-    return getattr(kind, "service", "") or route_of(request).strip("/").partition("/")[0]
+    first = route_of(request).strip("/").partition("/")[0]
+    return getattr(kind, "service", "") or CONSOLE.get(first, first)
 
 
 def route_of(request: HttpRequest) -> str:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 READY_IN_S = 60.0
 READY = 200
-ASK_S = 0.1
+ASK_S = 0.25
 TEND_S = 0.5
 WORKER_GRACE_S = 5.0
 GRACE_S = 8.0
