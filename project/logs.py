@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.types import EventDict, Processor
 
+from servers.errors import printable
 from servers.outage import is_outage
 
 LOGFMT, JSON = "logfmt", "json"
@@ -92,7 +93,7 @@ class RefusalsAreOurs(logging.Filter):
             return True
         error = record.exc_info[1] if record.exc_info else None
         if record.name.startswith("django.security"):
-            bind_contextvars(reason=record.getMessage())
+            bind_contextvars(reason=printable(record.getMessage()))
             return False
         return error is not None and not is_outage(error)
 

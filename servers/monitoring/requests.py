@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
+from servers.errors import printable
 from servers.monitoring.metrics import count_request
 
 log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ def note_refusal(request: HttpRequest, method: str, status: int, duration_s: flo
         "request.refused",
         service=service_of(request),
         method=method,
-        path=request.path,
+        path=printable(request.path),
         status=status,
         duration_s=round(duration_s, 3),
     )

@@ -8,13 +8,16 @@ have run at one time, and who comes next goes on where the last one has stopped.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import structlog
 from django.conf import settings
@@ -26,6 +29,7 @@ from prometheus_client.registry import Collector
 log = structlog.get_logger(__name__)
 
 KINDS = ("counter", "histogram")
+TRIES, AGAIN_S = 20, 0.05
 CAPACITY_BYTES = 1 << 20
 """Taken from the disk before anything is counted: to write to a mapped page for which it has no room ends a process."""
 
@@ -70,7 +74,7 @@ def _take_slot() -> tuple[int, int]:
     """
     folder().mkdir(parents=True, exist_ok=True)
     with (folder() / "slots.lock").open("a") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+        _wait_for(turn)
         if not any(_is_taken(path) for path in folder().glob("slot-*.lock")):
             for path in (*folder().glob("slot-*.lock"), *folder().glob("*.db")):
                 path.unlink()
@@ -83,6 +87,15 @@ def _take_slot() -> tuple[int, int]:
             os.close(descriptor)
             raise
     return number, descriptor
+
+
+def _wait_for(turn: IO[str]) -> None:
+    """Lock the file. Raises BlockingIOError when another process keeps it: it may hang, and nobody hangs with it."""
+    for _ in range(TRIES - 1):
+        with suppress(BlockingIOError):
+            return fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(AGAIN_S)
+    return fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _lock(path: Path) -> int | None:
@@ -105,6 +118,8 @@ def _is_taken(path: Path) -> bool:
 
 def _reserve(path: Path) -> None:
     """Take the room for a file of counters from the disk. Raises OSError; then there is no such file, or the old one."""
+    if path.exists() and not _is_readable(path):
+        path.unlink()
     is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -132,8 +147,14 @@ class SharedValues(Collector):
 
 
 def _is_readable(path: Path) -> bool:
+    """Return whether a file of counters is whole: it begins with how many of its bytes are in use."""
     try:
-        list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]
+        with path.open("rb") as file:
+            used = int.from_bytes(file.read(4), sys.byteorder, signed=True)
+        if not 0 <= used <= path.stat().st_size:
+            raise ValueError(f"{used} bytes are said to be in use")
+        for key, *_ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+            json.loads(key)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of the reader
         log.warning("metrics.unreadable", file=str(path), reason=str(error) or type(error).__name__)
         return False

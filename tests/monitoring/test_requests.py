@@ -87,6 +87,12 @@ def test_every_service_refuses_in_one_line_that_tells_no_secret(
     assert "secret" not in json.dumps(line)
 
 
+def test_address_of_a_stranger_writes_nothing_to_a_terminal(lines: Callable[[], list[Line]]) -> None:
+    Client().get("/v2.1/%1b%5b31m%0alevel=error")
+    (line,) = lines()
+    assert "\x1b" not in line["path"] and "level=error" in line["path"]
+
+
 def test_body_stands_in_no_line(admin: Caller, project: Project, lines: Callable[[], list[Line]]) -> None:
     server = make_server(project)
     for body in (b'{"secret', {"changePassword": {"adminPass": ["secret"]}}, {"secret": None}):

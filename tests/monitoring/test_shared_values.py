@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -91,6 +92,14 @@ def total(settings: Any, folder: Path) -> float | None:
     return sum(values) if values else None
 
 
+DAMAGED = [
+    b"\xff" * 100,
+    b"\xff\xff\xff\x7f" * 25,
+    (96).to_bytes(4, "little") + b"\x00" * 4 + b"\x08\x00\x00\x00{" * 20,
+]
+"""A file's beginning says how many of its bytes are in use; then come keys, each with its length."""
+
+
 def files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "metrics").glob("*.db")}
 
@@ -119,12 +128,31 @@ def test_counters_begin_anew_when_nobody_has_lived(processes: Any, settings: Any
     assert total(settings, tmp_path) == 1
 
 
+@pytest.mark.parametrize("damaged", DAMAGED)
 def test_file_that_is_damaged_costs_no_other_process_its_figures(
-    processes: Any, settings: Any, tmp_path: Path
+    damaged: bytes, processes: Any, settings: Any, tmp_path: Path
 ) -> None:
     processes(tmp_path, 3)
-    (tmp_path / "metrics" / "counter_9.db").write_bytes(b"\xff" * 100)
+    (tmp_path / "metrics" / "counter_9.db").write_bytes(damaged)
     assert total(settings, tmp_path) == 3
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_file_that_is_damaged_is_begun_anew_by_whoever_takes_its_slot(
+    damaged: bytes, processes: Any, settings: Any, tmp_path: Path
+) -> None:
+    processes(tmp_path, 1)
+    processes(tmp_path, 2).kill()
+    (tmp_path / "metrics" / "counter_1.db").write_bytes(damaged)
+    processes(tmp_path, 4)
+    assert total(settings, tmp_path) == 5
+
+
+def test_process_that_hangs_while_it_takes_a_slot_holds_up_nobody(processes: Any, tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    with (tmp_path / "metrics" / "slots.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        assert processes(tmp_path, 1).end().count("metrics.not_kept") == 1
 
 
 def test_folder_that_cannot_be_written_is_said_once_and_stops_nobody(processes: Any, tmp_path: Path) -> None:
