@@ -30,6 +30,7 @@ from servers.monitoring.requests import METHODS, NO_ROUTE, OTHER, template
 from tests.blocked import blocked
 from tests.conftest import Caller
 from tests.factories import make_action, make_host, make_server
+from tests.running import free_port
 from tests.small_fleet import SmallFleet
 from tests.virtual_time import fleet, virtual_clock
 
@@ -270,12 +271,6 @@ def test_nobody_reads_without_a_token_wherever_from(headers: dict[str, str], db:
 def test_bearer_is_a_token_nowhere_else(admin: Caller) -> None:
     answer = Client().get("/v2.1/servers", headers={"Authorization": f"Bearer {admin.secret}"})
     assert answer.status_code == 401
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_port_of_its_own_gives_the_same_on_this_machine_alone(
