@@ -10,6 +10,7 @@ import sys
 
 from django.http import HttpRequest, HttpResponseBase
 from django.views import defaults
+from structlog.contextvars import bind_contextvars
 
 from servers.admin.outage import outage_page
 from servers.api.answers import try_again
@@ -24,6 +25,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     error = sys.exc_info()[1]
     if not isinstance(error, Exception) or not is_outage(error):
         return defaults.server_error(request)
+    bind_contextvars(reason=str(error))
     drop_connections()
     if request.path.startswith(CONSOLE):
         return try_again(outage_page(request))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from datetime import timedelta
 from importlib.util import find_spec
@@ -11,10 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from project.logs import STDERR, logger_that_never_raises
+from project.logs import FORMATS, configure
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -29,6 +27,9 @@ OF_THIS_MACHINE = frozenset(
         "IMAGE_DIR",
         "POLICY_FILE",
         "LOG_LEVEL",
+        "LOG_FORMAT",
+        "METRICS_PORT",
+        "QUEUE_AGE_LIMIT",
         "WORKERS",
         "WORKER_GRACE",
         "DEBUG",
@@ -202,6 +203,9 @@ SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3"
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)
 WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
+QUEUE_AGE_LIMIT_S = env_number("QUEUE_AGE_LIMIT", 300, 1)
+METRICS_PORT = env_int("METRICS_PORT", 0, 0)
+METRICS_DIR = DATA_DIR / "metrics"
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
@@ -225,6 +229,7 @@ INSTALLED_APPS = [
     "servers",
 ]
 MIDDLEWARE = [
+    "servers.monitoring.requests.Requests",  # outermost: it sees every answer
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -332,23 +337,5 @@ SILENCED_SYSTEM_CHECKS = ["models.W036", "models.W047"]
 # ------------------------------------------------------------------------------------------- logging
 
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"})
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"outage": {"()": "project.logs.BriefOutage"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": STDERR, "filters": ["outage"]}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"procrastinate": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL}},  # chatty
-}
-logging.raiseExceptions = False  # nor does a handler of somebody else say anywhere that it could not write
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False),
-    ],
-    wrapper_class=logger_that_never_raises(LOG_LEVEL),
-    logger_factory=structlog.WriteLoggerFactory(file=STDERR),
-)
+LOG_FORMAT = env_choice("LOG_FORMAT", "logfmt", FORMATS)
+LOGGING = configure(LOG_LEVEL, LOG_FORMAT)

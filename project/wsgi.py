@@ -3,15 +3,16 @@
 import os
 import sys
 
+import structlog
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 application = get_wsgi_application()
 
+from servers.database_age import refuse_strange_database  # noqa: E402
 from servers.deployment.comparison import Membership, name_of_web  # noqa: E402 (Django is set up first)
 from servers.errors import StrangeDatabase  # noqa: E402
-from servers.management.age import refuse_strange_database  # noqa: E402
 
 CANNOT_BOOT = 3
 """With which gunicorn's workers say so: one that ends with another code is started again, for ever."""
@@ -19,7 +20,7 @@ CANNOT_BOOT = 3
 try:
     refuse_strange_database()
 except StrangeDatabase as error:
-    sys.stderr.write(f"{error}\n")
+    structlog.get_logger(__name__).error("web.not_started", reason=str(error))
     sys.exit(CANNOT_BOOT)
 finally:
     connections.close_all()

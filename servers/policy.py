@@ -143,6 +143,8 @@ READ_RULES = (
         "see what every machine has to agree about, and which ones differ",
     ),
     Rule("gantry:deployment:set", Role.ADMIN, "let what a machine has be the deployment's"),
+    Rule("gantry:health", Role.ADMIN, "see what each check of the deployment's health has found"),
+    Rule("gantry:metrics", Role.ADMIN, "read the metrics"),
     Rule("gantry:discover", Role.ADMIN, "read hosts and their guests into records"),
     Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
 )

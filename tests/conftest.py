@@ -17,6 +17,7 @@ from servers.actions import definitions
 from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
 from servers.models import Project
+from servers.monitoring.health import Held
 from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
 from tests.shares import ALL, keep_share
@@ -55,6 +56,14 @@ def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 def agrees_with_the_deployment() -> None:
     """Forget what an earlier test has found different."""
     STANDING.settle((), None)
+
+
+@pytest.fixture(autouse=True)
+def monitoring_in_the_tests_own_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let health and metrics ask the database here, where the test's rows are, and each time anew."""
+    for room in ("health", "records"):
+        monkeypatch.setattr(f"servers.monitoring.{room}.within", lambda limit_s, topic, ask: ask())
+    monkeypatch.setattr("servers.monitoring.health.HELD", Held())
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,14 +47,45 @@ print(answer.status_code, answer["Content-Type"], list(answer.json()))
 """
 
 
+EVERYBODY = """
+import logging, sys, threading, warnings
+import django
+django.setup()
+import structlog
+class Mute:
+    def __repr__(self):
+        raise ValueError("no words")
+    def __str__(self):
+        raise ValueError("no words")
+structlog.get_logger("ours").warning("ours said", thing={"a": object()}, text="two\\nlines \\x1b[31m = \\"")
+structlog.get_logger("ours").error("ours mute", thing=Mute())
+for name in ("theirs", "django.server", "gunicorn.error", "procrastinate", "libvirt"):
+    logging.getLogger(name).warning("%s said", name)
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("theirs").exception("theirs raised")
+    structlog.get_logger("ours").error("ours raised", exc_info=True)
+warnings.warn("somebody warned")
+thread = threading.Thread(target=lambda: 1 / 0, name="short")
+thread.start()
+thread.join()
+"""
+"""Each way in which a line comes about."""
+GUNICORN = [
+    *(sys.executable, "-m", "gunicorn", "--config", "python:servers.management.web", "--bind", "127.0.0.1:0"),
+    *("--no-control-socket", "--log-level", "info", "project.wsgi:application"),
+]
+
+
 def run(
-    program: str, redirection: str, folder: Path, *, closes: bool = False
+    program: str, redirection: str, folder: Path, *, closes: bool = False, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program with its standard error led somewhere else by the shell."""
     return subprocess.run(
         ["sh", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, f"CLOSES = {closes}\n{program}"],
         cwd=ROOT,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATA_DIR": str(folder)},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "DATA_DIR": str(folder), **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -72,6 +105,33 @@ def test_a_log_that_can_be_written_has_every_line(tmp_path: Path) -> None:
     done = run(LOGGERS, "", tmp_path)
     assert done.stderr.count("something happened") == 9
     assert done.stderr.count("ZeroDivisionError") >= 3
+
+
+def test_every_line_is_one_of_json_by_setting_whoever_writes_it(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in run(EVERYBODY, "", tmp_path, LOG_FORMAT="json").stderr.splitlines()]
+    assert {"event", "level"} <= set.intersection(*map(set, lines))
+    said = " ".join(line["event"] for line in lines)
+    for words in ("ours said", "ours mute", "theirs said", "django.server said", "gunicorn.error said"):
+        assert words in said
+    assert "procrastinate said" in said and "libvirt said" in said and "somebody warned" in said
+    raised = {line["event"] for line in lines if "ZeroDivisionError" in line.get("exception", "")}
+    assert raised == {"theirs raised", "ours raised", "thread.failed"}
+
+
+def test_every_line_of_logfmt_is_one_line_and_has_its_time_level_and_event(tmp_path: Path) -> None:
+    lines = run(EVERYBODY, "", tmp_path).stderr.splitlines()
+    form = re.compile(r"timestamp=\S+ level=[a-z]+ event=(\"|\S+)")
+    assert len(lines) == 11 and [line for line in lines if not form.match(line)] == []
+
+
+def test_web_server_that_cannot_start_says_so_in_the_same_form(tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(tmp_path), "LOG_FORMAT": "json"}
+    environment = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "QUEUE"}} | settings
+    done = subprocess.run(GUNICORN, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {line.get("logger") for line in lines} >= {"gunicorn.error", None}
+    (ours,) = (line for line in lines if line["event"] == "web.not_started")
+    assert "Bring it up with manage.py migrate" in ours["reason"]
 
 
 def test_rest_answers_in_its_own_form_when_the_reason_cannot_be_logged(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from servers import migrations
-from servers.management.age import strangeness
+from servers.database_age import strangeness
 from servers.models import ActionEvent, ActionRecord, Domain, Server
 
 FOLDER = Path(migrations.__path__[0])

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
+from structlog.contextvars import bind_contextvars
 
 from servers import policy
-from servers.engine.accepting.request_context import context_of
+from servers.engine.accepting.request_context import REQUEST_ID, context_of
 from servers.models import Membership, Project, User
 from servers.policy import Context
 
@@ -83,10 +84,12 @@ def _find(request: HttpRequest) -> Caller:
     user = request.user
     if not isinstance(user, User):
         return Caller(Context("", "", frozenset(), door=DOOR), None, ())
+    bind_contextvars(user=user.name)
     choices = choices_of(user)
     by_key = {choice.key: choice for choice in choices}
     wanted = (request.session.get(SESSION_KEY), user.default_project_id)
     chosen = next((by_key[key] for key in wanted if key in by_key), choices[0] if choices else None)
     if chosen is None:
         return Caller(Context(user.pk, "", frozenset(), user.name, door=DOOR), None, ())
-    return Caller(context_of(user, chosen.project, door=DOOR), chosen, choices)
+    context = context_of(user, chosen.project, door=DOOR, request_id=request.META.get(REQUEST_ID))
+    return Caller(context, chosen, choices)

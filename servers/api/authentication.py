@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
+from structlog.contextvars import bind_contextvars
 
 from servers.api.answers import json_answer
 from servers.engine.accepting.request_context import new_request_id, roles_of
@@ -20,6 +21,8 @@ BACKENDS = {
     "keystone": "servers.api.keystone.by_keystone",
 }
 """Loaded when asked for: Keystone's needs the extra `openstack`."""
+TOKEN = "HTTP_X_AUTH_TOKEN"
+"""Where a request has its token, in `HttpRequest.META`."""
 
 
 def authenticate(request: HttpRequest, request_id: str | None = None) -> Context | None:
@@ -27,13 +30,14 @@ def authenticate(request: HttpRequest, request_id: str | None = None) -> Context
 
     Raises IdentityUnavailable where the site's Keystone does not answer.
     """
-    if not request.headers.get("X-Auth-Token"):
+    if not request.META.get(TOKEN):
         return None
     found: Context | None = import_string(BACKENDS[settings.IDENTITY])(
         request, request_id or new_request_id()
     )
     if found:
         request.META["REMOTE_USER"] = found.user_name  # for the history of what the request changes
+        bind_contextvars(user=found.user_name)
     return found
 
 
@@ -55,7 +59,7 @@ class TokenAuthentication(BaseAuthentication):
 
 def by_own_token(request: HttpRequest, request_id: str) -> Context | None:
     """Return the context of a token that was issued here, or None."""
-    token = find_token(request.headers["X-Auth-Token"])
+    token = find_token(request.META[TOKEN])
     return context_of_token(token, request_id) if token else None
 
 

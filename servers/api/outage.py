@@ -15,7 +15,7 @@ from servers.api.view import ServiceView
 SERVICES: tuple[tuple[str, type[ServiceView]], ...] = (
     (r"/identity(/|\Z)", KeystoneView),
     (r"/image(/|\Z)", GlanceView),
-    (r"/gantry/", GantryView),
+    (r"/(gantry/|metrics\Z)", GantryView),
     ("", NovaView),
 )
 """By how its addresses begin."""

@@ -19,6 +19,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from structlog.contextvars import bind_contextvars
 
 from servers import policy
 from servers.api import faults
@@ -29,7 +30,7 @@ from servers.api.resources import Schema
 from servers.api.validation import read_json, violation
 from servers.deployment.standing import STANDING
 from servers.engine.accepting.idempotency import Answer, Claim
-from servers.engine.accepting.request_context import new_request_id
+from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
 from servers.errors import InvalidParameters, Missing
 from servers.microversions import MINIMUM, Microversion
 from servers.models import Server
@@ -45,7 +46,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 class ServiceView(APIView):
     """An address of a service."""
 
-    authentication_classes = (TokenAuthentication,)
+    authentication_classes: tuple[type[TokenAuthentication], ...] = (TokenAuthentication,)
     permission_classes = ()
     parser_classes = ()
     options = View.options  # type: ignore[assignment]  # DRF's own describes serializers, of which there are none
@@ -156,14 +157,18 @@ class ServiceView(APIView):
     # ------------------------------------------------------------------------------------ the answer
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Return the answer to whatever has stopped the request; what nobody has foreseen is logged."""
-        facts = {"service": self.service, "request_id": self.request_id, "path": self.request.path}
+        """Return the answer to whatever has stopped the request; what nobody has foreseen is logged.
+
+        That one is refused is logged where all answers pass (`servers.monitoring.requests`), with the reason from here.
+        """
         refusal = faults.refusal_of(exc)
         if refusal is None:
+            facts = {"service": self.service, "request_id": self.request_id, "path": self.request.path}
             log.error("request.failed", exc_info=exc, **facts)
             return self.refusal(500, self.unforeseen.format(kind=faults.novas_name(exc)))
+        bind_contextvars(code=getattr(refusal, "code", type(refusal).__name__))
         if is_outage(exc):
-            log.warning("request.without_database", reason=str(exc), **facts)
+            bind_contextvars(reason=str(exc))
         answer = self.refusal(faults.code_of(refusal), str(refusal))
         if answer.status_code == 405:
             answer["Allow"] = ", ".join(self.allowed_methods)
@@ -208,7 +213,7 @@ class ServiceView(APIView):
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        self.request_id = new_request_id()
+        self.request_id = request.META.get(REQUEST_ID) or new_request_id()
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [] if self.public else super().get_authenticators()

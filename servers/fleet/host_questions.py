@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
 import structlog
@@ -32,6 +33,8 @@ class Question:
     """The time, by time.monotonic(), at which callers stop waiting for the answer."""
     began: float = 0.0
     answered: threading.Event = field(default_factory=threading.Event)
+    context: Context = field(default_factory=copy_context)
+    """Of whoever asks: what its answer makes somebody log names the request for which it was asked."""
 
 
 class Asker:
@@ -98,7 +101,7 @@ class Asker:
 
     def _ask(self, question: Question) -> None:
         try:
-            question.ask()
+            question.context.run(question.ask)
         finally:
             connections.close_all()  # a driver may have asked whether it knows a host
             with self._lock:

@@ -14,8 +14,8 @@ from servers.engine.accepting.submit import Accepted
 from servers.engine.execution.workers import worker_health
 from servers.errors import Fault
 from servers.management import documents, exit_codes, refusals
-from servers.management.age import OnDatabase
 from servers.management.exit_codes import ExitCode
+from servers.management.on_database import OnDatabase
 from servers.management.watching import Watch
 from servers.models import ActionRecord
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 from servers.supervisor.processes import end_with_parent
+
+logconfig_dict = settings.LOGGING
+"""Gunicorn's own lines have the form of all others."""
 
 GRACE_S = 10.0
 """How long it may go on without whoever started it: longer than gunicorn's own grace."""

@@ -19,8 +19,8 @@ from servers.engine.execution.lease import claim
 from servers.engine.execution.queue import run_action
 from servers.errors import DeploymentDiffers, ImageStoreUnavailable
 from servers.images.local import LocalImageStore
-from servers.management.age import OnDatabase
 from servers.management.commands import deployment as command
+from servers.management.on_database import OnDatabase
 from servers.models import ActionRecord, Project
 from servers.supervisor.periodic_tasks import PeriodicTasks
 from tests.admin.visiting import Visitor, words
@@ -159,7 +159,7 @@ def commands() -> list[type[OnDatabase]]:
 def test_every_command_is_refused_but_those_that_only_read(
     db: None, monkeypatch: pytest.MonkeyPatch, kind: type[OnDatabase]
 ) -> None:
-    monkeypatch.setattr("servers.management.age.compare", lambda: stay_out(Work.EVERYTHING))
+    monkeypatch.setattr("servers.management.on_database.compare", lambda: stay_out(Work.EVERYTHING))
     monkeypatch.setattr(kind, "handle", lambda *args, **given: None)
     options = {"no_color": True, "force_color": False, "skip_checks": True}
     if kind.only_reads:

@@ -15,9 +15,10 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import OperationalError, ProgrammingError, connection
 
+from servers import database_age
 from servers.errors import StrangeDatabase
-from servers.management import age
 from servers.management.exit_codes import ExitCode, of_fault
+from servers.management.on_database import OnDatabase
 from tests.running import ROOT, free_port
 
 LIMIT_S = 90
@@ -43,7 +44,7 @@ STARTS = {
     "web": (WEB, 3),
 }
 """What starts, and the exit code with which it does not."""
-LOOK_THEMSELVES = {"draw_states", "policy", "up", "work"}
+LOOK_THEMSELVES = {"draw_states", "health", "policy", "up", "work"}
 """Commands that need no database, or not at once."""
 
 
@@ -103,14 +104,14 @@ def test_a_script_is_told_in_its_own_form(brought_up: Path, tmp_path: Path) -> N
 
 def test_every_command_looks_at_the_database_first() -> None:
     ours = {name for name, app in get_commands().items() if app == "servers"}
-    look = {name for name in ours if isinstance(load_command_class("servers", name), age.OnDatabase)}
+    look = {name for name in ours if isinstance(load_command_class("servers", name), OnDatabase)}
     assert ours - look == LOOK_THEMSELVES
 
 
 @pytest.mark.django_db
 def test_a_database_that_is_as_it_should_be_is_no_stranger() -> None:
-    assert age.strangeness() is None
-    assert age.arrears() is None
+    assert database_age.strangeness() is None
+    assert database_age.arrears() is None
 
 
 @pytest.mark.django_db
@@ -118,11 +119,11 @@ def test_a_database_that_is_only_older_is_no_stranger_and_says_what_it_lacks() -
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'servers' AND name > '0004'")
         cursor.execute("DROP TABLE servers_divergence")
-    assert age.strangeness() is None
-    assert "has not been through servers.0004_changes_say_who" in str(age.arrears())
-    age.refuse_strange_database(may_be_older=True)
+    assert database_age.strangeness() is None
+    assert "has not been through servers.0004_changes_say_who" in str(database_age.arrears())
+    database_age.refuse_strange_database(may_be_older=True)
     with pytest.raises(StrangeDatabase, match="older"):
-        age.refuse_strange_database()
+        database_age.refuse_strange_database()
 
 
 @pytest.mark.django_db
@@ -131,22 +132,22 @@ def test_a_newer_migration_of_somebody_elses_application_is_his_affair() -> None
         cursor.execute(
             "INSERT INTO django_migrations (app, name, applied) VALUES ('axes', '0099_x', CURRENT_TIMESTAMP)"
         )
-    assert age.strangeness() is None
+    assert database_age.strangeness() is None
 
 
 def test_a_database_that_is_away_is_no_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise OperationalError("could not connect to server")
 
-    monkeypatch.setattr(age, "strangeness", away)
-    age.refuse_strange_database()
+    monkeypatch.setattr(database_age, "strangeness", away)
+    database_age.refuse_strange_database()
 
 
 @pytest.mark.django_db
 def test_what_refuses_is_a_fault_with_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(age, "strangeness", lambda: "It is strange.")
+    monkeypatch.setattr(database_age, "strangeness", lambda: "It is strange.")
     with pytest.raises(StrangeDatabase, match="It is strange") as refused:
-        age.refuse_strange_database()
+        database_age.refuse_strange_database()
     assert of_fault(refused.value) is ExitCode.STRANGE_DATABASE
 
 
@@ -154,6 +155,6 @@ def test_what_the_database_says_of_our_question_is_no_outage(monkeypatch: pytest
     def odd() -> None:
         raise ProgrammingError("syntax error")
 
-    monkeypatch.setattr(age, "strangeness", odd)
+    monkeypatch.setattr(database_age, "strangeness", odd)
     with pytest.raises(ProgrammingError):
-        age.refuse_strange_database()
+        database_age.refuse_strange_database()

@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management.base import CommandError
 
+from servers.management.commands import up as up_command
 from servers.management.commands.up import check_port, take_data
+from servers.supervisor.processes import Child, Stopping
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 90
@@ -87,6 +91,56 @@ def test_everything_comes_up_is_private_and_ends_with_ctrl_c(up: Up) -> None:
     modes = {p.name: p.stat().st_mode & 0o077 for p in up.folder.iterdir() if p.is_file()}
     assert set(modes) >= {"admin_password", "openrc", "secret_key"}
     assert set(modes.values()) == {0}
+
+
+@dataclass
+class Alive(Child):
+    """A child that runs, and notes how often it was looked after."""
+
+    tended: int = 0
+
+    def is_alive(self) -> bool:
+        return True
+
+    def tend(self) -> None:
+        self.tended += 1
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *statuses: int | None) -> None:
+    """Let `/readyz` answer with these, one after the other, and then always with the last."""
+    left = list(statuses)
+    monkeypatch.setattr(up_command, "status_of", lambda host: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr(up_command, "ASK_S", 0)
+
+
+def wait(*children: Child) -> str:
+    """Wait until all is well; return what is said."""
+    err = StringIO()
+    up_command.Command(stderr=err, no_color=True).wait_until_ready(list(children), "127.0.0.1", Stopping())
+    return err.getvalue()
+
+
+def test_worker_is_started_and_readiness_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, None, 503, 503, 200)
+    web, worker = Alive("web", []), Alive("worker", [])
+    assert wait(web, worker) == ""
+    assert (web.tended, worker.tended) == (0, 3)
+
+
+def test_what_is_not_well_after_a_minute_is_named_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, db: None
+) -> None:
+    answering(monkeypatch, 503)
+    monkeypatch.setattr(up_command, "READY_IN_S", -1)
+    monkeypatch.setattr("django.db.connections.close_all", lambda: None)
+    assert wait(Alive("web", []), Alive("worker", [])).startswith("Not well: workers: no worker was heard of")
+
+
+def test_web_server_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, None)
+    monkeypatch.setattr(up_command, "READY_IN_S", -1)
+    with pytest.raises(CommandError, match="does not come up"):
+        wait(Alive("web", []))
 
 
 def test_a_port_that_is_taken_is_named() -> None:

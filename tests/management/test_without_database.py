@@ -33,10 +33,11 @@ COMMANDS = {
     "reconcile": [],
     "judge": [],
     "workers": [],
+    "deployment": [],
     "policy": ["check", "--user", "anna"],
     "migrate": [],
 }
-NEED_NONE = {"draw_states"}
+NEED_NONE = {"draw_states", "health"}
 """Commands that ask no database."""
 STAY = {"work"}
 """Commands that wait for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.views import View
 
-from servers.api.gantry import actions, deployment, workers
+from servers.api.gantry import actions, deployment, health, metrics, workers
 from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
 from servers.api.schema.operation import Operation, Reply, shows, wrapped
 
@@ -40,6 +40,14 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
         "List who carries actions out",
         (Reply(200, wrapped("workers", workers.WORKER, many=True)),),
         "Each is a supervisor of worker processes, with the actions that these carry out at this moment.",
+    ),
+    (health.HealthShow, "get"): shows(
+        "Show what each check of the deployment's health has found", "health", health.HEALTH
+    ),
+    (metrics.Metrics, "get"): Operation(
+        "Read the metrics",
+        (Reply(200, media_types=("text/plain",)),),
+        "In Prometheus' text format. The token may come as `Authorization: Bearer` too, as Prometheus sends it.",
     ),
 }
 """By view and method."""

@@ -14,6 +14,7 @@ from servers.api.compute import discovery
 from servers.api.compute.actions import MigrationAction, ServerAction
 from servers.api.compute.migrations import ServerMigration
 from servers.api.compute.urls import resources
+from servers.api.gantry.metrics import Metrics
 from servers.api.gantry.urls import resources as gantry_resources
 from servers.api.identity.discovery import Nothing
 from servers.api.identity.urls import urlpatterns as identity_patterns
@@ -69,6 +70,7 @@ def routes() -> Iterator[Route]:
     """Return every route. `/v2`, and a project's id in the address, lead to the same and are left out."""
     yield Route(Service.COMPUTE, "/", discovery.versions_list)
     yield Route(Service.COMPUTE, "/v2.1/", discovery.VersionDocument)
+    yield Route(Service.GANTRY, "/metrics", Metrics)
     doors = (
         (Service.COMPUTE, "/v2.1/", resources),
         (Service.IDENTITY, "/identity", identity_patterns),

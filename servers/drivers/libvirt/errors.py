@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import libvirt
+import structlog
+from structlog.contextvars import get_contextvars
 
 from servers.drivers.base import HostRef
 from servers.errors import DriverFault, HypervisorTimeout, HypervisorUnavailable, printable
+
+log = structlog.get_logger(__name__)
 
 MAX_REASON_CHARS = 500
 
@@ -67,8 +71,25 @@ def is_lost_with(connection: libvirt.virConnect, error: libvirt.libvirtError) ->
     return is_lost(error) and (says_closed(error) or not connection.isAlive())
 
 
+def note(host: HostRef, error: libvirt.libvirtError) -> None:
+    """Log all that libvirt says, where it is said to somebody's request: the record keeps only the first sentence.
+
+    What hosts say when nobody has asked for anything is logged by those who ask them all the time.
+    """
+    if "request_id" in get_contextvars():
+        code, domain = error.get_error_code(), error.get_error_domain()
+        parts = dict.fromkeys(
+            filter(None, (str(error), error.get_str1(), error.get_str2(), error.get_str3()))
+        )
+        log.warning(
+            "libvirt.error", host=host.name, code=code, domain=domain, text=printable(" | ".join(parts))
+        )
+
+
 def unavailable(host: HostRef, error: object) -> HypervisorUnavailable:
     """Return the fault for a host to which there is no way."""
+    if isinstance(error, libvirt.libvirtError):
+        note(host, error)
     return HypervisorUnavailable(
         message=f"{HypervisorUnavailable.template()} {host.name}: {error}", host=host.name
     )
@@ -81,6 +102,7 @@ def fault(host: HostRef, error: libvirt.libvirtError, *, asked: bool = False) ->
     """
     if is_lost(error):
         return unavailable(host, error)
+    note(host, error)
     if asked:
         return HypervisorUnavailable(message=f"Host {host.name} does not say: {error}", host=host.name)
     if isinstance(error, Unreadable) or error.get_error_code() == libvirt.VIR_ERR_OPERATION_TIMEOUT:

@@ -10,11 +10,12 @@ from typing import TypeVar
 from uuid import UUID
 
 import libvirt
+import structlog
 
 from servers import clock
 from servers.drivers.base import LOOKING, Fence, Guest, HostRef
 from servers.drivers.libvirt.connections import CONNECTIONS
-from servers.drivers.libvirt.errors import fault, is_lost, unavailable
+from servers.drivers.libvirt.errors import fault, is_lost, note, unavailable
 from servers.drivers.libvirt.own_thread import OwnThread
 from servers.errors import (
     BelongsToAnother,
@@ -23,6 +24,8 @@ from servers.errors import (
     HypervisorTimeout,
     HypervisorUnavailable,
 )
+
+log = structlog.get_logger(__name__)
 
 LOOKS, LOOK_AGAIN_S = 3, 1.0
 """How often, and after how long, something that goes on is looked at again when the question failed."""
@@ -96,6 +99,7 @@ class HostSession:
             raise self.unknown(verb, limit) from None
         except libvirt.libvirtError as error:
             if changes and is_lost(error):
+                note(self.ref, error)
                 raise self.unknown(verb, limit) from error
             raise fault(self.ref, error, asked=not changes) from error
 
@@ -121,6 +125,7 @@ class HostSession:
         self, verb: str, question: Callable[[libvirt.virConnect], T], limit: float, *, changes: bool
     ) -> tuple[OwnThread[libvirt.virConnect, T], float]:
         """Put a question; return it with the time that is left for its answer. Raises HypervisorUnavailable, LeaseLost."""
+        log.debug("driver.call", verb=verb, host=self.ref.name, changes=changes)
         thread = OwnThread(
             f"{verb} at {self.ref.name}", lambda: nullcontext(CONNECTIONS.get(self.ref.uri)), question
         )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -27,7 +28,7 @@ class OwnThread(Generic[C, T]):
         self._reached: Future[None] = Future()
         self._answer: Future[T] = Future()
         self._word: SimpleQueue[bool] = SimpleQueue()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(self._run,), name=name, daemon=True).start()
 
     def reach(self, limit_s: float) -> None:
         """Wait for the way to the host. Raises TimeoutError, and what opening it has raised."""

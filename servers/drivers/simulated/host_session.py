@@ -6,12 +6,16 @@ import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import structlog
+
 from servers import clock
 from servers.drivers.base import LOOKING, Fence, Guest, HostRef, OnProgress
 from servers.drivers.simulated import faults, jobs, outages, owners
 from servers.drivers.simulated.copying import Outcome
 from servers.drivers.simulated.jobs import Job
 from servers.drivers.simulated.store import seconds
+
+log = structlog.get_logger(__name__)
 
 
 class HostSession:
@@ -25,6 +29,7 @@ class HostSession:
 
     def asked(self, verb: str) -> AbstractContextManager[None]:
         """Ask a verb of this host, with the faults that were set for it."""
+        log.debug("driver.call", verb=verb, host=self.ref.name)
         return faults.asked(self.path, verb, self.ref)
 
     def check_owner(self, owner: str, guest: Guest) -> None:

@@ -8,6 +8,8 @@ from servers.models import Membership, Project, User
 from servers.policy import Context, implied_roles
 
 LOCAL_USER_ID = "local-operator"
+REQUEST_ID = "REQUEST_ID"
+"""Where a request of HTTP has its id, in `HttpRequest.META`; a client's header would begin with HTTP_."""
 
 
 def new_request_id() -> str:

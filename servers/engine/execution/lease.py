@@ -7,9 +7,9 @@ with the token in its condition, or happens inside `fenced`, which reads the tok
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce
 from servers import clock
 from servers.actions import definitions
 from servers.deployment.standing import STANDING
+from servers.engine.execution import signals
 from servers.errors import LeaseLost
 from servers.models import ActionRecord, Server
 from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus
@@ -42,6 +43,8 @@ class Lease:
     action: UUID
     attempt: int
     worker: str
+    named: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """By what a line of the log is found that is written during the attempt: the request's id first of all."""
 
 
 def claimable() -> Q:
@@ -108,7 +111,7 @@ def _claim(rows: QuerySet[ActionRecord], worker: str) -> Lease | None:
 def _take(row: ActionRecord, worker: str) -> Lease | None:
     """Write the claim, unless the row has changed since it was read; count attempts without progress."""
     now = clock.now()
-    lease = Lease(row.pk, row.attempt + 1, worker)
+    lease = Lease(row.pk, row.attempt + 1, worker, named(row, row.attempt + 1))
     futile = row.futile + 1 if row.progress == row.last_progress else 1
     rows = ActionRecord.objects.filter(claimable(), pk=row.pk, attempt=row.attempt).update(
         status=ActionStatus.RUNNING,
@@ -125,7 +128,23 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
     if futile > settings.MAX_FUTILE_ATTEMPTS:
         stall(lease, row.error_text or ENDED_EACH)
         return None
+    if row.status == ActionStatus.RUNNING:
+        signals.send_when_committed(signals.action_taken_over, slug=row.slug)
+    if row.started_at is None:
+        waited_s = (now - row.created_at).total_seconds()
+        signals.send_when_committed(signals.action_started, slug=row.slug, waited_s=waited_s)
     return lease
+
+
+def named(row: ActionRecord, attempt: int) -> dict[str, object]:
+    """Return what each line of the log says that is written during an attempt at an action."""
+    return {
+        "request_id": row.request_id,
+        "action": str(row.pk),
+        "slug": row.slug,
+        "server": str(row.server_id),
+        "attempt": attempt,
+    }
 
 
 @contextmanager

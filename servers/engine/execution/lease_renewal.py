@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 import structlog
 from django.conf import settings
@@ -28,9 +29,13 @@ LAST_WORD_S = 2.0
 """Seconds that the database has to take the last write of a worker that gives an action up."""
 
 
+FENCED = 75
+"""The exit code of a worker process that ended itself; whoever has started it counts it."""
+
+
 def end_process() -> None:
     """End this worker process at once, without clean-up: a call that hangs cannot be stopped otherwise."""
-    os._exit(75)
+    os._exit(FENCED)
 
 
 class Heartbeat:
@@ -52,8 +57,12 @@ class Heartbeat:
         self.stopped = threading.Event()
         name = f"lease of {lease.action}"
         self.threads = (
-            threading.Thread(target=self.renew, name=f"{name}: renew", daemon=True),
-            threading.Thread(target=self.watch, name=f"{name}: watch", daemon=True),
+            threading.Thread(
+                target=copy_context().run, args=(self.renew,), name=f"{name}: renew", daemon=True
+            ),
+            threading.Thread(
+                target=copy_context().run, args=(self.watch,), name=f"{name}: watch", daemon=True
+            ),
         )
 
     def beat(self) -> None:
@@ -124,7 +133,7 @@ class Heartbeat:
 
     def say(self, reason: str) -> None:
         """Write that the outcome is unknown; wait for the database LAST_WORD_S at most."""
-        last_word = threading.Thread(target=self._say, args=(reason,), daemon=True)
+        last_word = threading.Thread(target=copy_context().run, args=(self._say, reason), daemon=True)
         last_word.start()
         last_word.join(LAST_WORD_S)
 

@@ -9,10 +9,12 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import connection
+from structlog.contextvars import bound_contextvars
 
 from servers.actions.base import Exclusivity, Step, StepFunction
 from servers.actions.task import Change, MoveAllocations
 from servers.engine.execution import lease as leases
+from servers.engine.execution import signals
 from servers.engine.execution.ending import HandedOver, hand_over_when_ending
 from servers.engine.execution.lease import Lease
 from servers.engine.execution.lease_renewal import Heartbeat
@@ -43,7 +45,8 @@ def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
     lease = leases.claim(action, worker)
     if lease is None:
         return False
-    work(lease, heartbeat=heartbeat)
+    with bound_contextvars(**lease.named):
+        work(lease, heartbeat=heartbeat)
     return True
 
 
@@ -62,6 +65,7 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
             handed_over = task.row.steps
         except LeaseLost:
             log.warning("action.lease_lost", action=str(lease.action), attempt=lease.attempt)
+            signals.send(signals.worker_fenced, reason=signals.LOST)
         except DatabaseFault as error:
             log.warning("action.database_away", action=str(lease.action), reason=str(error))
             let_go(lease, error)
@@ -122,7 +126,7 @@ def carry_out_in_request(action: UUID) -> None:
         return
     task = WorkingTask(lease, deadline_s=settings.SYNC_CHECK_LIMIT_S)
     steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
-    with suppress(LeaseLost):  # another worker has the action, and ends it
+    with bound_contextvars(**lease.named), suppress(LeaseLost):  # another worker has the action, and ends it
         try:
             run_steps(task, steps)
             task.requeue(0)
@@ -180,6 +184,7 @@ def end_or_retry(task: WorkingTask, error: Exception) -> None:
     """
     if isinstance(error, DatabaseFault):
         raise error  # the record cannot be read or written: the next attempt looks
+    note_fault(task, error)
     verdict = verdict_of(error, moment_of(task))
     if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
         verdict = Verdict.LOOK_AGAIN
@@ -195,6 +200,12 @@ def end_or_retry(task: WorkingTask, error: Exception) -> None:
     else:
         task.decide("fail", as_fault(error))
         conclude(task)
+
+
+def note_fault(task: WorkingTask, error: Exception) -> None:
+    """Tell whoever counts them of a driver's fault; do nothing for any other exception."""
+    if isinstance(error, DriverFault):
+        signals.send(signals.action_faulted, slug=task.row.slug, code=error.code)
 
 
 def may_have_happened(task: WorkingTask) -> bool:
@@ -300,6 +311,7 @@ def undo_step(task: WorkingTask, step: Step, undoing: StepFunction) -> None:
     except (LeaseLost, DatabaseFault):
         raise
     except Exception as error:
+        note_fault(task, error)
         silent = isinstance(error, HypervisorTimeout | HypervisorUnavailable)
         if step.touches_guest and (silent or not isinstance(error, Fault)):
             raise NotUndone(f"{step.name} is not undone: {said(error)}") from error

@@ -10,7 +10,7 @@ from django.conf import settings
 from servers.demo.people import PEOPLE
 from servers.demo.seed import is_seeded, seed
 from servers.management.accounts import ensure_admin
-from servers.management.age import OnDatabase
+from servers.management.on_database import OnDatabase
 from servers.management.private_files import new_password, write_private
 from servers.supervisor.processes import end_with_parent
 

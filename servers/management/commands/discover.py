@@ -15,9 +15,9 @@ from servers.inventory.discovery.apply import Adopted, Owner, adopt, default_own
 from servers.inventory.discovery.discover import discover
 from servers.inventory.discovery.plan import ChangeKind, Plan, PlannedChange
 from servers.management import exit_codes, refusals
-from servers.management.age import OnDatabase
 from servers.management.engine_command import HelpFormatter
 from servers.management.exit_codes import ExitCode
+from servers.management.on_database import OnDatabase
 from servers.management.tables import print_json, print_table
 from servers.management.targets import find_context, find_project
 from servers.models import Host

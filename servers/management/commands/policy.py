@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from servers import policy
+from servers.database_age import refuse_strange_database
 from servers.errors import Refusal
-from servers.management.age import refuse_strange_database
 from servers.management.exit_codes import of_fault
 from servers.management.targets import find_context
 from servers.models.identity import MembershipRole

@@ -10,9 +10,9 @@ from django.core.management.base import CommandParser
 from servers.inventory.reconciliation.differences import Found, Report
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.management import exit_codes
-from servers.management.age import OnDatabase
 from servers.management.engine_command import HelpFormatter
 from servers.management.exit_codes import ExitCode
+from servers.management.on_database import OnDatabase
 from servers.management.tables import print_json, print_table
 
 IN_ORDER = "Records and hypervisors agree."

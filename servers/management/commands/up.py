@@ -17,15 +17,18 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from servers.database_age import pending, refuse_strange_database
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
-from servers.management.age import pending, refuse_strange_database
 from servers.management.greeting import IDENTITY, greeting
+from servers.monitoring.health import examine
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
 log = logging.getLogger(__name__)
 
 READY_IN_S = 60.0
+READY = 200
+ASK_S = 0.25
 TEND_S = 0.5
 GRACE_S = settings.WORKER_GRACE_S + 3
 LOG_LIMIT_BYTES = 5_000_000
@@ -61,7 +64,7 @@ class Command(BaseCommand):
             openrc = write_openrc(admin, f"{settings.PUBLIC_URL}{IDENTITY}")
             text = greeting(admin, openrc, logs)
             connections.close_all()
-            wait_until_ready(web, given["bind"], stopping)
+            self.wait_until_ready(children, given["bind"], stopping)
             if not stopping.is_set():
                 self.stdout.write(text)
                 self.stdout.flush()
@@ -89,11 +92,37 @@ class Command(BaseCommand):
     def tend(self, children: list[Child], stopping: Stopping) -> None:
         """Keep the children running until somebody asks to end; start those that do not run yet."""
         while not stopping.is_set():
-            for child in children:
-                happened = child.tend()
-                if happened:
-                    log.warning(happened)
+            tend(children)
             stopping.wait(TEND_S)
+
+    def wait_until_ready(self, children: list[Child], address: str, stopping: Stopping) -> None:
+        """Keep the children running until `/readyz` says that all is well, or somebody asks to end.
+
+        Raises CommandError when the web server does not come up. Where it answers, and after READY_IN_S something is
+        still not well, that is said, and everything goes on: what was accepted before is carried out.
+        """
+        web, host = children[0], {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+        limit = time.monotonic() + READY_IN_S
+        while not stopping.is_set() and (answer := status_of(host)) != READY:
+            late = time.monotonic() > limit
+            if not web.is_alive() or (late and answer is None):
+                name = getattr(web.output, "name", "its log")
+                raise CommandError(f"The web server does not come up. Why stands at the end of {name}")
+            if late:
+                for name, reason in examine().reasons.items():
+                    self.stderr.write(f"Not well: {name}: {reason}")
+                connections.close_all()
+                return
+            tend(children[1:])
+            stopping.wait(ASK_S)
+
+
+def tend(children: list[Child]) -> None:
+    """Start those children that do not run, and log what has happened."""
+    for child in children:
+        happened = child.tend()
+        if happened:
+            log.warning(happened)
 
 
 def migrate() -> None:
@@ -164,25 +193,15 @@ def worker(logs: Path) -> Child:
     return Child("the worker", command, output=log_file(logs, "worker"))
 
 
-def wait_until_ready(web: Child, address: str, stopping: Stopping) -> None:
-    """Wait until the web server answers, or somebody asks to end. Raises CommandError when it does not come up."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-    limit = time.monotonic() + READY_IN_S
-    while not stopping.is_set() and not answers(host):
-        if not web.is_alive() or time.monotonic() > limit:
-            name = getattr(web.output, "name", "its log")
-            raise CommandError(f"The web server does not come up. Why stands at the end of {name}")
-        stopping.wait(0.1)
-
-
-def answers(address: str) -> bool:
-    """Return whether a web server answers at `address`, whatever it says; proxies are not asked."""
+def status_of(address: str) -> int | None:
+    """Return what `/readyz` of the web server at `address` answers, None where nobody does; proxies are not asked."""
     connection = HTTPConnection(address, settings.PORT, timeout=5)
     try:
-        connection.request("GET", "/", headers={"Host": "localhost"})
-        connection.getresponse().read()
+        connection.request("GET", "/readyz", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        answer.read()
     except (OSError, HTTPException):
-        return False
+        return None
     finally:
         connection.close()
-    return True
+    return answer.status

@@ -12,10 +12,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, wait_until_admitted
+from servers.engine.execution import signals
+from servers.engine.execution.lease_renewal import FENCED
 from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
 from servers.engine.execution.queues.base import work_queue
-from servers.management.age import refuse_strange_database
+from servers.monitoring.exposition import Listener
 from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
@@ -75,7 +78,7 @@ class Command(BaseCommand):
             )
             for number in range(processes)
         ]
-        stopping = Stopping().listen()
+        stopping, listener = Stopping().listen(), Listener()
         try:
             while not stopping.is_set():
                 for child in children:
@@ -83,9 +86,11 @@ class Command(BaseCommand):
                     if happened:
                         log.warning(happened)
                 periodic_tasks.keep_up()
+                listener.keep_up()
                 stopping.wait(TEND_S)
         finally:
             stop(children, grace_s)
+            listener.close()
             periodic_tasks.leave()
             membership.leave()
 
@@ -110,4 +115,6 @@ class WorkerProcess(Child):
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:
+        if process.returncode == FENCED:
+            signals.send(signals.worker_fenced, reason=signals.ENDED)
         self.told(name_of(self.known_as, process.pid))

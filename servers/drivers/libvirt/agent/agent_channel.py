@@ -16,7 +16,7 @@ from servers.drivers.libvirt import definitions
 from servers.drivers.libvirt.agent import replies
 from servers.drivers.libvirt.agent.replies import Command, Improper, Status
 from servers.drivers.libvirt.definitions import AGENT_CHANNEL
-from servers.drivers.libvirt.errors import AGENT_SILENT, is_lost, is_lost_with
+from servers.drivers.libvirt.errors import AGENT_SILENT, is_lost, is_lost_with, note
 from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.errors import AgentAnswerInvalid, AgentNotReady, AgentUnavailable, DriverFault, printable
 
@@ -158,6 +158,7 @@ class AgentChannel:
 
     def _fault(self, command: Command[Any], error: libvirt.libvirtError, said: str) -> DriverFault:
         """Return what an error of the agent means."""
+        note(self.session.ref, error)
         code, name = error.get_error_code(), command.name
         if is_lost(error):  # and yet the way is there: it is the answer that cannot go it
             return AgentAnswerInvalid(guest=self.guest.name, command=name, reason=f"libvirt says: {said}")

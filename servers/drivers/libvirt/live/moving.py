@@ -13,6 +13,7 @@ from servers.drivers.base import Disk, Guest, Moved, MoveOptions, OnProgress, Pr
 from servers.drivers.libvirt import domain_metadata, guest_presence, job, volume_sidecar
 from servers.drivers.libvirt.connections import own_connection
 from servers.drivers.libvirt.domain_metadata import Direction
+from servers.drivers.libvirt.errors import note
 from servers.drivers.libvirt.guest_presence import Presence
 from servers.drivers.libvirt.host_session import HostSession, domain_of
 from servers.drivers.libvirt.job import Stats
@@ -155,6 +156,8 @@ class Move:
             call.answer()
         except (libvirt.libvirtError, DriverFault) as error:
             self.error = error
+            if isinstance(error, libvirt.libvirtError):
+                note(self.source.ref, error)
         return True
 
     def _statistics(self, connection: libvirt.virConnect) -> Stats:

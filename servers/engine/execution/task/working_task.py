@@ -11,6 +11,7 @@ from servers import clock
 from servers.actions.task import AgentTask, Change, ImageTask, MovingTask
 from servers.drivers.base import Progress
 from servers.engine import images
+from servers.engine.execution import signals
 from servers.engine.execution.task.images import Images
 from servers.engine.execution.task.moving import Moving
 from servers.engine.records import changes, events
@@ -109,6 +110,7 @@ class WorkingTask(Moving, Images):
                     "progress_percent",
                 ]
             )
+            signals.send_when_committed(signals.action_ended, record=row)
         if change.image == "delete_image" and self.row.image_id is not None:
             images.discard(self.row.image_id)
 

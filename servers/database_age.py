@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.core.management.base import BaseCommand
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from servers.deployment.comparison import compare
-from servers.deployment.standing import STANDING
 from servers.errors import StrangeDatabase
 from servers.outage import is_outage
 
@@ -26,23 +21,6 @@ BROKEN = (
     "manage.py discover read your hosts in again."
 )
 OLDER = "The database is older than this Gantry: it has not been through {names}. Bring it up with manage.py migrate."
-
-
-class OnDatabase(BaseCommand):
-    """A command that works with the records: it refuses a database with which it cannot, before anything else.
-
-    It refuses as well where this machine has not what the deployment has, unless it `only_reads`.
-    """
-
-    requires_system_checks = []
-    only_reads = False
-
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        refuse_strange_database()
-        if not self.only_reads:
-            compare()
-            STANDING.require()
-        return super().execute(*args, **options)
 
 
 def refuse_strange_database(*, may_be_older: bool = False) -> None:
