@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,6 +67,12 @@ def members() -> list[Participant]:
         for row in Member.objects.all()
     ]
     return sorted(found, key=lambda each: not each.differences)
+
+
+def differing() -> Counter[str]:
+    """Return how many living members differ, by the name of the fact."""
+    alive = Member.objects.filter(seen_at__gt=clock.now() - SILENT)
+    return Counter(each["fact"] for row in alive.values_list("differences", flat=True) for each in row)
 
 
 def known_facts() -> list[KnownFact]:

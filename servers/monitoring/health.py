@@ -17,6 +17,8 @@ from django.db.models import Min
 from servers import clock
 from servers.actions import definitions
 from servers.database_age import arrears, strangeness
+from servers.deployment.members import differing
+from servers.deployment.standing import STANDING, Work
 from servers.engine.execution.queue import due
 from servers.engine.execution.workers import SILENT, is_alive, worker_health
 from servers.models import Worker
@@ -93,6 +95,11 @@ def check_migrations() -> Finding:
     return Finding(figures={"applied": len(applied)})
 
 
+def check_deployment() -> Finding:
+    """Look whether this process agrees with the deployment, by what it has found last, and how many differ."""
+    return Finding(STANDING.refuses(Work.IMAGES) or "", {"members_that_differ": sum(differing().values())})
+
+
 def check_workers() -> Finding:
     """Look whether a supervisor of worker processes was heard of lately."""
     found = worker_health()
@@ -129,6 +136,7 @@ def queue_age_s() -> float:
 CHECKS = (
     Check("database", check_database),
     Check("migrations", check_migrations),
+    Check("deployment", check_deployment),
     Check("workers", check_workers),
     Check("queue", check_queue),
 )

@@ -18,6 +18,8 @@ from prometheus_client.registry import Collector
 
 from servers import clock
 from servers.actions import definitions
+from servers.deployment.facts import FACTS
+from servers.deployment.members import differing
 from servers.engine.execution.queue import BACKGROUND, PROMPT, due
 from servers.engine.execution.workers import worker_health
 from servers.models import ActionRecord, Host
@@ -63,10 +65,15 @@ HEARTBEAT = Family(
     "gantry_host_heartbeat_age_seconds", "Since when a host has not answered; +Inf: it never has.", ("host",)
 )
 PROCESSES = Family("gantry_worker_processes", "Worker processes whose supervisor was heard of lately.")
+DIFFERING = Family(
+    "gantry_deployment_members_differing",
+    "Processes that stay out because their machine differs from the deployment.",
+    ("fact",),
+)
 CONNECTIONS = Family(
     "gantry_database_connections", "Connections to Gantry's PostgreSQL database.", ("state",)
 )
-FAMILIES = (UP, OPEN, WAITING, JUDGEMENT_AGE, DUE, AGE, HEARTBEAT, PROCESSES, CONNECTIONS)
+FAMILIES = (UP, OPEN, WAITING, JUDGEMENT_AGE, DUE, AGE, HEARTBEAT, PROCESSES, DIFFERING, CONNECTIONS)
 
 
 class Records(Collector):
@@ -88,8 +95,16 @@ class Records(Collector):
 
 
 def read() -> dict[Family, Samples]:
-    """Return the values of each gauge: four queries, on PostgreSQL five."""
-    return {**_open_actions(), **_due_actions(), **_hosts(), **_processes(), **_connections(), UP: [([], 1)]}
+    """Return the values of each gauge: five queries, on PostgreSQL six."""
+    return {
+        **_open_actions(),
+        **_due_actions(),
+        **_hosts(),
+        **_processes(),
+        **_deployment(),
+        **_connections(),
+        UP: [([], 1)],
+    }
 
 
 def _open_actions() -> dict[Family, Samples]:
@@ -136,6 +151,11 @@ def _hosts() -> dict[Family, Samples]:
 
 def _processes() -> dict[Family, Samples]:
     return {PROCESSES: [([], worker_health().processes)]}
+
+
+def _deployment() -> dict[Family, Samples]:
+    found = differing()
+    return {DIFFERING: [([fact.name], found[fact.name]) for fact in FACTS]}
 
 
 def _connections() -> dict[Family, Samples]:

@@ -45,7 +45,7 @@ def reasons() -> dict[str, str]:
 
 def test_all_is_well_with_a_database_that_fits_and_a_worker(worker: Worker) -> None:
     assert reasons() == {}
-    assert [*examine().findings] == ["database", "migrations", "workers", "queue"]
+    assert [*examine().findings] == ["database", "migrations", "deployment", "workers", "queue"]
 
 
 def test_without_a_worker_nothing_is_carried_out_and_nobody_is_ready(db: None) -> None:
@@ -93,7 +93,7 @@ def test_action_that_has_to_wait_for_another_of_its_server_waits_for_no_worker(
     "statement",
     [
         "INSERT INTO django_migrations (app, name, applied) VALUES ('servers', '0099_flying', '2027-01-01')",
-        "DELETE FROM django_migrations WHERE app = 'servers' AND name = '0010_field_names'",
+        "DELETE FROM django_migrations WHERE app = 'servers' AND name = '0012_deployment'",
     ],
     ids=["newer", "older"],
 )

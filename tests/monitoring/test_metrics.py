@@ -233,7 +233,7 @@ def test_figures_cost_as_many_queries_with_many_records_as_with_none(
         make_host(f"node{number}")
         make_action(make_server(project), status="queued")
         Worker.objects.create(name=f"here-{number}")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         list(records.Records().collect())
 
 
@@ -323,6 +323,7 @@ def test_every_label_has_values_of_a_list_that_is_known() -> None:
         "queue",
         "host",
         "state",
+        "fact",
     }
     labels = {name for family in records.FAMILIES for name in family.labels}
     labels |= {name for metric in metrics.OWN._collector_to_names for name in metric._labelnames}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from axes.models import AccessFailureLog, AccessLog
@@ -37,6 +38,7 @@ from servers.models import (
     Allocation,
     Divergence,
     Host,
+    IdempotencyKey,
     Image,
     Migration,
     ReconcilePass,
@@ -172,6 +174,14 @@ def old_logins(fleet: SmallFleet) -> None:
         log.objects.update(attempt_time=then)
 
 
+def old_answers(fleet: SmallFleet) -> None:
+    """Make answers that are kept for requests that may come again."""
+    IdempotencyKey.objects.bulk_create(
+        IdempotencyKey(digest=str(n), fingerprint="", token=uuid4(), claimed_at=clock.now() - LONG_AGO)
+        for n in range(MANY)
+    )
+
+
 def old_queue_entries(fleet: SmallFleet) -> None:
     then = timezone.now() - LONG_AGO
     DBTaskResult.objects.bulk_create(
@@ -253,6 +263,9 @@ CHORES: dict[str, Chore] = {
     ),
     "forget actions": Chore(
         old_actions, lambda fleet: prune(), SMALL, ActionRecord.objects.count, task="prune"
+    ),
+    "forget answers to requests": Chore(
+        old_answers, lambda fleet: prune(), SMALL, IdempotencyKey.objects.count
     ),
     "forget an action with many events": Chore(
         one_long_action, lambda fleet: prune(), SMALL, ActionEvent.objects.count
@@ -347,7 +360,7 @@ def test_what_is_counted_is_what_one_transaction_writes(fleet: SmallFleet) -> No
 
 
 def test_every_kind_that_is_forgotten_has_been_made_here(fleet: SmallFleet) -> None:
-    for mess in (old_actions, old_tokens, old_logins):
+    for mess in (old_actions, old_tokens, old_logins, old_answers):
         mess(fleet)
     Migration.objects.bulk_create(
         Migration(
