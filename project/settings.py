@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from project.logs import STDERR, logger_that_never_raises
+from servers.states import WEIGHTED_CLASSES
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,6 +46,18 @@ def env_int(name: str, default: int, minimum: int) -> int:
     if value != int(value):
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}")
     return int(value)
+
+
+def env_weights(name: str, default: str, classes: Collection[str]) -> dict[str, int]:
+    """Return the weight of each class in the variable `name`; raise ImproperlyConfigured unless each has one, from 1."""
+    value = env.str(name, default)
+    pairs = [pair.partition("=")[::2] for pair in value.replace(" ", "").split(",")]
+    weights = {word: int(number) for word, number in pairs if number.isascii() and number.isdigit()}
+    if len(pairs) != len(weights) or set(weights) != set(classes) or min(weights.values()) < 1:
+        raise ImproperlyConfigured(
+            f"{name} must give each of {', '.join(classes)} a whole number from 1, as in {default}, not {value!r}"
+        )
+    return weights
 
 
 def env_flag(name: str, default: bool) -> bool:
@@ -152,6 +166,7 @@ LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
 WORKERS = env_int("WORKERS", 4, 1)
+QUEUE_WEIGHTS = env_weights("QUEUE_WEIGHTS", "moves=6,general=3,backups=1", WEIGHTED_CLASSES)
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
@@ -258,7 +273,7 @@ _QUEUES = {
     "database": "servers.engine.execution.queues.database.DatabaseQueue",
     "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
-TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default", "background"]}}
+TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["control", "default", "background"]}}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
     "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",

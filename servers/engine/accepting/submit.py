@@ -17,6 +17,7 @@ from servers.actions.kinds import Secret
 from servers.engine import images
 from servers.engine.accepting.accept_context import ActionAcceptContext
 from servers.engine.accepting.identifiers import uuid_of
+from servers.engine.execution.lease import Lease, claim
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.run import carry_out_in_request
 from servers.engine.records import sealed_parameters
@@ -37,6 +38,10 @@ from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Server
 from servers.policy import Context
 from servers.states import ActionStatus
+
+
+IN_REQUEST = "request"
+"""The worker of an action while its caller waits for its first steps."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,11 @@ def submit(
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
     evidence = collect_sightings(server) if action.looks_first else None
-    record = accept(definition, server.uuid, request, context, evidence)
+    record, lease = accept(definition, server.uuid, request, context, evidence)
     if record.image is not None:
         images.announce(record.image)
-    if record.status == ActionStatus.QUEUED and any(step.waits(version) for step in action.steps):
-        carry_out_in_request(record.pk)
+    if lease is not None:
+        carry_out_in_request(lease)
         record.refresh_from_db()
         if record.status == ActionStatus.QUEUED:
             enqueue(record)
@@ -115,12 +120,13 @@ def require(action: type[Action], params: Mapping[str, Any], context: Context, p
 @transaction.atomic
 def accept(
     definition: Action, server_id: UUID, request: Request, context: Context, evidence: GuestSightings | None
-) -> ActionRecord:
+) -> tuple[ActionRecord, Lease | None]:
     """Write edge, action record and queue entry in one transaction, after checks on the locked server.
 
-    `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here. It
-    gets no queue entry, and neither does an action with steps for which the caller waits: `submit` runs these
-    first. Raises Refusal, and then nothing is written.
+    `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here, and
+    gets no queue entry. Neither does an action with steps for which the caller waits, when it can begin now:
+    it is claimed at once, so that no worker takes it, and its lease is returned as well. Raises Refusal, and
+    then nothing is written.
     """
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
@@ -136,18 +142,16 @@ def accept(
         record.started_at = record.finished_at = clock.now()
         record.save(force_insert=True)
         definition.accept(accepting)
-        return record
+        return record, None
     definition.accept(accepting)
-    is_awaited = any(step.waits(request.microversion) for step in definition.steps)
-    record.enqueued_at = (
-        clock.now() if is_awaited else None
-    )  # the sweep leaves it to this request for a while
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(server, definition)
-    if not is_awaited:
+    is_awaited = any(step.waits(request.microversion) for step in definition.steps)
+    lease = claim(record.pk, IN_REQUEST) if is_awaited else None
+    if lease is None:
         enqueue(record)
-    return record
+    return record, lease
 
 
 def unresolved_action(server: Server) -> ActionRecord | None:
@@ -209,6 +213,7 @@ def new_record(definition: Action, server: Server, request: Request, context: Co
         microversion=str(request.microversion),
         params={key: value for key, value in request.params.items() if key not in secret},
         sealed=sealed_parameters.seal({key: request.params[key] for key in secret}),
+        queue_class=definition.queue_class,
         exclusive=definition.exclusivity in {Exclusivity.EXCLUSIVE, Exclusivity.QUEUED},
         former_vm_state=server.vm_state,
         former_power_state=server.power_state,

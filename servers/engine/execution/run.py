@@ -92,15 +92,12 @@ def let_go(lease: Lease, error: Exception) -> None:
         log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
 
 
-def carry_out_in_request(action: UUID) -> None:
-    """Run the steps for which the caller waits, then put the action back into the queue.
+def carry_out_in_request(lease: Lease) -> None:
+    """Run the steps of a claimed action for which the caller waits, then put it back into the queue.
 
     Raises the ActionFault that ends the action. After SYNC_CHECK_LIMIT the rest is left to a worker, which is
-    no error. Does nothing when the action cannot be claimed, or when the lease is lost during a step.
+    no error. Does nothing more when the lease is lost during a step.
     """
-    lease = leases.claim(action, "request")
-    if lease is None:
-        return
     task = WorkingTask(lease, deadline_s=settings.SYNC_CHECK_LIMIT_S)
     steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
     with suppress(LeaseLost):  # another worker has the action, and ends it

@@ -1,19 +1,22 @@
-"""manage.py work: carry out what was accepted, with several processes, so that an hour-long move blocks nothing."""
+"""manage.py work: carry out what was accepted, with several processes, so that an hour-long move blocks nothing.
+
+`--processes` of them do anything; one more does control actions alone (abort, force-complete).
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
-from servers.engine.execution.queues.base import work_queue
+from servers.engine.execution.queue import CLASSES, CONTROL, PROMPT, name_of, unique_name, work_as
+from servers.engine.execution.queues.base import POLL_S, work_queue
 from servers.management.age import refuse_strange_database
 from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
@@ -22,6 +25,18 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 30.0
 TEND_S = 0.5
+CONTROL_POLL_S = 0.5
+"""How often the process for control asks a queue that has to be asked: an operator waits, no machine."""
+
+
+def queues_of(processes: int) -> list[tuple[str, ...]]:
+    """Return for each process from which queues it takes actions: `processes`, and one more for control alone.
+
+    One of several makes no backups, so that a move finds a process on a night full of them.
+    """
+    prompt = [(CONTROL, PROMPT)] if processes > 1 else []
+    everything = [tuple(CLASSES)] * (processes - len(prompt))
+    return [(CONTROL,), *prompt, *everything]
 
 
 class Command(BaseCommand):
@@ -45,7 +60,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--parent", type=int, help="end when the process with this id is gone")
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
-        parser.add_argument("--prompt", action="store_true", help="with --one: do nothing that can wait")
+        parser.add_argument(
+            "--queues",
+            type=lambda names: names.split(","),
+            default=list(CLASSES),
+            help="with --one: from which queues it takes actions, separated by commas (default: all)",
+        )
 
     def handle(self, *args: Any, **given: Any) -> None:
         if given["processes"] < 1:
@@ -54,13 +74,17 @@ class Command(BaseCommand):
         if given["parent"]:
             end_with_parent(given["parent"])
         if given["one"]:
-            work_as(given["one"])
-            work_queue().serve(given["one"], [PROMPT] if given["prompt"] else [PROMPT, BACKGROUND])
+            work_as(given["one"], given["queues"])
+            poll_s = CONTROL_POLL_S if given["queues"] == [CONTROL] else POLL_S
+            work_queue().serve(given["one"], given["queues"], poll_s)
         else:
             self.supervise(given["processes"], given["grace"])
 
     def supervise(self, processes: int, grace_s: float) -> None:
-        """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
+        """Keep `processes` children at work, and one more for control, until somebody asks to end.
+
+        Nothing else ends it: least of all a database.
+        """
         periodic_tasks = PeriodicTasks(unique_name(), processes)
         children = [
             WorkerProcess(
@@ -68,9 +92,9 @@ class Command(BaseCommand):
                 [],
                 supervisor=periodic_tasks.name,
                 told=periodic_tasks.note_reaped,
-                prompt=number == 0 and processes > 1,
+                queues=queues,
             )
-            for number in range(processes)
+            for number, queues in enumerate(queues_of(processes))
         ]
         stopping = Stopping().listen()
         try:
@@ -95,13 +119,13 @@ class WorkerProcess(Child):
     told: Callable[[str], None] = lambda name: None
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
-    prompt: bool = False
-    """Whether it leaves alone what can wait, so that an urgent action finds a process."""
+    queues: Sequence[str] = tuple(CLASSES)
+    """From which queues it takes actions."""
 
     def start(self) -> None:
         self.known_as = unique_name(self.supervisor)
-        prompt = ["--prompt"] if self.prompt else []
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *prompt]
+        queues = ["--queues", ",".join(self.queues)]
+        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *queues]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:

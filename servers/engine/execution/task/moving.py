@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db.models import Q
 
 from servers import clock
 from servers.actions.task import Change
 from servers.drivers.base import JobKind
-from servers.engine.capacity import claims
+from servers.engine.capacity import claims, slots
 from servers.engine.execution.task.placing import Placing
 from servers.engine.records import changes
 from servers.errors import HypervisorTimeout, Later
@@ -17,7 +16,6 @@ from servers.fleet.drivers import KnownFleet
 from servers.models import Host, Migration
 from servers.states import MigrationStatus, MigrationType
 
-SLOT_RETRY_S = 2.0
 JOB_POLL_S = 0.5
 JOB_LIMIT_S = 60.0
 """Seconds that a move may run on after it was asked to stop; then its outcome is unknown."""
@@ -61,17 +59,22 @@ class Moving(Placing):
     def take_slot(self, edge: str) -> None:
         """Apply `edge` to the migration, when the source may run one more (Nova contract B.6, 8).
 
-        The source's running migrations are counted under the lock of its row. Raises Later when there are
-        MAX_CONCURRENT_LIVE_MIGRATIONS.
+        The source's running migrations are counted under the lock of its row. When there are
+        MAX_CONCURRENT_LIVE_MIGRATIONS, writes that the action waits for a slot, and raises Later. Raises
+        Cancelled instead when the action was asked to stop: then it must not wait.
         """
-        busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
         with self.fenced():
             Host.objects.select_for_update().get(name=self.source)
-            moving = Migration.objects.filter(busy, source_compute=self.source).values_list("pk", flat=True)
+            moving = slots.in_slots(self.source).values_list("pk", flat=True)
             is_mine = self.row.migration_id in moving
-            if not is_mine and len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
-                raise Later(reason=f"{len(moving)} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
-            changes.apply(self.row, Change(migration=(edge,)))
+            waits = not is_mine and len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS
+            if waits:
+                self.checkpoint()
+                self.save(waits_for_host=self.source)
+            else:
+                changes.apply(self.row, Change(migration=(edge,)))
+        if waits:
+            raise Later(reason=f"{len(moving)} migrations run from {self.source}", delay_s=0)
         self.forget_facts()
 
     def wait_for_job(self, host: str) -> None:

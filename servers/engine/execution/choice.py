@@ -1,0 +1,68 @@
+"""Which action a process begins next: what was begun and left, control, then the other classes by their weights.
+
+It is decided when the process is free, by the records. Nothing is locked for it: two processes may choose the
+same action, one of them claims it, and the other one chooses again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.conf import settings
+from django.db.models import Case, Q, QuerySet, Value, When
+
+from servers.engine.execution.lease import (
+    Lease,
+    claim_row,
+    claimable,
+    has_its_turn,
+    known_definitions,
+)
+from servers.engine.execution.shares import Shares
+from servers.models import ActionRecord
+from servers.states import ActionStatus, QueueClass
+
+ALL_CLASSES = tuple(QueueClass)
+MOST_LOST = 50
+"""How many claims in a row a process may lose to others before it stops choosing; the sweep wakes it again."""
+
+
+def due(classes: Collection[QueueClass] = ALL_CLASSES) -> QuerySet[ActionRecord]:
+    """Return the actions of these classes that this process could claim now, the oldest first."""
+    rows = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), finished_at=None)
+    return rows.filter(queue_class__in=classes).order_by("created_at")
+
+
+class Choice:
+    """What one process begins, one action after the other; `classes` are those that it takes at all."""
+
+    def __init__(self, classes: Collection[QueueClass] = ALL_CLASSES) -> None:
+        self.classes = classes
+        self.shares = Shares(settings.QUEUE_WEIGHTS, classes)
+
+    def claim_next(self, worker: str) -> Lease | None:
+        """Claim the action that comes next, and return its lease; None when nothing is due for this process."""
+        for _ in range(MOST_LOST):
+            urgent = self.urgent()
+            row = urgent or self.next_by_shares()
+            if row is None:
+                self.shares.take_turn(None)
+                return None
+            lease = claim_row(row, worker)
+            if lease is not None:
+                if urgent is None:
+                    self.shares.take_turn(QueueClass(row.queue_class))
+                return lease
+        return None
+
+    def urgent(self) -> ActionRecord | None:
+        """Return what goes before all classes with a weight: what a worker has left, control, what is to stop."""
+        left = Q(status=ActionStatus.RUNNING)
+        rank = Case(When(left, then=0), When(queue_class=QueueClass.CONTROL, then=1), default=Value(2))
+        asked = Q(queue_class__in=[QueueClass.CONTROL, QueueClass.STOPPING], waits_for_host="")
+        return due(self.classes).filter(left | asked).order_by(rank, "created_at").first()
+
+    def next_by_shares(self) -> ActionRecord | None:
+        """Return the oldest action of the class whose turn it is, or of the next one in which one is due."""
+        oldest = (due([name]).filter(waits_for_host="").first() for name in self.shares.order())
+        return next((row for row in oldest if row is not None), None)
