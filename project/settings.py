@@ -55,7 +55,7 @@ def env_weights(name: str, default: str, classes: Collection[str]) -> dict[str, 
     weights = {word: int(number) for word, number in pairs if number.isascii() and number.isdigit()}
     if len(pairs) != len(weights) or set(weights) != set(classes) or min(weights.values()) < 1:
         raise ImproperlyConfigured(
-            f"{name} must give each of {', '.join(classes)} a whole number from 1, as in {default}, not {value!r}"
+            f"{name} must be a whole number from 1 for each of {', '.join(classes)}, as in {default}, not {value!r}"
         )
     return weights
 

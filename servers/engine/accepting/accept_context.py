@@ -22,7 +22,13 @@ from servers.fleet.drivers import finished_migration
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.policy import Context
-from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus, MigrationStatus, QueueClass
+from servers.states import (
+    HELD_ACTION_STATUSES,
+    OPEN_ACTION_STATUSES,
+    ActionStatus,
+    MigrationStatus,
+    QueueClass,
+)
 
 RESERVED_PROPERTIES = frozenset(
     [

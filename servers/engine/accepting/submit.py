@@ -39,7 +39,6 @@ from servers.models import ActionRecord, Server
 from servers.policy import Context
 from servers.states import ActionStatus
 
-
 IN_REQUEST = "request"
 """The worker of an action while its caller waits for its first steps."""
 

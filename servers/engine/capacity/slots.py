@@ -6,12 +6,14 @@ on in the transaction that ends a live migration from there, however that ends.
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
 from servers import clock
-from servers.models import ActionRecord, Migration
+from servers.models import ActionRecord, Host, Migration
 from servers.states import ActionStatus, MigrationStatus
 
 IN_SLOT = (MigrationStatus.PREPARING, MigrationStatus.RUNNING)
@@ -21,6 +23,17 @@ IN_SLOT = (MigrationStatus.PREPARING, MigrationStatus.RUNNING)
 def in_slots(host: str) -> QuerySet[Migration]:
     """Return the migrations that have a slot of `host`."""
     return Migration.objects.filter(status__in=IN_SLOT, source_compute=host)
+
+
+def locked(host: str) -> list[int]:
+    """Lock the row of `host`, and return the primary keys of the migrations that have a slot of it."""
+    Host.objects.select_for_update().get(name=host)
+    return list(in_slots(host).values_list("pk", flat=True))
+
+
+def are_taken(moving: Sized) -> bool:
+    """Return whether so many migrations have all slots of a host."""
+    return len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS
 
 
 def waiting_for(host: str) -> QuerySet[ActionRecord]:
@@ -49,6 +62,4 @@ def let_go_on(host: str) -> int:
         return 0
     with transaction.atomic():
         oldest = waiting_for(host).select_for_update(skip_locked=True).values_list("pk", flat=True)[:free]
-        return ActionRecord.objects.filter(pk__in=list(oldest)).update(
-            waits_for_host="", due_at=clock.now()
-        )
+        return ActionRecord.objects.filter(pk__in=list(oldest)).update(waits_for_host="", due_at=clock.now())

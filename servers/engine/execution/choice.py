@@ -59,10 +59,10 @@ class Choice:
         """Return what goes before all classes with a weight: what a worker has left, control, what is to stop."""
         left = Q(status=ActionStatus.RUNNING)
         rank = Case(When(left, then=0), When(queue_class=QueueClass.CONTROL, then=1), default=Value(2))
-        asked = Q(queue_class__in=[QueueClass.CONTROL, QueueClass.STOPPING], waits_for_host="")
+        asked = Q(queue_class__in=[QueueClass.CONTROL, QueueClass.STOPPING])
         return due(self.classes).filter(left | asked).order_by(rank, "created_at").first()
 
     def next_by_shares(self) -> ActionRecord | None:
         """Return the oldest action of the class whose turn it is, or of the next one in which one is due."""
-        oldest = (due([name]).filter(waits_for_host="").first() for name in self.shares.order())
+        oldest = (due([name]).first() for name in self.shares.order())
         return next((row for row in oldest if row is not None), None)

@@ -53,11 +53,10 @@ def claimable() -> Q:
     """
     now = clock.now()
     due = Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_S))
-    idle = Q(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN], stalled_at=None, waits_for_host="")
-    waiting = idle & due
-    if clock.stepped_within(settings.LEASE_TTL_S):
-        return waiting
-    return waiting | (Q(status=ActionStatus.RUNNING) & lease_is_over())
+    waiting = Q(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN], stalled_at=None) & due
+    if not clock.stepped_within(settings.LEASE_TTL_S):
+        waiting |= Q(status=ActionStatus.RUNNING) & lease_is_over()
+    return Q(waits_for_host="") & waiting
 
 
 def lease_is_over() -> Q:
@@ -125,7 +124,6 @@ def _take(row: ActionRecord, worker: str) -> Lease | None:
         updated_at=now,
         futile=futile,
         last_progress=row.progress,
-        waits_for_host="",
     )
     if rows != 1:
         return None
@@ -214,7 +212,7 @@ def stall_foreign(older_than_s: float) -> int:
 
 
 def _become_unknown(lease: Lease, reason: str, **values: object) -> bool:
-    unknown = {"status": ActionStatus.UNKNOWN, "lease_until": None, "error_text": reason, "waits_for_host": ""}
+    unknown = {"status": ActionStatus.UNKNOWN, "lease_until": None, "error_text": reason}
     return _held(lease).update(**unknown, updated_at=clock.now(), **values) == 1
 
 

@@ -119,7 +119,7 @@ def sweep() -> int:
 
 def _wake(queue: str, classes: Collection[QueueClass]) -> int:
     """Make the entries of one queue that are missing; return how many."""
-    waiting = list(due(classes)[:MOST_ENTRIES])
+    waiting = [record for name in classes for record in due([name])[:MOST_ENTRIES]][:MOST_ENTRIES]
     missing = len(waiting) - work_queue().count_ready(queue, MOST_ENTRIES) if waiting else 0
     for record in waiting[: max(missing, 0)]:
         enqueue(record)

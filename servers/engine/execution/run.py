@@ -157,7 +157,8 @@ def end_or_retry(task: WorkingTask, error: Exception) -> None:
     if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
         verdict = Verdict.LOOK_AGAIN
     if verdict is Verdict.WAIT:
-        task.requeue(error.facts["delay_s"] if isinstance(error, Fault) else 0)
+        facts = error.facts if isinstance(error, Fault) else {}
+        task.requeue(facts.get("delay_s", 0), waits_for_host=facts.get("waits_for_host", ""))
     elif verdict is Verdict.LOOK_AGAIN:
         mark_unknown(task, error)
     elif verdict is Verdict.TRY_AGAIN:

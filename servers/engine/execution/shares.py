@@ -15,7 +15,9 @@ class Shares:
     waiting each gets its weight's part of the turns. One in which nothing waits gains no credit meanwhile.
     """
 
-    def __init__(self, weights: Mapping[str, int], classes: Collection[QueueClass] = WEIGHTED_CLASSES) -> None:
+    def __init__(
+        self, weights: Mapping[str, int], classes: Collection[QueueClass] = WEIGHTED_CLASSES
+    ) -> None:
         self.strides = {name: Fraction(1, weights[name]) for name in WEIGHTED_CLASSES if name in classes}
         self.turns = dict(self.strides)
 

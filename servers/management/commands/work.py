@@ -62,9 +62,10 @@ class Command(BaseCommand):
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
         parser.add_argument(
             "--queues",
-            type=lambda names: names.split(","),
+            nargs="+",
+            choices=list(CLASSES),
             default=list(CLASSES),
-            help="with --one: from which queues it takes actions, separated by commas (default: all)",
+            help="with --one: from which queues it takes actions (default: all)",
         )
 
     def handle(self, *args: Any, **given: Any) -> None:
@@ -124,8 +125,8 @@ class WorkerProcess(Child):
 
     def start(self) -> None:
         self.known_as = unique_name(self.supervisor)
-        queues = ["--queues", ",".join(self.queues)]
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--parent", str(os.getpid()), *queues]
+        name = ["--one", self.known_as, "--parent", str(os.getpid())]
+        self.command = [*MANAGE, "work", *name, "--queues", *self.queues]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:

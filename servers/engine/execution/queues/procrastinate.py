@@ -78,7 +78,7 @@ class ProcrastinateQueue(BaseTaskBackend):
     def count_ready(self, queue: str, at_most: int) -> int:
         """Return how many entries of this queue nobody has begun; counts up to `at_most`."""
         ready = ProcrastinateJob.objects.filter(queue_name=queue, status=Status.TODO.value)
-        return ready.order_by()[:at_most].count()
+        return int(ready.order_by()[:at_most].count())
 
     def tidy_up(self) -> None:
         """Delete the entries of workers that were killed while they carried them out."""

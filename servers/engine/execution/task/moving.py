@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
 from servers import clock
 from servers.actions.task import Change
 from servers.drivers.base import JobKind
@@ -13,7 +11,7 @@ from servers.engine.records import changes
 from servers.errors import HypervisorTimeout, Later
 from servers.fleet import guest_location
 from servers.fleet.drivers import KnownFleet
-from servers.models import Host, Migration
+from servers.models import Migration
 from servers.states import MigrationStatus, MigrationType
 
 JOB_POLL_S = 0.5
@@ -59,22 +57,17 @@ class Moving(Placing):
     def take_slot(self, edge: str) -> None:
         """Apply `edge` to the migration, when the source may run one more (Nova contract B.6, 8).
 
-        The source's running migrations are counted under the lock of its row. When there are
-        MAX_CONCURRENT_LIVE_MIGRATIONS, writes that the action waits for a slot, and raises Later. Raises
-        Cancelled instead when the action was asked to stop: then it must not wait.
+        The source's running migrations are counted under the lock of its row. Raises Later when there are
+        MAX_CONCURRENT_LIVE_MIGRATIONS: the action waits until one of them ends. Raises Cancelled instead when
+        it was asked to stop.
         """
         with self.fenced():
-            Host.objects.select_for_update().get(name=self.source)
-            moving = slots.in_slots(self.source).values_list("pk", flat=True)
-            is_mine = self.row.migration_id in moving
-            waits = not is_mine and len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS
-            if waits:
+            moving = slots.locked(self.source)
+            if self.row.migration_id not in moving and slots.are_taken(moving):
                 self.checkpoint()
-                self.save(waits_for_host=self.source)
-            else:
-                changes.apply(self.row, Change(migration=(edge,)))
-        if waits:
-            raise Later(reason=f"{len(moving)} migrations run from {self.source}", delay_s=0)
+                reason = f"{len(moving)} migrations run from {self.source}"
+                raise Later(reason=reason, delay_s=0, waits_for_host=self.source)
+            changes.apply(self.row, Change(migration=(edge,)))
         self.forget_facts()
 
     def wait_for_job(self, host: str) -> None:
