@@ -32,8 +32,9 @@ def wait_by_the_thousand(fleet: SmallFleet, slug: str, name: QueueClass) -> None
     """Let many actions of one class wait, each of a server of its own; their guests are nowhere."""
     of_all = Server.objects.get(pk=fleet.add_server(f"a-{slug}", vcpus=0, memory_mb=1, root_gb=0).pk)
     fields: dict[str, Any] = {"project_id": of_all.project_id, "user_id": "u", "vcpus": 0, "memory_mb": 1}
+    first = 100_000 + Server.objects.count()
     servers = Server.objects.bulk_create(
-        Server(name=f"{slug}-{number}", number=100_000 + number, host=of_all.host, vm_state="active", **fields)
+        Server(name=f"{slug}-{number}", number=first + number, host=of_all.host, vm_state="active", **fields)
         for number in range(MANY)
     )
     facts = {"slug": slug, "name": slug, "queue_class": name, "request_id": "r", "user_id": "u"}
