@@ -19,7 +19,7 @@ from servers.actions import definitions
 from servers.actions.base import Exclusivity
 from servers.clock import VirtualClock
 from servers.engine.execution import choice
-from servers.engine.execution.choice import ALL_CLASSES, Choice, due
+from servers.engine.execution.choice import ALL_CLASSES, Choice, due_of
 from servers.engine.execution.lease import Lease, claim_row
 from servers.engine.execution.queue import (
     BACKGROUND,
@@ -223,7 +223,7 @@ def test_choice_costs_two_queries_however_many_wait(fleet: SmallFleet) -> None:
 def test_database_finds_the_oldest_of_a_class_without_sorting_it(fleet: SmallFleet, name: QueueClass) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("tests/postgresql/test_queue.py asks PostgreSQL")
-    plan = due([name])[:1].explain()
+    plan = due_of(name)[:1].explain()
     assert "USING INDEX action_in_queue (waits_for_host=? AND queue_class=?)" in plan
     assert "TEMP B-TREE" not in plan
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from servers.engine.execution.choice import due
+from servers.engine.execution.choice import due_of
 from servers.models import ActionEvent, ActionRecord, Migration, Server
 from servers.states import WEIGHTED_CLASSES, ActionStatus, QueueClass
 from tests.postgresql.test_workers import LIVE, begin_held_move, let_backups_last
@@ -121,7 +121,8 @@ def test_moves_of_one_host_follow_each_other_within_a_second(fleet: SmallFleet, 
     pauses = [seconds(end, begin) for end, begin in zip(ends, begins[1:], strict=False)]
     print(f"from one end to the next begin: {sorted(round(pause, 3) for pause in pauses)}")
     assert max(pauses) < NEXT_BEGINS_S
-    assert set(ActionRecord.objects.values_list("attempt", flat=True)) <= {1, 2}
+    attempts = sum(ActionRecord.objects.values_list("attempt", flat=True))
+    assert attempts <= 3 * len(records), "whoever waits is taken when a slot is free, and not before"
 
 
 @pytest.mark.parametrize("name", list(WEIGHTED_CLASSES))
@@ -132,6 +133,6 @@ def test_postgresql_finds_the_oldest_of_a_class_without_sorting_it(
     wait_by_the_thousand(fleet, "reset-network", QueueClass.GENERAL)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE servers_actionrecord")
-    plan = due([name])[:1].explain()
+    plan = due_of(name)[:1].explain()
     assert "action_in_queue" in plan, plan
     assert "Sort" not in plan, plan

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LIVE = {"host": None, "block_migration": "auto"}
 RACERS = 20
-POLL_S = 5.0  # ASK_S of servers.engine.execution.queues.procrastinate, which cannot be imported without the extra
+POLL_S = (
+    5.0  # ASK_S of servers.engine.execution.queues.procrastinate, which cannot be imported without the extra
+)
 
 Start = Callable[..., Workers]
 

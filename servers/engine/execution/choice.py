@@ -23,14 +23,20 @@ from servers.models import ActionRecord
 from servers.states import ActionStatus, QueueClass
 
 ALL_CLASSES = tuple(QueueClass)
+FIRST_CLASSES = (QueueClass.CONTROL, QueueClass.STOPPING)
 MOST_LOST = 50
 """How many claims in a row a process may lose to others before it stops choosing; the sweep wakes it again."""
 
 
-def due(classes: Collection[QueueClass] = ALL_CLASSES) -> QuerySet[ActionRecord]:
-    """Return the actions of these classes that this process could claim now, the oldest first."""
-    rows = ActionRecord.objects.filter(claimable(), known_definitions(), has_its_turn(), finished_at=None)
-    return rows.filter(queue_class__in=classes).order_by("created_at")
+def due(*conditions: Q) -> QuerySet[ActionRecord]:
+    """Return the actions under these conditions that a process could claim now, the oldest first."""
+    rows = ActionRecord.objects.filter(*conditions, claimable(), known_definitions(), has_its_turn())
+    return rows.filter(finished_at=None).order_by("created_at")
+
+
+def due_of(name: QueueClass) -> QuerySet[ActionRecord]:
+    """Return the actions of one class that a process could claim now, the oldest first."""
+    return due(Q(queue_class=name))
 
 
 class Choice:
@@ -57,12 +63,12 @@ class Choice:
 
     def urgent(self) -> ActionRecord | None:
         """Return what goes before all classes with a weight: what a worker has left, control, what is to stop."""
-        left = Q(status=ActionStatus.RUNNING)
+        left = Q(status=ActionStatus.RUNNING, queue_class__in=self.classes)
+        asked = Q(queue_class__in=[name for name in FIRST_CLASSES if name in self.classes])
         rank = Case(When(left, then=0), When(queue_class=QueueClass.CONTROL, then=1), default=Value(2))
-        asked = Q(queue_class__in=[QueueClass.CONTROL, QueueClass.STOPPING])
-        return due(self.classes).filter(left | asked).order_by(rank, "created_at").first()
+        return due(left | asked).order_by(rank, "created_at").first()
 
     def next_by_shares(self) -> ActionRecord | None:
         """Return the oldest action of the class whose turn it is, or of the next one in which one is due."""
-        oldest = (due([name]).first() for name in self.shares.order())
+        oldest = (due_of(name).first() for name in self.shares.order())
         return next((row for row in oldest if row is not None), None)

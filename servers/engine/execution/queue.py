@@ -12,16 +12,15 @@ from collections.abc import Collection, Mapping
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Q
 from django_tasks import task
 
 from servers import clock
 from servers.engine.capacity import slots
-from servers.engine.execution.choice import Choice, due
+from servers.engine.execution.choice import Choice, due, due_of
 from servers.engine.execution.lease import known_definitions
 from servers.engine.execution.queues.base import work_queue
 from servers.engine.execution.run import work
-from servers.models import ActionRecord
+from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationStatus, QueueClass
 
 HOST_LENGTH, TOKEN_LENGTH = 32, 12
@@ -34,7 +33,7 @@ CLASSES: Mapping[str, tuple[QueueClass, ...]] = {
     BACKGROUND: (QueueClass.BACKUPS,),
 }
 """The classes of actions for which each queue wakes a process."""
-_QUEUE_OF = {name: queue for queue, names in CLASSES.items() for name in names}
+_QUEUE_OF: Mapping[str, str] = {name: queue for queue, names in CLASSES.items() for name in names}
 MOST_ENTRIES = 32
 """So many entries of a queue are enough to wake whoever is idle; `sweep` adds none to more."""
 
@@ -91,15 +90,17 @@ def run_next() -> None:
 
 def freed_by(record: ActionRecord) -> list[ActionRecord]:
     """Return the due actions that may have waited for this one: for its server, or for a slot of its host."""
-    freed = Q(server_id=record.server_id)
+    opened = ActionRecord.objects.filter(finished_at=None).order_by()
+    waiting = list(opened.filter(server_id=record.server_id).values_list("pk", flat=True))
     if record.migration_id is not None:
-        freed |= Q(migration__source_compute=record.source_host, migration__status=MigrationStatus.QUEUED)
-    return list(due().filter(freed)[:MOST_ENTRIES])
+        queued = Migration.objects.filter(source_compute=record.source_host, status=MigrationStatus.QUEUED)
+        waiting += opened.filter(migration__in=queued, waits_for_host="").values_list("pk", flat=True)
+    return list(due().filter(pk__in=waiting)) if waiting else []
 
 
 def enqueue(record: ActionRecord) -> None:
     """Wake a process that takes actions such as this one, in the caller's transaction."""
-    run_next.using(queue_name=_QUEUE_OF[QueueClass(record.queue_class)]).enqueue()
+    run_next.using(queue_name=_QUEUE_OF.get(record.queue_class, PROMPT)).enqueue()
 
 
 def sweep() -> int:
@@ -119,7 +120,7 @@ def sweep() -> int:
 
 def _wake(queue: str, classes: Collection[QueueClass]) -> int:
     """Make the entries of one queue that are missing; return how many."""
-    waiting = [record for name in classes for record in due([name])[:MOST_ENTRIES]][:MOST_ENTRIES]
+    waiting = [record for name in classes for record in due_of(name)[:MOST_ENTRIES]][:MOST_ENTRIES]
     missing = len(waiting) - work_queue().count_ready(queue, MOST_ENTRIES) if waiting else 0
     for record in waiting[: max(missing, 0)]:
         enqueue(record)
