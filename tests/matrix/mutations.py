@@ -122,8 +122,8 @@ MUTATIONS = [
     Mutation(
         "what a dead worker has left stands in its class",
         "servers/engine/execution/choice.py",
-        "due(self.classes).filter(left | asked)",
-        "due(self.classes).filter(asked)",
+        "due(left | asked)",
+        "due(asked)",
         QUEUE + "test_what_a_dead_worker_has_left_goes_before_control",
     ),
     Mutation(
