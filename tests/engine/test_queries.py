@@ -13,7 +13,7 @@ from tests.small_fleet import SmallFleet
 pytestmark = pytest.mark.django_db
 
 LIVE = {"host": None, "block_migration": "auto"}
-MOST = 204
+MOST = 200
 """With begin and commit of each transaction, the claim, and the look at what else is due."""
 LOCKS = 12
 """As many more where the database locks the server's row: SQLite has one writer at a time."""

@@ -49,8 +49,9 @@ class Choice:
     def claim_next(self, worker: str) -> Lease | None:
         """Claim the action that comes next, and return its lease; None when nothing is due for this process."""
         for _ in range(MOST_LOST):
-            urgent = self.urgent()
-            row = urgent or self.next_by_shares()
+            there = self.claimable_classes()
+            urgent = self.urgent(there)
+            row = urgent or self.next_by_shares(there)
             if row is None:
                 self.shares.take_turn(None)
                 return None
@@ -61,14 +62,25 @@ class Choice:
                 return lease
         return None
 
-    def urgent(self) -> ActionRecord | None:
+    def claimable_classes(self) -> set[tuple[str, str]]:
+        """Return the statuses and classes of which there are claimable actions; whose turn it is, is not asked.
+
+        It spares the queries below where there is nothing: each costs more to make and to plan than this one.
+        """
+        rows = ActionRecord.objects.filter(claimable(), finished_at=None, queue_class__in=self.classes)
+        return set(rows.order_by().values_list("status", "queue_class").distinct())
+
+    def urgent(self, there: Collection[tuple[str, str]]) -> ActionRecord | None:
         """Return what goes before all classes with a weight: what a worker has left, control, what is to stop."""
+        if not any(status == ActionStatus.RUNNING or name in FIRST_CLASSES for status, name in there):
+            return None
         left = Q(status=ActionStatus.RUNNING, queue_class__in=self.classes)
         asked = Q(queue_class__in=[name for name in FIRST_CLASSES if name in self.classes])
         rank = Case(When(left, then=0), When(queue_class=QueueClass.CONTROL, then=1), default=Value(2))
         return due(left | asked).order_by(rank, "created_at").first()
 
-    def next_by_shares(self) -> ActionRecord | None:
+    def next_by_shares(self, there: Collection[tuple[str, str]]) -> ActionRecord | None:
         """Return the oldest action of the class whose turn it is, or of the next one in which one is due."""
-        oldest = (due_of(name).first() for name in self.shares.order())
+        waiting = {name for _, name in there}
+        oldest = (due_of(name).first() for name in self.shares.order() if name in waiting)
         return next((row for row in oldest if row is not None), None)
