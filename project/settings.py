@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from project.logs import FORMATS, configure
+from servers.states import WEIGHTED_CLASSES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -92,6 +94,18 @@ def env_int(name: str, default: int, minimum: int) -> int:
     if value != int(value):
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}")
     return int(value)
+
+
+def env_weights(name: str, default: str, classes: Collection[str]) -> dict[str, int]:
+    """Return the weight of each class in the variable `name`; raise ImproperlyConfigured unless each has one, from 1."""
+    value = env.str(name, default)
+    pairs = [pair.partition("=")[::2] for pair in value.replace(" ", "").split(",")]
+    weights = {word: int(number) for word, number in pairs if number.isascii() and number.isdigit()}
+    if len(pairs) != len(weights) or set(weights) != set(classes) or min(weights.values()) < 1:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number from 1 for each of {', '.join(classes)}, as in {default}, not {value!r}"
+        )
+    return weights
 
 
 def env_flag(name: str, default: bool) -> bool:
@@ -206,6 +220,7 @@ WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
 QUEUE_AGE_LIMIT_S = env_number("QUEUE_AGE_LIMIT", 300, 1)
 METRICS_PORT = env_int("METRICS_PORT", 0, 0)
 METRICS_DIR = DATA_DIR / "metrics"
+QUEUE_WEIGHTS = env_weights("QUEUE_WEIGHTS", "moves=6,general=3,backups=1", WEIGHTED_CLASSES)
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
@@ -313,7 +328,7 @@ _QUEUES = {
     "database": "servers.engine.execution.queues.database.DatabaseQueue",
     "procrastinate": "servers.engine.execution.queues.procrastinate.ProcrastinateQueue",
 }
-TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["default", "background"]}}
+TASKS = {"default": {"BACKEND": _QUEUES[QUEUE], "QUEUES": ["control", "default", "background"]}}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gantry",
     "DESCRIPTION": "Nova's administrative server actions, with as much of Nova, Keystone and Glance as clients need.",

@@ -137,6 +137,25 @@ class ActionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class QueueClass(StrEnum):
+    """Which actions go before which others in the queue: those that wait share the workers class by class."""
+
+    CONTROL = "control"
+    """A request to an action that runs: before everything else, and by a process of its own."""
+    STOPPING = "stopping"
+    """What was asked to stop, whatever it was before: next. No definition says so."""
+    MOVES = "moves"
+    """Moves of guests between hosts."""
+    GENERAL = "general"
+    """Everything that does not say otherwise."""
+    BACKUPS = "backups"
+    """What copies for hours and can wait: one process of several does none."""
+
+
+WEIGHTED_CLASSES = (QueueClass.MOVES, QueueClass.GENERAL, QueueClass.BACKUPS)
+"""The classes that share the workers by weights (setting QUEUE_WEIGHTS); of equals the first goes first."""
+
+
 OPEN_ACTION_STATUSES = frozenset({ActionStatus.QUEUED, ActionStatus.RUNNING, ActionStatus.UNKNOWN})
 """An action in one of these is not over: somebody has it, or will have it."""
 

@@ -14,8 +14,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from servers import migrations
+from servers.actions import definitions
 from servers.database_age import strangeness
-from servers.models import ActionEvent, ActionRecord, Domain, Server
+from servers.models import Domain, Server
 
 FOLDER = Path(migrations.__path__[0])
 REPLACING = "0009_tables"
@@ -84,8 +85,8 @@ def test_columns_are_renamed_with_what_is_in_them_and_open_actions_are_enqueued_
             server=server, slug=f"of {status}", status=status, rung_at=at, progress_mark="3", exclusive=False
         )
     action.events.create(name="e", evidence={"verdicts": []})
-    migrate("0010_field_names")
-    rows = ActionRecord.objects.order_by("pk")
+    now = migrate("0010_field_names")
+    rows = now.get_model("servers", "ActionRecord").objects.order_by("pk")
     assert {(row.status, row.enqueued_at) for row in rows} == {
         ("succeeded", at),
         ("queued", None),
@@ -93,7 +94,34 @@ def test_columns_are_renamed_with_what_is_in_them_and_open_actions_are_enqueued_
         ("unknown", None),
     }
     assert {row.last_progress for row in rows} == {"3"}
-    assert [event.facts for event in ActionEvent.objects.all()] == [{"verdicts": []}]
+    assert [event.facts for event in now.get_model("servers", "ActionEvent").objects.all()] == [
+        {"verdicts": []}
+    ]
+
+
+def test_open_actions_are_put_into_the_class_in_which_a_new_one_would_wait(
+    migrate: Callable[[str], Any],
+) -> None:
+    then = migrate("0010_field_names")
+    server = then.get_model("servers", "Server").objects.create(
+        name="a", number=1, project_id="p", user_id="u", vcpus=1, memory_mb=512
+    )
+    actions = then.get_model("servers", "ActionRecord").objects
+    for slug in definitions:
+        actions.create(server=server, slug=slug, status="queued", exclusive=False)
+        actions.create(server=server, slug=slug, status="succeeded", exclusive=False)
+    asked = actions.create(
+        server=server,
+        slug="live-migration",
+        status="unknown",
+        exclusive=False,
+        cancel_requested_at=datetime(2026, 5, 1, tzinfo=UTC),
+    )
+    rows = migrate("0013_order_in_the_queue").get_model("servers", "ActionRecord").objects
+    waiting = dict(rows.filter(status="queued").values_list("slug", "queue_class"))
+    assert waiting == {slug: action.queue_class.value for slug, action in definitions.items()}
+    assert rows.get(pk=asked.pk).queue_class == "stopping"
+    assert set(rows.values_list("waits_for_host", flat=True)) == {""}
 
 
 def test_a_migration_that_has_landed_is_never_edited() -> None:

@@ -10,7 +10,7 @@ from servers.drivers.base import LiveMigration
 from servers.errors import MigrationNotFound, MigrationStatusWrong
 from servers.microversions import Microversion
 from servers.policy import Role, Rule
-from servers.states import MigrationStatus, TaskState
+from servers.states import MigrationStatus, QueueClass, TaskState
 
 EVENT = "compute_live_migration_abort"
 QUEUED_TOO = Microversion.parse("2.65")
@@ -26,6 +26,7 @@ class AbortMigration(Action):
     slug = "abort-migration"
     verb = "abort live migration"
     exclusivity = Exclusivity.CONTROL
+    queue_class = QueueClass.CONTROL
     since = "2.24"
     on_migration = True
     policy = (Rule("os_compute_api:servers:migrations:delete", Role.MANAGER, "abort a live migration"),)

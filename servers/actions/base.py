@@ -19,7 +19,7 @@ from servers.edges import IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES
 from servers.errors import ActionFault, Conflict, InvalidState, Refusal, WrongState
 from servers.microversions import Microversion
 from servers.policy import Rule, declare
-from servers.states import TaskState, VmState
+from servers.states import QueueClass, TaskState, VmState
 
 
 class Exclusivity(StrEnum):
@@ -270,8 +270,8 @@ class Action:
     """Names of the events that it may leave."""
     consequence: ClassVar[str] = ""
     """What it means for the guest, in one sentence; the docstring's first line where nothing else is said."""
-    background: ClassVar[bool] = False
-    """Whether it can wait: others go before it, and it never takes the last process of a machine."""
+    queue_class: ClassVar[QueueClass] = QueueClass.GENERAL
+    """With which others it shares the workers; written into the record when it is accepted."""
     destructive: ClassVar[bool] = False
     """Whether it takes something away for good: the console's button is red."""
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -7,7 +7,7 @@ from servers.actions.task import AcceptContext, Change, FleetFacts, MoveAllocati
 from servers.drivers.base import ColdMigration
 from servers.errors import ActionFault, GuestNotFound, HypervisorUnavailable, NotResized, ServiceDown
 from servers.policy import Role, Rule
-from servers.states import PowerState, VmState
+from servers.states import PowerState, QueueClass, VmState
 
 EVENT = "compute_confirm_resize"
 
@@ -19,6 +19,7 @@ class ConfirmResize(Action):
     record_name = "confirmResize"
     slug = "confirm-resize"
     exclusivity = Exclusivity.EXCLUSIVE
+    queue_class = QueueClass.MOVES
     answer = Answer.NO_CONTENT
     policy = (Rule("os_compute_api:servers:confirm_resize", Role.MEMBER, "confirm a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)

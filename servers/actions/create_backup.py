@@ -16,7 +16,7 @@ from servers.errors import (
 )
 from servers.microversions import Microversion
 from servers.policy import Role, Rule
-from servers.states import VmState
+from servers.states import QueueClass, VmState
 
 EVENT = "compute_backup_instance"
 UNLIMITED_METADATA = Microversion.parse("2.39")
@@ -35,7 +35,7 @@ class CreateBackup(Action):
     exclusivity = Exclusivity.EXCLUSIVE
     respects_lock = False  # a lock protects against loss, not against copying (Nova contract A.3)
     answer = Answer.IMAGE
-    background = True  # a night's backups must not keep an abort waiting
+    queue_class = QueueClass.BACKUPS  # a night's backups must not keep a move waiting
     policy = (Rule("os_compute_api:os-create-backup", Role.MEMBER, "back a server up"),)
     parameters = (
         Parameter("name", Name(), "name of the image"),

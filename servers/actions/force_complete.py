@@ -9,7 +9,7 @@ from servers.actions.task import AcceptContext, Task
 from servers.drivers.base import LiveMigration
 from servers.errors import MigrationMissing, MigrationStatusWrong
 from servers.policy import Role, Rule
-from servers.states import MigrationStatus, TaskState, VmState
+from servers.states import MigrationStatus, QueueClass, TaskState, VmState
 
 EVENT = "compute_live_migration_force_complete"
 RUNNING = frozenset({MigrationStatus.RUNNING})
@@ -22,6 +22,7 @@ class ForceComplete(Action):
     record_name = "live_migration_force_complete"
     slug = "force-complete"
     exclusivity = Exclusivity.CONTROL
+    queue_class = QueueClass.CONTROL
     since = "2.22"
     on_migration = True
     policy = (

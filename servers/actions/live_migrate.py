@@ -32,7 +32,7 @@ from servers.errors import (
 )
 from servers.microversions import Microversion
 from servers.policy import Role, Rule, has, lacks
-from servers.states import MigrationType, PowerState, VmState
+from servers.states import MigrationType, PowerState, QueueClass, VmState
 
 CHECKED_HOST = Microversion.parse("2.30")
 ASYNCHRONOUS = "2.34"
@@ -89,6 +89,7 @@ class LiveMigrate(Action):
     record_name = "live-migration"
     slug = "live-migration"
     exclusivity = Exclusivity.EXCLUSIVE
+    queue_class = QueueClass.MOVES
     policy = (
         Rule(
             "os_compute_api:os-migrate-server:migrate_live",

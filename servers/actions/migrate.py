@@ -30,7 +30,7 @@ from servers.errors import (
     ServiceDown,
 )
 from servers.policy import Role, Rule, has, lacks
-from servers.states import MigrationType, VmState
+from servers.states import MigrationType, QueueClass, VmState
 
 CONDUCT, CHOOSE, CLAIM = "conductor_migrate_server", "cold_migrate", "compute_prep_resize"
 MOVE_DISK, FINISH = "compute_resize_instance", "compute_finish_resize"
@@ -48,6 +48,7 @@ class Migrate(Action):
     record_name = "migrate"
     slug = "migrate"
     exclusivity = Exclusivity.EXCLUSIVE
+    queue_class = QueueClass.MOVES
     policy = (
         Rule("os_compute_api:os-migrate-server:migrate", Role.MANAGER, "migrate a server", lacks("host")),
         Rule(

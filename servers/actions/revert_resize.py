@@ -22,7 +22,7 @@ from servers.errors import (
     NotSupported,
 )
 from servers.policy import Role, Rule
-from servers.states import VmState
+from servers.states import QueueClass, VmState
 
 REVERT, FINISH, STOP = "compute_revert_resize", "compute_finish_revert_resize", "compute_stop_instance"
 
@@ -34,6 +34,7 @@ class RevertResize(Action):
     record_name = "revertResize"
     slug = "revert-resize"
     exclusivity = Exclusivity.EXCLUSIVE
+    queue_class = QueueClass.MOVES
     policy = (Rule("os_compute_api:servers:revert_resize", Role.MEMBER, "revert a cold migration"),)
     bodies = (Body(Shape.ANYTHING),)
     transition = Transition(allowed=frozenset({VmState.RESIZED}), edge="begin_reverting")

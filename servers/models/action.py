@@ -12,7 +12,7 @@ from servers.models.image import Image
 from servers.models.machine import ActionMachine
 from servers.models.migration import Migration
 from servers.models.server import Server
-from servers.states import HELD_ACTION_STATUSES, ActionStatus
+from servers.states import HELD_ACTION_STATUSES, ActionStatus, QueueClass
 
 
 class ActionRecord(ActionMachine):
@@ -61,7 +61,12 @@ class ActionRecord(ActionMachine):
     worker = models.CharField(max_length=128, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(default=clock.now, db_index=True)
-    enqueued_at = models.DateTimeField(null=True, blank=True)
+    queue_class = models.CharField(
+        max_length=16, default=QueueClass.GENERAL.value, help_text="With which others it shares the workers."
+    )
+    waits_for_host = models.CharField(
+        max_length=255, blank=True, help_text="Host whose slot for a live migration it waits for."
+    )
     steps = models.JSONField(default=list, help_text="Steps that were begun, in order: name, began, ended.")
     memo = models.JSONField(default=dict, help_text="What one step leaves for the next.")
     step = models.CharField(max_length=64, blank=True)
@@ -87,6 +92,11 @@ class ActionRecord(ActionMachine):
         indexes = [
             models.Index(fields=["server", "-created_at"], name="action_of_server"),
             models.Index(fields=["status", "due_at"], name="action_due"),
+            models.Index(
+                fields=["waits_for_host", "queue_class", "created_at"],
+                condition=Q(finished_at=None),  # without a value, so that SQLite can prove it as well
+                name="action_in_queue",
+            ),
             models.Index(fields=["left_on"], condition=~Q(left_on=""), name="action_left_on"),
         ]
         constraints = [

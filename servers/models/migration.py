@@ -73,6 +73,11 @@ class Migration(MigrationMachine):
         return f"{self.migration_type} {self.pk} of {self.server_id}: {self.status}"
 
     @property
+    def is_live(self) -> bool:
+        """Return whether the guest runs while it is moved."""
+        return self.migration_type == MigrationType.LIVE
+
+    @property
     def is_live_in_progress(self) -> bool:
         """Return whether this is a live migration that Nova calls in progress."""
-        return self.migration_type == MigrationType.LIVE and self.status in IN_PROGRESS_LIVE
+        return self.is_live and self.status in IN_PROGRESS_LIVE

@@ -15,14 +15,14 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Min
 
 from servers import clock
-from servers.actions import definitions
 from servers.database_age import arrears, strangeness
 from servers.deployment.members import differing
 from servers.deployment.standing import STANDING, Work
-from servers.engine.execution.queue import due
+from servers.engine.execution.choice import due
 from servers.engine.execution.workers import SILENT, is_alive, worker_health
 from servers.models import Worker
 from servers.monitoring.database import within
+from servers.states import QueueClass
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ def check_workers() -> Finding:
 def check_queue() -> Finding:
     """Look for how long the oldest action has waited that is due, and that nobody has begun.
 
-    It waits for a worker only since there is one. What can wait (`Action.background`) may do so all night.
+    It waits for a worker only since there is one. Backups may do so all night.
     """
     age_s = round(queue_age_s(), 3)
     limit_s = settings.QUEUE_AGE_LIMIT_S
@@ -125,8 +125,8 @@ def check_queue() -> Finding:
 
 def queue_age_s() -> float:
     """Return for how many seconds the oldest due action that cannot wait has waited for a living worker."""
-    background = [slug for slug, action in definitions.items() if action.background]
-    oldest = due().order_by().exclude(slug__in=background).aggregate(at=Min("due_at"))["at"]
+    prompt = due().order_by().exclude(queue_class=QueueClass.BACKUPS)
+    oldest = prompt.aggregate(at=Min("due_at"))["at"]
     since = min((worker.started_at for worker in Worker.objects.all() if is_alive(worker)), default=None)
     if oldest is None or since is None:
         return 0.0

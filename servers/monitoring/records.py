@@ -11,20 +11,19 @@ from typing import Any
 import structlog
 from django.db import Error as DatabaseFault
 from django.db import connection
-from django.db.models import Case, Count, Min, Value, When
+from django.db.models import Count, Min
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from servers import clock
-from servers.actions import definitions
 from servers.deployment.facts import FACTS
 from servers.deployment.members import differing
-from servers.engine.execution.queue import BACKGROUND, PROMPT, due
+from servers.engine.execution.choice import due
 from servers.engine.execution.workers import worker_health
 from servers.models import ActionRecord, Host
 from servers.monitoring.database import within
-from servers.states import OPEN_ACTION_STATUSES, ActionStatus
+from servers.states import OPEN_ACTION_STATUSES, ActionStatus, QueueClass
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +58,10 @@ WAITING = Family(
 JUDGEMENT_AGE = Family(
     "gantry_judgement_age_seconds", "For how long the oldest of them waits; 0 without any."
 )
-DUE = Family("gantry_queue_depth", "Actions that a worker could claim at this moment.", ("queue",))
-AGE = Family("gantry_queue_age_seconds", "For how long the oldest of them is due; 0 without any.", ("queue",))
+DUE = Family("gantry_queue_depth", "Actions that a worker could claim at this moment.", ("queue_class",))
+AGE = Family(
+    "gantry_queue_age_seconds", "For how long the oldest of them is due; 0 without any.", ("queue_class",)
+)
 HEARTBEAT = Family(
     "gantry_host_heartbeat_age_seconds", "Since when a host has not answered; +Inf: it never has.", ("host",)
 )
@@ -126,21 +127,13 @@ def _open_actions() -> dict[Family, Samples]:
 
 
 def _due_actions() -> dict[Family, Samples]:
-    background = [slug for slug, action in definitions.items() if action.background]
-    queue = Case(When(slug__in=background, then=Value(BACKGROUND)), default=Value(PROMPT))
-    rows = (
-        due()
-        .order_by()
-        .annotate(queue=queue)
-        .values("queue")
-        .annotate(number=Count("pk"), oldest=Min("due_at"))
-    )
-    found: dict[str, dict[str, Any]] = {row["queue"]: dict(row) for row in rows}
+    rows = due().order_by().values("queue_class").annotate(number=Count("pk"), oldest=Min("due_at"))
+    found: dict[str, dict[str, Any]] = {row["queue_class"]: dict(row) for row in rows}
     nothing: dict[str, Any] = {"number": 0, "oldest": None}
-    of_queues = [(name, found.get(name, nothing)) for name in (PROMPT, BACKGROUND)]
+    of_classes = [(name.value, found.get(name.value, nothing)) for name in QueueClass]
     return {
-        DUE: [([name], row["number"]) for name, row in of_queues],
-        AGE: [([name], _age_s(row["oldest"])) for name, row in of_queues],
+        DUE: [([name], row["number"]) for name, row in of_classes],
+        AGE: [([name], _age_s(row["oldest"])) for name, row in of_classes],
     }
 
 

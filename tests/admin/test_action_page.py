@@ -39,6 +39,11 @@ def test_step_at_which_an_action_failed_says_so(operator: Visitor, server: Serve
     assert "Choose destination failed" in operator.text(page_of(action))
 
 
+def test_move_that_waits_for_a_slot_says_for_what(operator: Visitor, server: Server) -> None:
+    action = make_action(server, "live-migration", status="queued", waits_for_host="rack-9")
+    assert "as many live migrations as may run from rack-9" in operator.text(page_of(action))
+
+
 def test_events_show_attempts_reasons_and_the_verdicts(operator: Visitor, server: Server) -> None:
     action = make_action(server, "migrate", status="failed", error_text="No valid host")
     verdicts = [{"host": "rack-9", "accepted": False, "reason": "needs 4 GiB", "weight": None}]

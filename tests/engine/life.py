@@ -26,7 +26,7 @@ from servers.clock import VirtualClock
 from servers.drivers.base import Guest
 from servers.drivers.simulated import guests
 from servers.engine.accepting.submit import Accepted
-from servers.engine.execution.queue import due
+from servers.engine.execution.choice import due
 from servers.engine.execution.run import carry_out
 from servers.engine.execution.task import WorkingTask
 from servers.models import ActionRecord, Host, Migration, Server, ServerGroup

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -14,6 +13,7 @@ from servers.drivers.base import MoveOptions
 from servers.drivers.simulated.live import SimulatedLiveMigration
 from servers.engine.accepting import submit as accepting
 from servers.engine.accepting.submit import submit
+from servers.engine.execution.lease import Lease
 from servers.engine.execution.queue import run_until_idle, sweep
 from servers.engine.execution.task import WorkingTask
 from servers.errors import Conflict, InstanceMissing, NotPermitted, NoValidHost
@@ -422,9 +422,9 @@ def test_no_worker_takes_the_checks_for_which_a_caller_waits(
 ) -> None:
     begin, swept = accepting.carry_out_in_request, []
 
-    def sweep_first(action: UUID) -> None:
+    def sweep_first(lease: Lease) -> None:
         swept.append(sweep())
-        begin(action)
+        begin(lease)
 
     monkeypatch.setattr(accepting, "carry_out_in_request", sweep_first)
     fleet.submit("live-migration", fleet.add_server(), version="2.30", block_migration="auto", host=None)

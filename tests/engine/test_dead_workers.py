@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from servers import clock
+from servers.engine.execution.choice import due
 from servers.engine.execution.dead_workers import release
 from servers.engine.execution.lease import claim
-from servers.engine.execution.queue import due, name_of, unique_name, work_as, worker_name
+from servers.engine.execution.queue import name_of, unique_name, work_as, worker_name
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 from tests.small_fleet import SmallFleet

@@ -14,7 +14,7 @@ from servers.actions.base import Action, Step
 from servers.actions.task import Task
 from servers.clock import VirtualClock
 from servers.engine.accepting.restore import restore
-from servers.engine.execution.queue import due
+from servers.engine.execution.choice import due
 from servers.engine.execution.run import carry_out
 from servers.errors import Cancelled, ComputeHostNotFound, DriverFault
 from servers.models import ActionRecord, Image

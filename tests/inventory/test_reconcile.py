@@ -15,7 +15,7 @@ from servers.clock import VirtualClock
 from servers.drivers.base import Guest
 from servers.drivers.simulated import disks
 from servers.drivers.simulated.store import transaction as store
-from servers.engine.execution.queue import due
+from servers.engine.execution.choice import due
 from servers.inventory.reconciliation import leftovers, repairs
 from servers.inventory.reconciliation.differences import Finding, Report
 from servers.inventory.reconciliation.reconcile import reconcile

@@ -29,6 +29,12 @@ WRONG = [
     ("KEYSTONE_TIMEOUT", "2.5"),
     ("QUEUE", "pigeon"),
     ("QUEUE", "procrastinate"),
+    ("QUEUE_WEIGHTS", ""),
+    ("QUEUE_WEIGHTS", "moves=6,general=3"),
+    ("QUEUE_WEIGHTS", "moves=6,general=3,backups=0"),
+    ("QUEUE_WEIGHTS", "moves=6,general=3,backups=half"),
+    ("QUEUE_WEIGHTS", "moves=6,general=3,backups=1,control=1"),
+    ("QUEUE_WEIGHTS", "moves=6,general=3,backups=1,moves=1"),
 ]
 
 

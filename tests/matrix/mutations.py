@@ -22,6 +22,9 @@ LIMIT_S = 300
 
 FENCES = "tests/engine/test_fences.py::"
 ENDINGS = "tests/engine/test_endings.py::"
+SLOTS = "tests/engine/test_slots.py::"
+QUEUE = "tests/engine/test_queue.py::"
+SHARES = "tests/engine/test_shares.py::"
 CAUTION = "tests/inventory/test_reconcile_caution.py::"
 OWNERS = "tests/drivers/test_simulated_owners.py::"
 ONCE = "tests/api/test_idempotency.py::"
@@ -115,9 +118,44 @@ MUTATIONS = [
     Mutation(
         "a lease that is held does not keep others away",
         "servers/engine/execution/lease.py",
-        "(Q(status=ActionStatus.RUNNING) & lease_is_over())",
+        "Q(status=ActionStatus.RUNNING) & lease_is_over()",
         "Q(status=ActionStatus.RUNNING)",
         FENCES + "test_action_that_somebody_holds_is_claimed_by_nobody",
+    ),
+    Mutation(
+        "who waits for a slot is taken all the same",
+        "servers/engine/execution/lease.py",
+        'return Q(waits_for_host="") & waiting',
+        "return waiting",
+        SLOTS + "test_whoever_waits_is_asked_for_by_nobody",
+    ),
+    Mutation(
+        "the end of a migration lets nobody go on",
+        "servers/engine/records/changes.py",
+        "slots.let_go_on(migration.source_compute)",
+        "pass",
+        SLOTS + "test_however_a_migration_ends_the_oldest_that_waits_goes_on",
+    ),
+    Mutation(
+        "the wait is not decided again when the action is put back",
+        "servers/engine/execution/task/working_task.py",
+        "and slots.are_taken(slots.locked(waits_for_host))",
+        "",
+        SLOTS + "test_slot_that_is_free_by_the_time_a_move_would_wait_is_taken_at_once",
+    ),
+    Mutation(
+        "what a dead worker has left stands in its class",
+        "servers/engine/execution/choice.py",
+        "due(left | asked)",
+        "due(asked)",
+        QUEUE + "test_what_a_dead_worker_has_left_goes_before_control",
+    ),
+    Mutation(
+        "a class in which nothing waits saves its turns up",
+        "servers/engine/execution/shares.py",
+        "self.turns[name] = now + self.strides[name]",
+        "pass",
+        SHARES + "test_class_in_which_nothing_waited_has_saved_no_turns_up",
     ),
     Mutation(
         "attempts without progress are not counted",

@@ -24,8 +24,8 @@ from servers.clock import VirtualClock
 from servers.engine import images
 from servers.engine.execution import lease as leases
 from servers.engine.execution import run
+from servers.engine.execution.choice import due
 from servers.engine.execution.lease import Lease
-from servers.engine.execution.queue import due
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Host, Image, Server
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, ImageStatus

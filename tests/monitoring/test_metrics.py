@@ -196,9 +196,9 @@ def test_queue_is_shown_with_its_depth_and_the_age_of_its_oldest(project: Projec
         make_action(make_server(project), slug, status="queued", due_at=due_at)
     later = clock.now() + timedelta(minutes=1)
     make_action(make_server(project), "migrate", status="queued", due_at=later)
-    assert gauge("gantry_queue_depth", queue="default") == 2
-    assert gauge("gantry_queue_age_seconds", queue="default") == pytest.approx(300, abs=30)
-    assert gauge("gantry_queue_age_seconds", queue="background") == pytest.approx(3600, abs=30)
+    assert gauge("gantry_queue_depth", queue_class="moves") == 2
+    assert gauge("gantry_queue_age_seconds", queue_class="moves") == pytest.approx(300, abs=30)
+    assert gauge("gantry_queue_age_seconds", queue_class="backups") == pytest.approx(3600, abs=30)
     assert gauge("gantry_actions_open", status="queued") == 4
     assert gauge("gantry_actions_open", status="running") == 0
 
@@ -320,7 +320,7 @@ def test_every_label_has_values_of_a_list_that_is_known() -> None:
         "route",
         "status",
         "le",
-        "queue",
+        "queue_class",
         "host",
         "state",
         "fact",

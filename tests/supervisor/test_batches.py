@@ -22,7 +22,8 @@ from servers import clock
 from servers.clock import VirtualClock
 from servers.drivers.base import Pool
 from servers.engine.execution.lease import stall_foreign
-from servers.engine.execution.queue import sweep
+from servers.engine.execution.queue import MOST_ENTRIES, PROMPT, sweep
+from servers.engine.execution.queues.base import work_queue
 from servers.engine.execution.queues.database import DatabaseQueue
 from servers.engine.images import discard_left
 from servers.engine.judgement.judge import RETURNS, look_again_when_hosts_return
@@ -327,7 +328,7 @@ CHORES: dict[str, Chore] = {
         actions_not_enqueued,
         lambda fleet: sweep(),
         5,
-        ActionRecord.objects.filter(enqueued_at=None).count,
+        lambda: MOST_ENTRIES - work_queue().count_ready(PROMPT, MANY),
         task="sweep",
     ),
 }

@@ -14,14 +14,21 @@ from servers.actions import definitions
 from servers.actions.base import Exclusivity
 from servers.actions.task import MigrationFacts, MoveAllocations, ServerFacts
 from servers.engine.capacity import claims
-from servers.engine.records.changes import set_migration_status, take_server_edges
+from servers.engine.execution.queue import enqueue
+from servers.engine.records.changes import take_server_edges, write_migration
 from servers.engine.records.facts import migration_facts, server_facts
 from servers.errors import Refusal
 from servers.fleet.drivers import finished_migration
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Migration, Server
 from servers.policy import Context
-from servers.states import HELD_ACTION_STATUSES, OPEN_ACTION_STATUSES, ActionStatus, MigrationStatus
+from servers.states import (
+    HELD_ACTION_STATUSES,
+    OPEN_ACTION_STATUSES,
+    ActionStatus,
+    MigrationStatus,
+    QueueClass,
+)
 
 RESERVED_PROPERTIES = frozenset(
     [
@@ -98,7 +105,7 @@ class ActionAcceptContext:
         migration = finished_migration(self.row.uuid)
         if migration is None:
             raise missing
-        migration.store(*set_migration_status(migration, (edge,)))
+        write_migration(migration, (edge,))
         self.record.migration = migration
 
     def migration(self, number: int) -> MigrationFacts | None:
@@ -109,17 +116,22 @@ class ActionAcceptContext:
     def ask_running(self, migration: int, *, cancel: bool) -> None:
         """Ask the open exclusive action of this migration to stop, or else to complete at once.
 
-        Writes the time into that action's record. With `cancel` a queued action becomes due now.
+        Writes the time into that action's record. With `cancel` a queued action becomes due now, before all
+        others but such requests, and waits for no slot any more.
         """
         self.record.migration = Migration.objects.get(pk=migration)
-        field = "cancel_requested_at" if cancel else "force_requested_at"
-        ActionRecord.objects.filter(
+        now = clock.now()
+        asked = ActionRecord.objects.filter(
             migration_id=migration, exclusive=True, status__in=OPEN_ACTION_STATUSES
-        ).update(**{field: clock.now()})
-        if cancel:  # an action that waits for a migration slot must not wait until it is due
-            ActionRecord.objects.filter(
-                migration_id=migration, exclusive=True, status=ActionStatus.QUEUED
-            ).update(due_at=clock.now())
+        )
+        if not cancel:
+            asked.update(force_requested_at=now)
+            return
+        asked.update(cancel_requested_at=now, waits_for_host="", queue_class=QueueClass.STOPPING)
+        queued = asked.filter(status=ActionStatus.QUEUED)
+        queued.update(due_at=now)
+        for action in queued:
+            enqueue(action)
 
     def reset(self, edge: str) -> None:
         """Apply `edge` to the server, end its task, and take over its open exclusive actions.
@@ -142,7 +154,7 @@ class ActionAcceptContext:
             server=self.row, status=MigrationStatus.FINISHED
         )
         for migration in waiting:
-            migration.store(*set_migration_status(migration, ("set_error",)))
+            write_migration(migration, ("set_error",))
             claims.finish_move_allocations(self.row.pk, migration.pk, MoveAllocations.TO_DESTINATION)
 
     def _take_over(self) -> None:
@@ -166,6 +178,7 @@ class ActionAcceptContext:
             action.cancel_requested_at = action.cancel_requested_at or clock.now()
             action.overtaken_by = self.record
             action.stalled_at, action.futile, action.last_progress = None, 0, ""
+            action.waits_for_host, action.queue_class = "", QueueClass.STOPPING
             action.save(
                 update_fields=[
                     "status",
@@ -177,6 +190,8 @@ class ActionAcceptContext:
                     "stalled_at",
                     "futile",
                     "last_progress",
+                    "waits_for_host",
+                    "queue_class",
                 ]
             )
 

@@ -19,6 +19,7 @@ from servers.engine import images
 from servers.engine.accepting.accept_context import ActionAcceptContext
 from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.accepting.identifiers import uuid_of
+from servers.engine.execution.lease import Lease, claim
 from servers.engine.execution.queue import enqueue
 from servers.engine.execution.run import carry_out_in_request
 from servers.engine.records.changes import take_server_edges
@@ -39,17 +40,25 @@ from servers.models import ActionRecord, Server
 from servers.policy import Context
 from servers.states import ActionStatus
 
+IN_REQUEST = "request"
+"""The worker of an action while its caller waits for its first steps."""
+
 
 @dataclass(frozen=True)
 class Accepted:
     """An accepted action: its record, and the UUID of the image that it makes, or restores.
 
-    `is_awaited` says whether the caller waits for steps which may still refuse it.
+    `lease` is that of the request, while its caller waits for steps which may still refuse it.
     """
 
     record: ActionRecord
     image_id: UUID | None
-    is_awaited: bool = False
+    lease: Lease | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Return whether steps may still refuse it, for which the caller waits."""
+        return self.lease is not None
 
 
 def find_server(server_id: str, context: Context, *, deleted: bool = False) -> Server:
@@ -107,8 +116,8 @@ def submit(
     record = accepted.record
     if record.image is not None:
         images.announce(record.image)
-    if accepted.is_awaited:
-        carry_out_in_request(record.pk)
+    if accepted.lease is not None:
+        carry_out_in_request(accepted.lease)
         record.refresh_from_db()
         if record.status == ActionStatus.QUEUED:
             enqueue(record)
@@ -132,8 +141,10 @@ def accept(
 ) -> Accepted:
     """Write edge, action record and queue entry in one transaction, after checks on the locked server.
 
-    `evidence` is kept in the record's `result`, and can refuse the action. `keep` is called last. Raises
-    Refusal, and then nothing is written.
+    `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here, and
+    gets no queue entry. Neither does an action with steps for which the caller waits, when it can begin now:
+    it is claimed at once, so that no worker takes it. `keep` is called last. Raises Refusal, and then nothing is
+    written.
     """
     server = lock_server(server_id)
     refusal = refuses(definition, server, request, context)
@@ -144,13 +155,12 @@ def accept(
     record = new_record(definition, server, request, context)
     record.result = {"evidence": evidence.as_data()} if evidence else {}
     accepting = ActionAcceptContext(server, record, context, request.params, request.microversion)
-    is_awaited = False
     if definition.exclusivity is Exclusivity.IMMEDIATE:
         end_at_once(definition, accepting)
+        lease = None
     else:
-        is_awaited = any(step.waits(request.microversion) for step in definition.steps)
-        leave_to_worker(definition, accepting, is_awaited=is_awaited)
-    accepted = Accepted(record, record.image_id, is_awaited)
+        lease = leave_to_worker(definition, accepting)
+    accepted = Accepted(record, record.image_id, lease)
     keep(accepted)
     return accepted
 
@@ -164,20 +174,18 @@ def end_at_once(definition: Action, accepting: ActionAcceptContext) -> None:
     definition.accept(accepting)
 
 
-def leave_to_worker(definition: Action, accepting: ActionAcceptContext, *, is_awaited: bool) -> None:
-    """Write an action with its edge and queue entry; one whose steps the caller awaits has none yet.
-
-    `submit` runs those steps first.
-    """
+def leave_to_worker(definition: Action, accepting: ActionAcceptContext) -> Lease | None:
+    """Write an action with its edge and queue entry; claim it instead, and return the lease, where its caller waits."""
     record = accepting.record
     definition.accept(accepting)
-    # the sweep leaves what is awaited to this request for a while
-    record.enqueued_at = clock.now() if is_awaited else None
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(accepting.row, definition)
-    if not is_awaited:
+    is_awaited = any(step.waits(accepting.microversion) for step in definition.steps)
+    lease = claim(record.pk, IN_REQUEST) if is_awaited else None
+    if lease is None:
         enqueue(record)
+    return lease
 
 
 def unresolved_action(server: Server) -> ActionRecord | None:
@@ -239,6 +247,7 @@ def new_record(definition: Action, server: Server, request: Request, context: Co
         microversion=str(request.microversion),
         params={key: value for key, value in request.params.items() if key not in secret},
         sealed=sealed_parameters.seal({key: request.params[key] for key in secret}),
+        queue_class=definition.queue_class,
         exclusive=definition.exclusivity in {Exclusivity.EXCLUSIVE, Exclusivity.QUEUED},
         former_vm_state=server.vm_state,
         former_power_state=server.power_state,

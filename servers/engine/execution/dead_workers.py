@@ -6,19 +6,16 @@ import structlog
 
 from servers.engine.execution import lease as leases
 from servers.engine.execution.queue import sweep
-from servers.models import ActionRecord
-from servers.states import ActionStatus
 
 log = structlog.get_logger(__name__)
 
 
 def release(worker: str) -> int:
-    """End the leases of a worker process that is known to be dead, and enqueue its actions; return how many.
+    """End the leases of a worker process that is known to be dead, and wake others for its actions; return how many.
 
     `worker` is its name by `queue.name_of`. No other process may ever have that name: its leases would end as
     well.
     """
-    ActionRecord.objects.filter(status=ActionStatus.RUNNING, worker=worker).update(enqueued_at=None)
     released = leases.release(worker)
     if released:
         log.info("worker.released", worker=worker, actions=released)

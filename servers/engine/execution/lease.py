@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.conf import settings
@@ -48,7 +50,7 @@ class Lease:
 
 
 def claimable() -> Q:
-    """Return the condition for an action that is due, and that no worker holds.
+    """Return the condition for an action that is due, waits for no slot, and that no worker holds.
 
     A time further ahead than any that Gantry writes counts as due. For LEASE_TTL after a step of the clock no
     running action is claimable, so that its worker can renew the lease.
@@ -56,9 +58,9 @@ def claimable() -> Q:
     now = clock.now()
     due = Q(due_at__lte=now) | Q(due_at__gt=now + timedelta(seconds=2 * LONGEST_DELAY_S))
     waiting = Q(status__in=[ActionStatus.QUEUED, ActionStatus.UNKNOWN], stalled_at=None) & due
-    if clock.stepped_within(settings.LEASE_TTL_S):
-        return waiting
-    return waiting | (Q(status=ActionStatus.RUNNING) & lease_is_over())
+    if not clock.stepped_within(settings.LEASE_TTL_S):
+        waiting |= Q(status=ActionStatus.RUNNING) & lease_is_over()
+    return Q(waits_for_host="") & waiting
 
 
 def lease_is_over() -> Q:
@@ -82,10 +84,11 @@ def has_its_turn() -> Q:
 
 def known_definitions() -> Q:
     """Return the condition for actions whose definition this process has, in the same version."""
-    known = Q(pk__in=[])
+    slugs: dict[int, list[str]] = {}
     for slug, action in definitions.items():
-        known |= Q(slug=slug, definition=action.version)
-    return known
+        slugs.setdefault(action.version, []).append(slug)
+    known = (Q(definition=version, slug__in=those) for version, those in slugs.items())
+    return reduce(or_, known, Q(pk__in=[]))
 
 
 def claim(action: UUID, worker: str) -> Lease | None:
@@ -99,8 +102,11 @@ def claim(action: UUID, worker: str) -> Lease | None:
 
 def _claim(rows: QuerySet[ActionRecord], worker: str) -> Lease | None:
     row = rows.filter(claimable(), has_its_turn()).first()
-    if row is None:
-        return None
+    return None if row is None else claim_row(row, worker)
+
+
+def claim_row(row: ActionRecord, worker: str) -> Lease | None:
+    """Claim an action that was read a moment ago as claimable; as `claim`, and None as well when it has changed."""
     try:
         with transaction.atomic():
             return _take(row, worker)
@@ -237,7 +243,7 @@ def _held(lease: Lease) -> QuerySet[ActionRecord]:
 def hand_over(lease: Lease, **journal: object) -> bool:
     """End the lease, and write the fields `journal`; return False when it was lost. Anybody can claim the action."""
     until = clock.now() - timedelta(seconds=0.001)
-    return _held(lease).update(lease_until=until, enqueued_at=None, **journal) == 1
+    return _held(lease).update(lease_until=until, **journal) == 1
 
 
 def release(worker: str) -> int:

@@ -115,15 +115,12 @@ def hand_over(lease: Lease, steps: list[dict[str, object]]) -> None:
         log.info("action.handed_over", action=str(lease.action), attempt=lease.attempt)
 
 
-def carry_out_in_request(action: UUID) -> None:
-    """Run the steps for which the caller waits, then put the action back into the queue.
+def carry_out_in_request(lease: Lease) -> None:
+    """Run the steps of a claimed action for which the caller waits, then put it back into the queue.
 
     Raises the ActionFault that ends the action. After SYNC_CHECK_LIMIT the rest is left to a worker, which is
-    no error. Does nothing when the action cannot be claimed, or when the lease is lost during a step.
+    no error. Does nothing more when the lease is lost during a step.
     """
-    lease = leases.claim(action, "request")
-    if lease is None:
-        return
     task = WorkingTask(lease, deadline_s=settings.SYNC_CHECK_LIMIT_S)
     steps = tuple(step for step in task.definition.steps if step.waits(task.microversion))
     with bound_contextvars(**lease.named), suppress(LeaseLost):  # another worker has the action, and ends it
@@ -189,7 +186,8 @@ def end_or_retry(task: WorkingTask, error: Exception) -> None:
     if verdict in {Verdict.CANCEL, Verdict.FAIL} and may_have_happened(task):
         verdict = Verdict.LOOK_AGAIN
     if verdict is Verdict.WAIT:
-        task.requeue(error.facts["delay_s"] if isinstance(error, Fault) else 0)
+        facts = error.facts if isinstance(error, Fault) else {}
+        task.requeue(facts.get("delay_s", 0), waits_for_host=facts.get("waits_for_host", ""))
     elif verdict is Verdict.LOOK_AGAIN:
         mark_unknown(task, error)
     elif verdict is Verdict.TRY_AGAIN:

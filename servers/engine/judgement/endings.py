@@ -14,7 +14,7 @@ from servers.actions.task import Change, MoveAllocations
 from servers.edges import MIGRATION_EDGES, VM_EDGES
 from servers.engine.capacity import claims
 from servers.engine.judgement.cases import Case
-from servers.engine.records.changes import set_migration_status
+from servers.engine.records.changes import write_migration
 from servers.errors import (
     CannotClose,
     CannotUndo,
@@ -301,7 +301,7 @@ def end_migration(case: Case, names: Iterable[str]) -> str:
         return ""
     migration = Migration.objects.select_for_update().get(pk=case.migration.pk)
     for name in names:
-        migration.store(*set_migration_status(migration, (name,)))
+        write_migration(migration, (name,))
     arrived = case.at == migration.dest_compute
     other = case.host(migration.source_compute if arrived else migration.dest_compute)
     has_something = other is not None and (other.is_silent or other.answer.value is not None)

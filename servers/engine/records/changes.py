@@ -8,7 +8,7 @@ from servers import clock
 from servers.actions.task import Change
 from servers.drivers.base import Disk
 from servers.edges import IMAGE_EDGES, MIGRATION_EDGES, TASK_EDGES, VM_EDGES, Edge
-from servers.engine.capacity import claims
+from servers.engine.capacity import claims, slots
 from servers.engine.records import progress
 from servers.models import ActionRecord, Host, Image, Migration, Server, ServerDisk, StoragePool
 from servers.models.machine import Machine
@@ -131,7 +131,7 @@ def _apply_to_migration(action: ActionRecord, change: Change) -> None:
     ):
         return
     migration = Migration.objects.select_for_update().get(pk=action.migration_id)
-    fields = set_migration_status(migration, change.migration)
+    fields = []
     if change.destination is not None:
         host = Host.objects.get(name=change.destination)
         migration.dest_compute, migration.dest_node = host.name, host.hypervisor_hostname
@@ -140,16 +140,24 @@ def _apply_to_migration(action: ActionRecord, change: Change) -> None:
     if change.downtime_ms is not None:
         migration.downtime_ms = change.downtime_ms
         fields.append("downtime_ms")
-    if fields:
-        migration.store(*fields)
+    write_migration(migration, change.migration, *fields)
 
 
-def set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[str]:
-    """Apply the first of the named edges that starts at the migration's status; return the changed fields.
+def write_migration(migration: Migration, names: tuple[str, ...], *fields: str) -> None:
+    """Apply the first of the named edges that starts at the locked migration's status; write it, and `fields`.
 
-    Does nothing when the status is the target of one of them already. Appends the status to `statuses`. The
-    caller writes the fields with `store`. Raises TransitionNotAllowed when no edge starts at the status.
+    An edge whose target is reached is passed over. With the end of a live migration an action may go on that
+    waits for a slot of its source. Raises TransitionNotAllowed when no edge starts at the status.
     """
+    changed = [*_set_migration_status(migration, names), *fields]
+    if changed:
+        migration.store(*changed)
+    if "status" in changed and migration.status in MIGRATION_OVER and migration.is_live:
+        slots.let_go_on(migration.source_compute)
+
+
+def _set_migration_status(migration: Migration, names: tuple[str, ...]) -> list[str]:
+    """Apply the edge in memory, append the status to `statuses`, and return the changed fields."""
     edges = [_MIGRATION[name] for name in names]
     if not edges or migration.status in {edge.target for edge in edges}:
         return []

@@ -19,7 +19,7 @@ from servers.drivers.base import Guest
 from servers.engine.accepting.request_context import new_request_id
 from servers.engine.capacity import claims
 from servers.engine.execution.lease import Lease, fenced_record
-from servers.engine.records.changes import move_disks, set_migration_status, take_server_edges
+from servers.engine.records.changes import move_disks, take_server_edges, write_migration
 from servers.errors import ActionFault, LeaseLost, NotSupported
 from servers.inventory.reconciliation.differences import Finding, vm_edge
 from servers.inventory.reconciliation.divergences import FAILED
@@ -122,7 +122,7 @@ def end_migration(server: Server, finding: Finding) -> None:
     """
     migration = Migration.objects.select_for_update().get(pk=finding.row)
     arrived = server.host is not None and server.host.name == migration.dest_compute
-    migration.store(*set_migration_status(migration, ("fail", "set_error")))
+    write_migration(migration, ("fail", "set_error"))
     claims.finish_move_allocations(
         server.pk, migration.pk, MoveAllocations.TO_DESTINATION if arrived else MoveAllocations.BACK_TO_SOURCE
     )

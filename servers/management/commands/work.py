@@ -1,11 +1,14 @@
-"""manage.py work: carry out what was accepted, with several processes, so that an hour-long move blocks nothing."""
+"""manage.py work: carry out what was accepted, with several processes, so that an hour-long move blocks nothing.
+
+`--processes` of them do anything; one more does control actions alone (abort, force-complete).
+"""
 
 from __future__ import annotations
 
 import logging
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +19,8 @@ from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, wait_until_admitted
 from servers.engine.execution import signals
 from servers.engine.execution.lease_renewal import FENCED
-from servers.engine.execution.queue import BACKGROUND, PROMPT, name_of, unique_name, work_as
-from servers.engine.execution.queues.base import work_queue
+from servers.engine.execution.queue import CLASSES, CONTROL, PROMPT, name_of, unique_name, work_as
+from servers.engine.execution.queues.base import POLL_S, work_queue
 from servers.monitoring.exposition import Listener
 from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
@@ -27,6 +30,18 @@ log = logging.getLogger(__name__)
 LEAVE_S = 15.0
 """How long it takes at most, besides the grace, until a supervisor without a parent has left the database."""
 TEND_S = 0.5
+CONTROL_POLL_S = 0.5
+"""How often the process for control asks a queue that has to be asked: an operator waits, no machine."""
+
+
+def queues_of(processes: int) -> list[tuple[str, ...]]:
+    """Return for each process from which queues it takes actions: `processes`, and one more for control alone.
+
+    One of several makes no backups, so that a move finds a process on a night full of them.
+    """
+    prompt = [(CONTROL, PROMPT)] if processes > 1 else []
+    everything = [tuple(CLASSES)] * (processes - len(prompt))
+    return [(CONTROL,), *prompt, *everything]
 
 
 class Command(BaseCommand):
@@ -49,7 +64,13 @@ class Command(BaseCommand):
             "(default: %(default)s)",
         )
         parser.add_argument("--one", metavar="ID", help="be one of the processes, under this name")
-        parser.add_argument("--prompt", action="store_true", help="with --one: do nothing that can wait")
+        parser.add_argument(
+            "--queues",
+            nargs="+",
+            choices=list(CLASSES),
+            default=list(CLASSES),
+            help="with --one: from which queues it takes actions (default: all)",
+        )
 
     def handle(self, *args: Any, **given: Any) -> None:
         if given["processes"] < 1:
@@ -57,14 +78,18 @@ class Command(BaseCommand):
         refuse_strange_database()
         end_with_parent(given["grace"] if given["one"] else given["grace"] + LEAVE_S)
         if given["one"]:
-            work_as(given["one"])
+            work_as(given["one"], given["queues"])
             wait_until_admitted(time.sleep)
-            work_queue().serve(given["one"], [PROMPT] if given["prompt"] else [PROMPT, BACKGROUND])
+            poll_s = CONTROL_POLL_S if given["queues"] == [CONTROL] else POLL_S
+            work_queue().serve(given["one"], given["queues"], poll_s)
         else:
             self.supervise(given["processes"], given["grace"])
 
     def supervise(self, processes: int, grace_s: float) -> None:
-        """Keep `processes` children at work until somebody asks to end. Nothing else ends it: least of all a database."""
+        """Keep `processes` children at work, and one more for control, until somebody asks to end.
+
+        Nothing else ends it: least of all a database.
+        """
         periodic_tasks = PeriodicTasks(unique_name(), processes)
         membership = Membership(periodic_tasks.name, "worker").begin()
         children = [
@@ -74,9 +99,9 @@ class Command(BaseCommand):
                 supervisor=periodic_tasks.name,
                 told=periodic_tasks.note_reaped,
                 grace_s=grace_s,
-                prompt=number == 0 and processes > 1,
+                queues=queues,
             )
-            for number in range(processes)
+            for number, queues in enumerate(queues_of(processes))
         ]
         stopping, listener = Stopping().listen(), Listener()
         try:
@@ -105,13 +130,13 @@ class WorkerProcess(Child):
     """Who is told by which name a process has worked that is no more."""
     known_as: str = ""
     grace_s: float = 0.0
-    prompt: bool = False
-    """Whether it leaves alone what can wait, so that an urgent action finds a process."""
+    queues: Sequence[str] = tuple(CLASSES)
+    """From which queues it takes actions."""
 
     def start(self) -> None:
         self.known_as = unique_name(self.supervisor)
-        prompt = ["--prompt"] if self.prompt else []
-        self.command = [*MANAGE, "work", "--one", self.known_as, "--grace", str(self.grace_s), *prompt]
+        name = ["--one", self.known_as, "--grace", str(self.grace_s)]
+        self.command = [*MANAGE, "work", *name, "--queues", *self.queues]
         super().start()
 
     def reaped(self, process: subprocess.Popen[bytes]) -> None:

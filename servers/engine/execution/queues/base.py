@@ -15,6 +15,7 @@ from servers.outage import drop_connections, is_outage
 log = structlog.get_logger(__name__)
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
+POLL_S = 0.2
 STEADY_S = 30.0
 """After so many seconds of service the database counts as back: the next pause is a short one again."""
 
@@ -25,11 +26,14 @@ class WorkQueue(Protocol):
     It may lose an entry or deliver it twice: the action record decides what is done.
     """
 
-    def serve(self, worker: str, queues: Collection[str]) -> None:
+    def serve(self, worker: str, queues: Collection[str], poll_s: float = POLL_S) -> None:
         """Carry out one entry of these queues at a time until SIGTERM, then finish it; wait out database outages.
 
-        Of those that are due the one with the highest priority comes first, then the oldest.
+        A queue that has to be asked for entries is asked every `poll_s` seconds.
         """
+
+    def count_ready(self, queue: str, at_most: int) -> int:
+        """Return how many entries of this queue nobody has begun; counts up to `at_most`."""
 
     def tidy_up(self) -> None:
         """Delete the entries that no worker will carry out any more."""

@@ -12,10 +12,9 @@ from django_tasks_db.management.commands.db_worker import Worker
 from django_tasks_db.models import DBTaskResult
 
 from servers.engine.execution.ending import ENDING
-from servers.engine.execution.queues.base import persevere
+from servers.engine.execution.queues.base import POLL_S, persevere
 from servers.engine.records.batches import forget
 
-INTERVAL_S = 0.2
 KEEP_DAYS = 1
 
 
@@ -23,18 +22,18 @@ class PatientWorker(Worker):
     """A worker that goes on to the end of its step after any number of signals: whoever is in a hurry kills it."""
 
     def shutdown(self, signum: int, frame: FrameType | None) -> None:
-        self.running = False  # it looks within INTERVAL_S
+        self.running = False  # it looks when it has slept, or when its task is over
         ENDING.set()
 
 
 class DatabaseQueue(DatabaseBackend):
     """The queue of django-tasks-db, served by its own worker."""
 
-    def serve(self, worker: str, queues: Collection[str]) -> None:
-        """Carry out entries until SIGTERM, polling every INTERVAL_S; sets the process's signal handlers."""
+    def serve(self, worker: str, queues: Collection[str], poll_s: float = POLL_S) -> None:
+        """Carry out entries until SIGTERM, polling every `poll_s`; sets the process's signal handlers."""
         process = PatientWorker(
             queue_names=sorted(queues),
-            interval=INTERVAL_S,
+            interval=poll_s,
             batch=False,
             backend_name=self.alias,
             startup_delay=False,
@@ -44,6 +43,11 @@ class DatabaseQueue(DatabaseBackend):
         )
         process.configure_signals()
         persevere(process.run, lambda: not process.running)
+
+    def count_ready(self, queue: str, at_most: int) -> int:
+        """Return how many entries of this queue nobody has begun; counts up to `at_most`."""
+        ready = DBTaskResult.objects.ready().filter(backend_name=self.alias, queue_name=queue)
+        return ready.order_by()[:at_most].count()
 
     def tidy_up(self) -> None:
         """Delete the entries that ended over KEEP_DAYS ago: as `prune_db_task_results`, but in batches."""

@@ -17,14 +17,15 @@ from django_tasks.backends.base import BaseTaskBackend
 from django_tasks.base import Task
 from procrastinate import PsycopgConnector
 from procrastinate.contrib.django import DjangoApp, app, connector_params
+from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Status
 
 from servers.engine.execution.ending import ENDING
-from servers.engine.execution.queues.base import persevere
+from servers.engine.execution.queues.base import POLL_S, persevere
 
 JOB = "gantry.run_task"
-POLL_S = 5.0
+ASK_S = 5.0
 """Seconds until a worker finds an entry whose notification was lost, as while the connection was away."""
 POOL = {"min_size": 1, "max_size": 1, "timeout": 10.0}
 """One connection to fetch entries, in addition to the one that listens."""
@@ -59,10 +60,10 @@ class ProcrastinateQueue(BaseTaskBackend):
             worker_ids=[],
         )
 
-    def serve(self, worker: str, queues: Collection[str]) -> None:
+    def serve(self, worker: str, queues: Collection[str], poll_s: float = POLL_S) -> None:
         """Carry out entries until SIGTERM or SIGINT; each is deleted afterwards, also one that failed.
 
-        `sweep` enqueues again an action that is still due.
+        `poll_s` means nothing here: PostgreSQL wakes the process.
         """
 
         def listen_once() -> None:
@@ -72,6 +73,11 @@ class ProcrastinateQueue(BaseTaskBackend):
                 asyncio.run(listen(worker, sorted(queues)))
 
         persevere(listen_once, ENDING.is_set)
+
+    def count_ready(self, queue: str, at_most: int) -> int:
+        """Return how many entries of this queue nobody has begun; counts up to `at_most`."""
+        ready = ProcrastinateJob.objects.filter(queue_name=queue, status=Status.TODO.value)
+        return int(ready.order_by()[:at_most].count())
 
     def tidy_up(self) -> None:
         """Delete the entries of workers that were killed while they carried them out."""
@@ -93,7 +99,7 @@ async def listen(worker: str, queues: Iterable[str]) -> None:
                 name=worker,
                 queues=queues,
                 concurrency=1,
-                fetch_job_polling_interval=POLL_S,
+                fetch_job_polling_interval=ASK_S,
                 delete_jobs=DeleteJobCondition.ALWAYS,
                 install_signal_handlers=False,  # Procrastinate's own do not set ENDING
             )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.db.models import Q
-
 from servers import clock
 from servers.actions.task import Change
 from servers.drivers.base import JobKind
-from servers.engine.capacity import claims
+from servers.engine.capacity import claims, slots
 from servers.engine.execution.task.placing import Placing
 from servers.engine.records import changes
 from servers.errors import HypervisorTimeout, Later
 from servers.fleet import guest_location
 from servers.fleet.drivers import KnownFleet
-from servers.models import Host, Migration
+from servers.models import Migration
 from servers.states import MigrationStatus, MigrationType
 
-SLOT_RETRY_S = 2.0
 JOB_POLL_S = 0.5
 JOB_LIMIT_S = 60.0
 """Seconds that a move may run on after it was asked to stop; then its outcome is unknown."""
@@ -62,15 +58,15 @@ class Moving(Placing):
         """Apply `edge` to the migration, when the source may run one more (Nova contract B.6, 8).
 
         The source's running migrations are counted under the lock of its row. Raises Later when there are
-        MAX_CONCURRENT_LIVE_MIGRATIONS.
+        MAX_CONCURRENT_LIVE_MIGRATIONS: the action waits until one of them ends. Raises Cancelled instead when
+        it was asked to stop.
         """
-        busy = Q(status__in=[MigrationStatus.PREPARING, MigrationStatus.RUNNING])
         with self.fenced():
-            Host.objects.select_for_update().get(name=self.source)
-            moving = Migration.objects.filter(busy, source_compute=self.source).values_list("pk", flat=True)
-            is_mine = self.row.migration_id in moving
-            if not is_mine and len(moving) >= settings.MAX_CONCURRENT_LIVE_MIGRATIONS:
-                raise Later(reason=f"{len(moving)} migrations run from {self.source}", delay_s=SLOT_RETRY_S)
+            moving = slots.locked(self.source)
+            if self.row.migration_id not in moving and slots.are_taken(moving):
+                self.checkpoint()
+                reason = f"{len(moving)} migrations run from {self.source}"
+                raise Later(reason=reason, delay_s=0, waits_for_host=self.source)
             changes.apply(self.row, Change(migration=(edge,)))
         self.forget_facts()
 

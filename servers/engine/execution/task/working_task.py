@@ -11,6 +11,7 @@ from servers import clock
 from servers.actions.task import AgentTask, Change, ImageTask, MovingTask
 from servers.drivers.base import Progress
 from servers.engine import images
+from servers.engine.capacity import slots
 from servers.engine.execution import signals
 from servers.engine.execution.task.images import Images
 from servers.engine.execution.task.moving import Moving
@@ -59,21 +60,38 @@ class WorkingTask(Moving, Images):
         except DriverFault as fault:
             log.warning("action.request_not_taken", action=str(fresh.pk), reason=str(fault))
 
-    def requeue(self, delay_s: float, *, tries: int | None = None) -> None:
+    def requeue(self, delay_s: float, *, tries: int | None = None, waits_for_host: str = "") -> None:
         """Put the action back into the queue, due in `delay_s` seconds.
 
-        Does not count as an attempt without progress. `tries` is how often a retryable fault has put it back;
-        None leaves the number as it is.
+        With `waits_for_host` it also waits until a slot of that host is free, unless one is by now, or the
+        action was asked to stop. Does not count as an attempt without progress. `tries` is how often a
+        retryable fault has put it back; None leaves the number as it is.
         """
         with self.fenced():
             row = self.reread()
+            if (
+                waits_for_host
+                and not row.cancel_requested_at
+                and slots.are_taken(slots.locked(waits_for_host))
+            ):
+                row.waits_for_host = waits_for_host
             row.apply_edge("requeue")
             row.lease_until = None
             row.due_at = clock.now() + timedelta(seconds=delay_s)
             row.tries = row.tries if tries is None else tries
             row.last_progress = ""
             row.steps = self.row.steps
-            row.save(update_fields=["status", "lease_until", "due_at", "tries", "last_progress", "steps"])
+            row.save(
+                update_fields=[
+                    "status",
+                    "lease_until",
+                    "due_at",
+                    "tries",
+                    "last_progress",
+                    "steps",
+                    "waits_for_host",
+                ]
+            )
 
     def end(self, edge: str, change: Change, fault: Fault | None = None) -> None:
         """Write the action's end, with `change`, in one transaction.
