@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from servers import clock
+from servers.actions import definitions
 from servers.engine.accepting.request_context import roles_of
 from servers.models import (
     ActionEvent,
@@ -152,6 +153,9 @@ def make_action(server: Server, name: str = "migrate", **fields: Any) -> ActionR
         "microversion": "2.1",
         "status": "succeeded",
     }
+    slug = fields.get("slug", name)
+    if slug in definitions:
+        defaults["queue_class"] = definitions[slug].queue_class
     return ActionRecord.objects.create(server=server, **{**defaults, **fields})
 
 

@@ -45,8 +45,7 @@ def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
     lease = leases.claim(action, worker)
     if lease is None:
         return False
-    with bound_contextvars(**lease.named):
-        work(lease, heartbeat=heartbeat)
+    work(lease, heartbeat=heartbeat)
     return True
 
 
@@ -58,7 +57,7 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
     worker tries again. A process that was told to end hands the action over at the end of a step.
     """
     handed_over: list[dict[str, object]] | None = None
-    with Heartbeat(lease) if heartbeat else nullcontext() as beat:
+    with bound_contextvars(**lease.named), Heartbeat(lease) if heartbeat else nullcontext() as beat:
         try:
             attempt(task := WorkingTask(lease, beat))
         except HandedOver:
