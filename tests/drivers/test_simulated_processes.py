@@ -18,7 +18,8 @@ from tests.drivers.contract import live, prepare
 from tests.drivers.fleet import GUEST, SimulatedLab
 
 PREAMBLE = """
-import sys
+import logging, sys, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # what is printed is read
 from servers.drivers.base import HostRef, MoveOptions
 from servers.drivers.simulated import Fleet
 from servers.errors import Fault

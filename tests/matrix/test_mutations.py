@@ -11,4 +11,4 @@ from tests.matrix.mutations import MUTATIONS, ROOT, Mutation
 def test_a_mutation_finds_its_place_and_its_test(mutation: Mutation) -> None:
     assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
     file, _, name = mutation.test.partition("::")
-    assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text()
+    assert f"def {name.rpartition('::')[2].partition('[')[0]}(" in (ROOT / file).read_text()
