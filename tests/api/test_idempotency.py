@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from servers import clock
@@ -19,7 +19,7 @@ from servers.api.idempotency import is_once
 from servers.api.identity.tokens import Tokens
 from servers.api.schema.routes import routes
 from servers.clock import VirtualClock
-from servers.engine.accepting.idempotency import Claim
+from servers.engine.accepting.idempotency import LEFT, Claim
 from servers.errors import ClaimLost, MigrationPreCheckError
 from servers.models import ActionRecord, ApplicationCredential, IdempotencyKey, Server, Token
 from servers.supervisor.retention import prune
@@ -443,3 +443,29 @@ def test_nothing_that_is_secret_is_kept(fleet: SmallFleet, admin: Caller) -> Non
         assert password not in str(kept)
         assert secret not in str(kept)
         assert admin.secret not in str(kept)
+
+
+# ----------------------------------------------------------------------------- the database goes away
+
+
+def away(*given: object, **named: object) -> None:
+    raise OperationalError("the server closed the connection")
+
+
+@pytest.mark.parametrize("when", ["handled", "claimed"])
+def test_key_is_free_again_as_soon_as_the_database_is_back(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    caller, server = Caller(fleet.project, "admin"), fleet.add_server()
+    path, body = f"/v2.1/servers/{server.pk}/action", {"resetNetwork": None}
+    with monkeypatch.context() as patch:
+        if when == "handled":
+            patch.setattr("servers.api.compute.actions.submit", away)
+            patch.setattr("django.db.models.query.QuerySet.delete", away)
+        else:
+            patch.setattr("servers.engine.accepting.idempotency.take_over", away)
+            patch.setattr("servers.engine.accepting.idempotency.Claim", away)
+        assert caller.post(path, body, **{"Idempotency-Key": KEY}).status_code == 503
+    assert IdempotencyKey.objects.filter(status=None).exists()
+    assert caller.post(path, body, **{"Idempotency-Key": KEY}).status_code == 202
+    assert ActionRecord.objects.count() == 1 and not LEFT

@@ -32,8 +32,11 @@ LIMITS_S = {"killed": 5.0, "stopped": 20.0, "lost": 20.0}
 """95 of 100 actions of a worker that was broken in this way are with another one after so many seconds."""
 FEW = 20
 """Of fewer actions no percentile is judged."""
-EXPECTED = frozenset({"no_valid_host", "max_retries_exceeded", "compute_resources_unavailable"})
-"""With which an action may fail that was asked for at the wrong time; everything else would be our fault."""
+EXPECTED = frozenset(
+    {"no_valid_host", "max_retries_exceeded", "compute_resources_unavailable", "agent_unavailable"}
+)
+"""With which an action may fail that was asked for at the wrong time: there was no room, or somebody else had paused
+the guest before it could be asked anything. Everything else would be our fault."""
 ENDS = (ActionStatus.SUCCEEDED, ActionStatus.FAILED, ActionStatus.CANCELLED)
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -106,7 +108,7 @@ class Claim:
     ) -> None:
         """Let the answer count, or give the key up where there is none, so that a repeat is judged anew.
 
-        What cannot be written is logged: the claim then ends by itself.
+        What cannot be written now is written before this process claims the next key.
         """
         try:
             if isinstance(error, ActionFault):  # a check has ended what was accepted
@@ -117,6 +119,7 @@ class Claim:
                 self.row.update(checking=False)
         except DatabaseFault as fault:
             log.warning("idempotency.claim_left", digest=self.digest, reason=str(fault))
+            LEFT.append((self.digest, self.token))
 
 
 def claim(key: str, context: Context, address: str, asked: object) -> Claim | Answer:
@@ -126,15 +129,36 @@ def claim(key: str, context: Context, address: str, asked: object) -> Claim | An
     credentials. Must run outside of a transaction. Raises IdempotencyKeyInvalid, KeyReused for another
     request, RequestUnderWay, and AnswerNotKept for an answer that held a secret.
     """
+    give_up_left()
     digest, fingerprint = digest_of(readable(key), context, address), fingerprint_of(asked)
     mine = IdempotencyKey(digest=digest, fingerprint=fingerprint, token=uuid4(), claimed_at=clock.now())
-    IdempotencyKey.objects.bulk_create([mine], ignore_conflicts=True)
-    row = IdempotencyKey.objects.filter(pk=digest).first()
-    if row is None:  # refused, and given up since
-        raise RequestUnderWay
-    if row.token == mine.token or take_over(row, mine):
-        return Claim(digest, mine.token)
+    try:
+        IdempotencyKey.objects.bulk_create([mine], ignore_conflicts=True)
+        row = IdempotencyKey.objects.filter(pk=digest).first()
+        if row is None:  # refused, and given up since
+            raise RequestUnderWay
+        if row.token == mine.token or take_over(row, mine):
+            return Claim(digest, mine.token)
+    except DatabaseFault:
+        LEFT.append((digest, mine.token))  # it may have been written, though nobody has heard of it
+        raise
     return answer_of(row, fingerprint)
+
+
+LEFT: deque[tuple[str, UUID]] = deque(maxlen=1000)
+"""Digest and token of claims that this process could not give up while the database was away."""
+
+
+def give_up_left() -> None:
+    """Give up the claims in LEFT that have no answer. Raises database errors, and then they are still there."""
+    while LEFT:
+        with suppress(IndexError):  # another thread does the same
+            left = LEFT.popleft()
+            try:
+                Claim(*left).row.filter(status=None).delete()
+            except DatabaseFault:
+                LEFT.append(left)
+                raise
 
 
 def take_over(row: IdempotencyKey, mine: IdempotencyKey) -> bool:
