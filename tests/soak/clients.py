@@ -179,7 +179,7 @@ class Client:
         request = urllib.request.Request(f"{self.base}{path}", data, headers, method=method)
         try:
             with self.opener.open(request, timeout=60) as answer:
-                return answer.status, answer.read().decode(), answer.headers
+                return answer.status, answer.read().decode(errors="surrogateescape"), answer.headers
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers
         except (OSError, HTTPException):

@@ -52,6 +52,9 @@ class Machine:
     shared: dict[str, str]
     command: list[str]
     port: int = field(default_factory=free_port)
+    code: Path = ROOT
+    before: tuple[str, ...] = ()
+    """A command that runs the rest of its words, in a namespace for example."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,8 +66,8 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "machine.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", *self.command],
-                cwd=ROOT,
+                [*self.before, sys.executable, "manage.py", *self.command],
+                cwd=self.code,
                 env=self.environment,
                 stdout=log,
                 stderr=log,
