@@ -27,7 +27,7 @@ from tests.soak.site import Machine
 CLIENTS = 16
 VERSION = "2.96"
 AGAIN_S = 0.5
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 Asked = tuple[str, str, dict[str, Any], list[str], dict[str, str]]
 """Slug, wire name, the value of the body, options of the command, fields of the console's form."""
