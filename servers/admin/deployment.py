@@ -33,7 +33,8 @@ def differs_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
         **site.each_context(request),
         "title": "This machine stays out",
         "differences": STANDING.differences,
-        "is_popup": True,  # no side bar: its pages are not to be had either
+        "is_nav_sidebar_enabled": False,  # its pages are not to be had either
+        "address": request.get_full_path(),
     }
     part = "HX-Request" in request.headers
     template = "admin/servers/differs_part.html" if part else "admin/servers/differs.html"

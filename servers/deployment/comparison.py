@@ -62,8 +62,9 @@ def difference(fact: Fact, here: Value, recorded: DeploymentFact | None) -> Diff
         how = "what is recorded is not to be found in it"
     else:
         how = fact.differs(here, recorded.value)
-    sentence = f"{fact.title[:1].upper()}{fact.title[1:]} of this machine is not the deployment's: {how}."
-    return Difference(fact.name, sentence, fact.remedy, fact.spoils)
+    title = fact.title[:1].upper() + fact.title[1:]
+    sentence = f"{title} of this machine is not the deployment's: {how}."
+    return Difference(fact.name, title, sentence, fact.remedy, fact.spoils)
 
 
 def compare(member: str = "", role: str = "") -> tuple[Difference, ...]:

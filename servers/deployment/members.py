@@ -39,6 +39,11 @@ class Participant:
     differences: tuple[dict[str, Any], ...]
 
     @property
+    def what(self) -> str:
+        """Return in words what it is."""
+        return {"web": "A web server process", "worker": "A supervisor of workers"}[self.role]
+
+    @property
     def state(self) -> str:
         """Return in a word whether it works."""
         if not self.is_alive:

@@ -28,6 +28,7 @@ class Difference:
     """Where this process differs from the deployment. `reason` and `remedy` are sentences, without secrets."""
 
     fact: str
+    title: str
     reason: str
     remedy: str
     spoils: Work

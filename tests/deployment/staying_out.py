@@ -9,4 +9,6 @@ REASON = "The policy of this machine is not the deployment's: it is another one.
 
 def stay_out(of: Work) -> None:
     """Let this process stay out of some work, until the end of the test."""
-    STANDING.settle([Difference("policy", REASON, "Give every machine the same policy file.", of)], None)
+    STANDING.settle(
+        [Difference("policy", "The policy", REASON, "Give every machine the same policy file.", of)], None
+    )

@@ -24,7 +24,7 @@ def moment(name: str) -> Any:
 FACT = Resource(
     "DeploymentFact", (*fields("name title set_by", TEXT), Field("set_at", TIME, moment("set_at")))
 )
-DIFFERENCE = Resource("DeploymentDifference", keys("fact reason remedy spoils", TEXT))
+DIFFERENCE = Resource("DeploymentDifference", keys("fact title reason remedy spoils", TEXT))
 MEMBER = Resource(
     "DeploymentMember",
     (
