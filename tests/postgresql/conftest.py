@@ -35,6 +35,7 @@ def shared_database(transactional_db: None) -> Iterator[str]:
 def fleet(shared_database: str, settings: Any) -> SmallFleet:
     """Return a small fleet in real time, in a database that other processes see."""
     settings.LEASE_TTL_S = LEASE_TTL_S
+    settings.SAME_EVERYWHERE = {**settings.SAME_EVERYWHERE, "LEASE_TTL": LEASE_TTL_S}
     return SmallFleet()
 
 

@@ -70,8 +70,8 @@ def test_connections_are_shown_by_their_state(db: None) -> None:
     }
 
 
-def test_figures_cost_five_queries(django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(5):
+def test_figures_cost_six_queries(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(6):
         records.read()
 
 

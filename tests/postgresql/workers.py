@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import connection
 
 from servers.models import ActionRecord
@@ -21,9 +22,11 @@ LIMIT_S = 60.0
 
 
 def environment_of(database: str) -> dict[str, str]:
-    """Return the environment of a process that uses this database of the cluster."""
+    """Return the environment of a process that uses this database of the cluster, and agrees with this one."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database}").geturl()
-    return {**os.environ, "DATABASE_URL": url}
+    alike = {"SECRET_KEY": settings.SECRET_KEY, "LEASE_TTL": f"{settings.LEASE_TTL_S:g}"}
+    stores = {"IMAGE_DIR": str(settings.IMAGE_DIR), "SIMULATED_FLEET": str(settings.SIMULATED_FLEET)}
+    return {**os.environ, **alike, **stores, "DATABASE_URL": url}
 
 
 def manage(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
