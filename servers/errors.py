@@ -156,7 +156,7 @@ class DatabaseUnavailable(ServiceUnavailable):
 
 
 class DeploymentDiffers(ServiceUnavailable):
-    """This machine stays out of it, because it differs from the deployment; ask another one. {reason}"""
+    """This machine differs from the deployment, and stays out; ask another one. {reason}"""
 
 
 class StrangeDatabase(Refusal):

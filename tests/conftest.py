@@ -14,6 +14,7 @@ from django.test import Client
 from hypothesis import settings as hypothesis
 
 from servers.actions import definitions
+from servers.deployment import comparison
 from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
 from servers.models import Project
@@ -56,6 +57,7 @@ def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 def agrees_with_the_deployment() -> None:
     """Forget what an earlier test has found different."""
     STANDING.settle((), None)
+    comparison._memories.clear()
 
 
 @pytest.fixture(autouse=True)

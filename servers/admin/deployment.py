@@ -10,6 +10,8 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from servers.admin.caller import allows
+from servers.deployment.members import RULE
 from servers.deployment.standing import STANDING
 
 
@@ -32,7 +34,7 @@ def differs_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     context = {
         **site.each_context(request),
         "title": "This machine stays out",
-        "differences": STANDING.differences,
+        "differences": STANDING.differences if allows(request, RULE) else (),
         "is_nav_sidebar_enabled": False,  # its pages are not to be had either
         "address": request.get_full_path(),
     }

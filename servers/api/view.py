@@ -31,7 +31,7 @@ from servers.api.validation import read_json, violation
 from servers.deployment.standing import STANDING
 from servers.engine.accepting.idempotency import Answer, Claim
 from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
-from servers.errors import InvalidParameters, Missing
+from servers.errors import DeploymentDiffers, InvalidParameters, Missing
 from servers.microversions import MINIMUM, Microversion
 from servers.models import Server
 from servers.outage import is_outage
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 BODY_METHODS = {"POST", "PUT", "PATCH"}
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+SAID_ELSEWHERE = "Its log says in what."
 
 
 class ServiceView(APIView):
@@ -59,6 +60,8 @@ class ServiceView(APIView):
     max_body_bytes: ClassVar[int] = LIMIT_BYTES
     public: ClassVar[bool] = False
     """Whether it answers without a token."""
+    is_of_this_process: ClassVar[bool] = False
+    """Whether it only tells how this process and the deployment are, and so answers while they differ."""
     bodies: ClassVar[Mapping[str, Schema]] = {}
     """The schema of the body by method, in lower case."""
     asked_in: ClassVar[tuple[str, ...]] = ()
@@ -79,8 +82,8 @@ class ServiceView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the request; one that is wrong in two ways hears of the first (Nova contract A.0)."""
         self.require_served()
-        self.require_standing(request)
         self.require_size(request)
+        self.require_standing(request)
         self.perform_authentication(request)
         self.require_method(request)
         self.negotiate(request)
@@ -97,10 +100,11 @@ class ServiceView(APIView):
     def require_standing(self, request: Request) -> None:
         """Do nothing while this process may answer for the deployment; versions may be asked for always.
 
-        Raises DeploymentDiffers.
+        Raises DeploymentDiffers, without the reason: who asks is not known yet.
         """
-        if not (self.public and request.method in SAFE_METHODS):
-            STANDING.require()
+        of_itself = self.is_of_this_process or (self.public and request.method in SAFE_METHODS)
+        if not of_itself and STANDING.refuses() is not None:
+            raise DeploymentDiffers(reason=SAID_ELSEWHERE)
 
     def require_size(self, request: Request) -> None:
         """Do nothing for a body that may be read. Raises RequestDataTooBig."""

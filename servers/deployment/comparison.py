@@ -6,10 +6,10 @@ import atexit
 import os
 import socket
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 
 import structlog
@@ -27,6 +27,8 @@ INTERVAL_S = 10.0
 """How often a member compares."""
 SILENT = timedelta(seconds=30)
 """A member that was not seen for longer is gone."""
+RESTART_S = 120.0
+"""So long another member's value counts after it has gone: it may only be starting again."""
 FORGOTTEN = timedelta(days=1)
 LOOKED_AFTER_S = 60.0
 """After so many seconds a process that is no member compares again before it begins something."""
@@ -78,8 +80,8 @@ def compare(member: str = "", role: str = "") -> tuple[Difference, ...]:
     with transaction.atomic():
         recorded = {row.name: row for row in DeploymentFact.objects.select_for_update()}
         others = Member.objects.filter(seen_at__gt=clock.now() - SILENT).exclude(name=member)
-        living = list(others.values_list("values", flat=True))
-        held = {name for name, row in recorded.items() for other in living if other.get(name) == row.value}
+        living = list(others.values_list("values", "seen_at"))
+        held = held_by_others(member, {name: row.value for name, row in recorded.items()}, living)
         for fact in FACTS if member else [fact for fact in FACTS if fact.name in recorded]:
             here = values[fact.name]
             outcome = outcome_of(fact, here, recorded.get(fact.name), held)
@@ -90,10 +92,45 @@ def compare(member: str = "", role: str = "") -> tuple[Difference, ...]:
                 recorded[fact.name] = set_fact(fact.name, values[fact.name], member)
         if member:
             report(member, role, values, found)
+    _memories[member].differs = {each.fact for each in found}
     store = recorded["image_store"].value if "image_store" in recorded else {}
     if STANDING.settle(found, store.get("identity")):
         tell(found)
     return STANDING.differences
+
+
+@dataclass
+class Memory:
+    """What a member remembers from one comparison to the next."""
+
+    began_at: datetime
+    differs: set[str] = field(default_factory=set)
+    held_at: dict[str, float] = field(default_factory=dict)
+    """By fact, by clock.monotonic(): when another one last had the deployment's value, while this one differed."""
+
+
+_memories: dict[str, Memory] = {}
+"""By the member's name; this process has one at most."""
+
+
+def held_by_others(
+    member: str, recorded: Mapping[str, Value], others: Collection[tuple[dict[str, Value], datetime]]
+) -> set[str]:
+    """Return the facts of which another member has the deployment's value, or had it less than RESTART_S ago.
+
+    `others` are values and last sign of life of the other members. What was said before this member began may be
+    that of a process that was killed: it counts only as long as the row itself.
+    """
+    now, memory = clock.monotonic(), _memories.setdefault(member, Memory(clock.now()))
+    held = set()
+    for name, value in recorded.items():
+        having = [seen_at for values, seen_at in others if values.get(name) == value]
+        if name in memory.differs and any(seen_at > memory.began_at for seen_at in having):
+            memory.held_at[name] = now
+        was_held = name in memory.differs and now - memory.held_at.get(name, -RESTART_S) < RESTART_S
+        if having or was_held:
+            held.add(name)
+    return held
 
 
 def set_fact(name: str, value: Value, by: str) -> DeploymentFact:

@@ -44,15 +44,12 @@ def store() -> ImageStore:
     ImageStoreFault when IMAGE_DIR cannot be created, ImageStoreUnavailable while this process does not see the
     deployment's store.
     """
-    refused = STANDING.refuses(Work.IMAGES)
-    if refused is not None:
-        raise ImageStoreUnavailable(reason=refused)
+    if STANDING.refuses(Work.IMAGES) is not None:
+        raise ImageStoreUnavailable(reason="this machine does not see the deployment's")
     if settings.IMAGES == "local":
         folder = LocalImageStore(Path(settings.IMAGE_DIR))
         if STANDING.image_store not in (None, folder.identity()):
-            raise ImageStoreUnavailable(
-                reason=f"{settings.IMAGE_DIR} is not the store any more that was there"
-            )
+            raise ImageStoreUnavailable(reason="another one lies where the deployment's was")
         return folder
     glance = import_module("servers.images.glance")
     account = glance.Account(

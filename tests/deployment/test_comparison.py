@@ -8,7 +8,7 @@ import pytest
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.deployment.comparison import INTERVAL_S, SILENT
+from servers.deployment.comparison import INTERVAL_S, RESTART_S, SILENT
 from servers.deployment.facts import FACTS
 from servers.deployment.members import members
 from servers.deployment.standing import STANDING, Work
@@ -94,6 +94,36 @@ def test_machine_that_was_not_seen_for_long_holds_nobody_back(
     virtual_clock.sleep(2)
     assert two.compare() == []
     assert one.compare() == ["settings"]
+
+
+def test_machine_that_starts_again_loses_nothing_to_one_that_differs(
+    one: Machine, two: Machine, virtual_clock: VirtualClock
+) -> None:
+    one.compare()
+    two.values["settings"] = {"identity": "b"}
+    for _ in range(3):
+        assert (one.compare(), two.compare()) == ([], ["settings"])
+        virtual_clock.sleep(INTERVAL_S)
+    Member.objects.filter(name="one").delete()
+    for _ in range(int(RESTART_S / INTERVAL_S) - 1):
+        assert two.compare() == ["settings"]
+        virtual_clock.sleep(INTERVAL_S)
+    assert one.compare() == []
+    Member.objects.filter(name="one").delete()
+    virtual_clock.sleep(RESTART_S + 1)
+    assert two.compare() == []
+
+
+def test_process_that_was_killed_holds_its_successor_back_no_longer_than_it_is_seen(
+    one: Machine, two: Machine, virtual_clock: VirtualClock
+) -> None:
+    one.compare()
+    two.values["settings"] = {"identity": "b"}
+    for _ in range(3):
+        virtual_clock.sleep(INTERVAL_S - 0.5)
+        assert two.compare() == ["settings"]
+    virtual_clock.sleep(INTERVAL_S)
+    assert two.compare() == []
 
 
 def test_machine_that_lacks_what_is_recorded_never_sets_the_deployments(one: Machine) -> None:

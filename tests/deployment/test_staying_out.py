@@ -43,12 +43,15 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("route", "method"), CHANGES)
-def test_every_change_by_rest_is_put_off_with_the_reason(admin: Caller, route: Any, method: str) -> None:
+def test_every_change_by_rest_is_put_off_and_the_log_has_the_reason(
+    admin: Caller, route: Any, method: str
+) -> None:
     stay_out(Work.EVERYTHING)
     path = route.path.replace("{", "").replace("}", "")
     answer = admin.request(method.upper(), path, {})
     assert answer.status_code == 503 and "Retry-After" in answer.headers
-    assert REASON in answer.content.decode()
+    assert str(DeploymentDiffers(reason="Its log says in what.")) in answer.content.decode()
+    assert REASON not in answer.content.decode()
 
 
 def test_versions_may_be_asked_for_and_lists_not(admin: Caller) -> None:
@@ -57,12 +60,35 @@ def test_versions_may_be_asked_for_and_lists_not(admin: Caller) -> None:
     assert admin.get("/v2.1/servers").status_code == 503
 
 
+@pytest.mark.parametrize(
+    "path", ["/gantry/v1/deployment", "/gantry/v1/health", "/gantry/v1/workers", "/metrics"]
+)
+def test_how_the_deployment_is_may_be_asked_at_a_machine_that_differs(
+    admin: Caller, member: Caller, path: str
+) -> None:
+    stay_out(Work.EVERYTHING)
+    assert admin.get(path).status_code == 200
+    assert member.get(path).status_code == 403
+
+
+def test_machine_that_differs_is_not_ready_and_its_health_says_why(admin: Caller, client: Any) -> None:
+    stay_out(Work.IMAGES)
+    assert client.get("/readyz").status_code == 503 and REASON not in client.get("/readyz").content.decode()
+    assert REASON in admin.get("/gantry/v1/health").content.decode()
+
+
 @pytest.mark.parametrize("page", ["admin:index", "admin:servers_server_changelist", "admin:policy"])
 def test_console_shows_the_reason_and_the_remedy_instead_of_its_pages(project: Project, page: str) -> None:
     stay_out(Work.EVERYTHING)
     answer = Visitor(project).get(reverse(page))
     assert answer.status_code == 503
     assert REASON in words(answer) and "Give every machine the same policy file." in words(answer)
+
+
+def test_reason_is_shown_to_those_who_may_see_the_deployment(project: Project) -> None:
+    stay_out(Work.EVERYTHING)
+    page = Visitor(project, "reader").get(reverse("admin:servers_server_changelist"))
+    assert page.status_code == 503 and REASON not in words(page)
 
 
 def test_nobody_reads_the_reason_who_has_not_logged_in(db: None, client: Any) -> None:
@@ -112,7 +138,7 @@ def test_worker_without_the_image_store_moves_servers_and_leaves_backups_to_othe
 def test_image_store_is_not_touched(project: Project) -> None:
     image = make_image(project)
     stay_out(Work.IMAGES)
-    with pytest.raises(ImageStoreUnavailable, match="policy"):
+    with pytest.raises(ImageStoreUnavailable, match="does not see"):
         images.store()
     assert images.discard(image.pk) is None
     image.refresh_from_db()
@@ -123,7 +149,7 @@ def test_store_that_was_there_and_is_not_mounted_any_more_is_not_written_to(db: 
     STANDING.settle((), LocalImageStore(settings.IMAGE_DIR).identify())
     images.store()
     (settings.IMAGE_DIR / "store-id").unlink()
-    with pytest.raises(ImageStoreUnavailable, match="not the store any more"):
+    with pytest.raises(ImageStoreUnavailable, match="another one lies"):
         images.store()
 
 

@@ -53,6 +53,7 @@ class Deployment:
 class DeploymentShow(GantryView):
     """`GET /gantry/v1/deployment`."""
 
+    is_of_this_process = True
     query = Query(strict="2.1")
 
     def get(self, request: Request) -> HttpResponse:

@@ -40,6 +40,7 @@ HEALTH = Resource("Health", (Field("ready", FLAG, "is_ready"), Field("checks", C
 class HealthShow(GantryView):
     """`GET /gantry/v1/health`."""
 
+    is_of_this_process = True
     query = Query(strict="2.1")
 
     def get(self, request: Request) -> HttpResponse:

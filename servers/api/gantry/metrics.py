@@ -27,6 +27,7 @@ class BearerAuthentication(TokenAuthentication):
 class Metrics(GantryView):
     """`GET /metrics`."""
 
+    is_of_this_process = True
     authentication_classes = (BearerAuthentication,)
 
     def get(self, request: Request) -> HttpResponse:

@@ -54,6 +54,7 @@ WORKER = Resource(
 class WorkerList(GantryView):
     """`GET /gantry/v1/workers`."""
 
+    is_of_this_process = True
     query = Query(strict="2.1")
 
     def get(self, request: Request) -> HttpResponse:

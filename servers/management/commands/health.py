@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import starmap
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error
 
+from servers.deployment.comparison import compare
 from servers.management import exit_codes
 from servers.management.exit_codes import ExitCode
 from servers.management.tables import print_json, print_table
@@ -18,13 +21,15 @@ HEADINGS = ("check", "state", "what")
 
 class Command(BaseCommand):
     requires_system_checks = []
-    help = "Say whether Gantry can do its work: database, migrations, workers, age of the queue."
+    help = "Say whether Gantry can do its work: database, migrations, deployment, workers, age of the queue."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.epilog = f"exit codes:\n{exit_codes.table()}"
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
     def handle(self, *args: Any, **given: Any) -> None:
+        with suppress(Error):  # the checks say so
+            compare()
         health = current()
         code = code_of(health)
         if given["json"]:
