@@ -34,7 +34,7 @@ test: setup ## Run the tests
 MATRIX ?= all
 RESULTS := .data/matrix.jsonl
 
-matrix: setup ## Strike each action at each point, and see that it comes to a right end (MATRIX=0, 1 or 2: a third of it)
+matrix: setup ## Strike each action at each point, and see that it comes to a right end (MATRIX=0/6: a sixth of it)
 	@mkdir -p .data && rm -f $(RESULTS)
 	@MATRIX=$(MATRIX) MATRIX_RESULTS=$(abspath $(RESULTS)) DATA_DIR=.data/test \
 		$(BIN)/python -m pytest -n auto --nomigrations --show-capture=no tests/matrix; outcome=$$?; \
@@ -104,7 +104,7 @@ openstack-services: setup
 
 POSTGRESQL ?= all
 
-postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get install postgresql-15; POSTGRESQL=0, 1 or 2: a third of those that SQLite plays too)
+postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get install postgresql-15; POSTGRESQL=0/6: a sixth of those that SQLite plays too)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && SHARE=$(POSTGRESQL) \
 		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'

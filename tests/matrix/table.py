@@ -25,7 +25,7 @@ statement, before it and after it. All of it happens on the simulated fleet, in 
 peace: hosts come back, everybody works until nothing is due, and the reconciler passes by twice where something is
 left. Then records, hypervisors and room have to say the same, and every accepted action has an end.
 
-`make matrix` plays it and writes this page; continuous integration plays a third of it, another one each time.
+`make matrix` plays it and writes this page; continuous integration plays a sixth of it, another one each time.
 """
 WAITING = """
 ## What waits for a person
