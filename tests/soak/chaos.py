@@ -21,8 +21,9 @@ from tests.soak.site import Machine, send
 log = structlog.get_logger(__name__)
 
 KILL_S, STOP_S, CUT_S = 5.0, 30.0, 7.0
-STOPPED_FOR_S = 25.0
-"""Longer than a lease: somebody else has the action when it goes on."""
+STOPPED_FOR_S = 18.0
+"""Longer than a lease: somebody else has the action when it goes on. Shorter than the simulated fleet waits for its
+store, which a process may hold that is stopped: it would be every host at once that is silent."""
 DOWN_FOR_S = 6.0
 RESTARTS, LOSSES = 2, 1
 

@@ -28,6 +28,8 @@ CLIENTS = 16
 VERSION = "2.96"
 AGAIN_S = 0.5
 PATIENCE_S = 300.0
+MOST_OPEN = 100
+"""With so many actions that are not over nobody asks for more: a queue that only grows says nothing."""
 
 Asked = tuple[str, str, dict[str, Any], list[str], dict[str, str]]
 """Slug, wire name, the value of the body, options of the command, fields of the console's form."""
@@ -93,6 +95,8 @@ class Answers:
     broken: list[str] = field(default_factory=list)
     """Answers that nobody may ever hear."""
     unanswered: list[str] = field(default_factory=list)
+    open: int = 0
+    """How many actions were not over when somebody looked last."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -119,6 +123,9 @@ class Client:
 
     def run(self) -> None:
         while not self.over.is_set() and len(self.answers.accepted) < self.enough:
+            if self.answers.open > MOST_OPEN:
+                time.sleep(AGAIN_S)
+                continue
             server = self.chance.choice(self.servers)
             wanted = self.choose(server)
             if wanted is not None:

@@ -7,16 +7,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import Error, connection
 
 from servers.drivers.simulated import Fleet
 from servers.management.accounts import ensure_admin
 from servers.models import ActionRecord
+from servers.outage import drop_connections
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus
 from tests.postgresql.cluster import from_environment
 from tests.soak.chaos import Chaos
@@ -62,6 +64,9 @@ def soak(data: Path) -> int:
         for thread in [*chaos.threads(), looking, *clients]:
             thread.start()
         while time.monotonic() - began_at < SOAK_S and any(client.is_alive() for client in clients):
+            with suppress(Error):  # the database is down
+                answers.open = ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES).count()
+            drop_connections()
             time.sleep(1)
         over.set()
         for client in clients:
@@ -80,7 +85,11 @@ def soak(data: Path) -> int:
 def wait_until_rest() -> None:
     """Wait until nothing is open, for REST_S at most: what is open then is stuck."""
     limit = time.monotonic() + REST_S
-    while ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES).exists() and time.monotonic() < limit:
+    while time.monotonic() < limit:
+        with suppress(Error):  # a connection may still be cut
+            if not ActionRecord.objects.filter(status__in=OPEN_ACTION_STATUSES).exists():
+                return
+        drop_connections()
         time.sleep(0.5)
 
 

@@ -11,6 +11,7 @@ from django.db.models import Sum
 
 from servers.drivers.simulated import Fleet, jobs
 from servers.drivers.simulated.guests import ALIVE
+from servers.errors import HypervisorUnavailable
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionEvent, ActionRecord, Allocation, Host, Migration, Server
 from servers.outage import drop_connections
@@ -50,8 +51,8 @@ class Watch:
         while not self.over.wait(1):
             try:
                 self.look()
-            except Error:
-                self.suspected = set()  # the database is down
+            except (Error, HypervisorUnavailable):
+                self.suspected = set()  # the database is down, or a process was stopped in the fleet's store
             finally:
                 drop_connections()
 
