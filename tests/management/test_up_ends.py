@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,8 @@ def test_signals_in_any_number_and_order_end_everything(
 def test_nothing_is_left_when_the_parent_of_all_is_killed(
     start: Callable[[list[str]], Started], command: list[str]
 ) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
     up = start(command)
     until(up.is_up, "it does not come up")
     until(lambda: len(processes_of(up.folder)) > 4, "its workers do not come up")
