@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
-from django.db.migrations.loader import MigrationLoader
 
-from servers import policy, sealed_parameters
+from servers import migrations, policy, sealed_parameters
 from servers.deployment.standing import Work
 from servers.drivers.simulated.store import identity as fleet_identity
 from servers.drivers.simulated.store import known_hosts
@@ -76,10 +75,9 @@ def code_digest() -> str:
 @cache
 def version() -> Value:
     """Return what tells two versions of the code apart, and which is the older one."""
-    nodes = MigrationLoader(None, ignore_no_migrations=True).graph.leaf_nodes("servers")
     return {
         "version": settings.VERSION,
-        "migration": max(name for _, name in nodes),
+        "migration": max(each.name for each in iter_modules(migrations.__path__)),
         "code": code_digest(),
     }
 
@@ -232,11 +230,3 @@ FACTS = (
         lacks=is_missing_hosts,
     ),
 )
-
-
-def fact_named(name: str) -> Fact:
-    """Return the fact of this name. Raises CommandError."""
-    found = next((fact for fact in FACTS if fact.name == name), None)
-    if found is None:
-        raise CommandError(f"There is no fact {name}. There are: {', '.join(fact.name for fact in FACTS)}")
-    return found

@@ -29,10 +29,7 @@ class EngineCommand(OnDatabase):
 
     def add_engine_options(self, parser: ArgumentParser) -> None:
         """Add who asks, and whether to wait."""
-        parser.add_argument(
-            "--as-user", metavar="NAME", help="act as this user (default: the local operator, an admin)"
-        )
-        parser.add_argument("--project", metavar="NAME", help="act for this project")
+        self.add_asker(parser)
         parser.add_argument("--wait", action="store_true", help="show how it goes until it is over")
         parser.add_argument(
             "--timeout",
@@ -41,8 +38,20 @@ class EngineCommand(OnDatabase):
             metavar="SECONDS",
             help="how long to wait; 0: as long as it takes",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         self.add_key(parser)
+
+    def add_asker(self, parser: ArgumentParser, **default: Any) -> None:
+        """Add who asks, and in which form the answer is."""
+        parser.add_argument(
+            "--as-user",
+            metavar="NAME",
+            help="act as this user (default: the local operator, an admin)",
+            **default,
+        )
+        parser.add_argument("--project", metavar="NAME", help="act for this project", **default)
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON document and nothing else", **default
+        )
 
     def add_key(self, parser: ArgumentParser) -> None:
         """Add the name of the request, by which it is known when it comes again."""

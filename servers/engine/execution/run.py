@@ -146,13 +146,10 @@ def run_steps(task: WorkingTask, steps: tuple[Step, ...]) -> None:
     any other step that is not forward-only `checkpoint` may raise Cancelled or Later, and before any step but the
     first of this attempt HandedOver.
     """
-    first = True
-    for step in steps:
-        if step.name in task.row.done:
-            continue
-        if not first:
+    left = (step for step in steps if step.name not in task.row.done)
+    for number, step in enumerate(left):
+        if number:
             hand_over_when_ending()
-        first = False
         if not step.forward_only and step.name not in task.row.begun:
             task.checkpoint()
         task.begin_step(step.name)

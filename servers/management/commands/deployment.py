@@ -10,7 +10,7 @@ from django.db import transaction
 
 from servers import policy
 from servers.deployment.comparison import compare, set_fact
-from servers.deployment.facts import FACTS, fact_named
+from servers.deployment.facts import FACTS
 from servers.deployment.members import RULE, SET_RULE, as_data, known_facts, members
 from servers.errors import Refusal
 from servers.management import exit_codes, targets
@@ -35,11 +35,7 @@ class Command(EngineCommand):
             help="let what this machine has be the deployment's from now on; others that differ stay out "
             f"({', '.join(fact.name for fact in FACTS)})",
         )
-        parser.add_argument(
-            "--as-user", metavar="NAME", help="act as this user (default: the local operator, an admin)"
-        )
-        parser.add_argument("--project", metavar="NAME", help="act for this project")
-        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        self.add_asker(parser)
 
     def handle(self, *args: Any, **given: Any) -> None:
         try:
@@ -48,7 +44,7 @@ class Command(EngineCommand):
         except Refusal as fault:
             self.end_with_fault(fault, given["json"])
         if given["set"]:
-            fact = fact_named(given["set"])
+            (fact,) = (fact for fact in FACTS if fact.name == given["set"])
             with transaction.atomic():
                 set_fact(fact.name, fact.make() if fact.make else fact.read(), context.user_name)
         here = compare()

@@ -61,19 +61,6 @@ class Command(EngineCommand):
             if verb == "close":
                 chosen.add_argument("--as", dest="outcome", choices=[o.value for o in Outcome], required=True)
 
-    def add_asker(self, parser: ArgumentParser, **default: Any) -> None:
-        """Add who asks, and in which form the answer is."""
-        parser.add_argument(
-            "--as-user",
-            metavar="NAME",
-            help="act as this user (default: the local operator, an admin)",
-            **default,
-        )
-        parser.add_argument("--project", metavar="NAME", help="act for this project", **default)
-        parser.add_argument(
-            "--json", action="store_true", help="print one JSON document and nothing else", **default
-        )
-
     def add_judgement(self, parser: ArgumentParser) -> None:
         """Add why, and for whom the judge answers."""
         self.add_key(parser)

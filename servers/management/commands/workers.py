@@ -28,11 +28,7 @@ class Command(EngineCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.formatter_class = HelpFormatter
         parser.epilog = f"exit codes:\n{exit_codes.table()}"
-        parser.add_argument(
-            "--as-user", metavar="NAME", help="act as this user (default: the local operator, an admin)"
-        )
-        parser.add_argument("--project", metavar="NAME", help="act for this project")
-        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        self.add_asker(parser)
 
     def handle(self, *args: Any, **given: Any) -> None:
         try:
