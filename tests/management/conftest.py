@@ -41,6 +41,20 @@ class Said:
     err: str
 
 
+def said_by(kind: Any, *words: str, **facts: Any) -> Said:
+    """Run a command of this class with these words, after its attributes were set to `facts`."""
+    out, err = StringIO(), StringIO()
+    command = kind(stdout=out, stderr=err, no_color=True)
+    for name, value in facts.items():
+        setattr(command, name, value)
+    code = 0
+    try:
+        call_command(command, *words)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
 Run = Callable[..., Said]
 
 
@@ -49,16 +63,8 @@ def server_action(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return what runs `manage.py server_action` with these words."""
 
     def run(*words: str, version: str | None = None, typed: str = "") -> Said:
-        out, err = StringIO(), StringIO()
-        command: Any = Command(stdout=out, stderr=err, no_color=True)
-        if version is not None:
-            command.version = Microversion.parse(version)
         monkeypatch.setattr(sys, "stdin", StringIO(typed))
-        code = 0
-        try:
-            call_command(command, *words)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Said(code, out.getvalue(), err.getvalue())
+        given = {} if version is None else {"version": Microversion.parse(version)}
+        return said_by(Command, *words, **given)
 
     return run

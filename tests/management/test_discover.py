@@ -6,10 +6,9 @@ import json
 import sys
 from collections.abc import Callable
 from io import StringIO
-from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from servers.inventory.discovery.apply import Adopted, Owner
 from servers.inventory.discovery.plan import Plan
@@ -17,7 +16,7 @@ from servers.management.commands import discover as discovering
 from servers.management.commands.discover import Command
 from servers.models import Host, Server
 from tests.factories import make_project
-from tests.management.conftest import Said
+from tests.management.conftest import Said, said_by
 from tests.small_fleet import SmallFleet
 from tests.unknown_guests import place, stranger
 
@@ -36,15 +35,8 @@ class Terminal(StringIO):
 
 def discover(monkeypatch: pytest.MonkeyPatch, *words: str, typed: str | None = None) -> Said:
     """Run the command with these words."""
-    out, err = StringIO(), StringIO()
-    command: Any = Command(stdout=out, stderr=err, no_color=True)
     monkeypatch.setattr(sys, "stdin", StringIO() if typed is None else Terminal(typed))
-    code = 0
-    try:
-        call_command(command, *words)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+    return said_by(Command, *words)
 
 
 def test_dry_run_shows_a_table_and_writes_nothing(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> None:

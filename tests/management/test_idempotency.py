@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 
 from servers.actions import registry
 from servers.management.commands import image, judge
@@ -16,7 +14,7 @@ from servers.microversions import NEWEST
 from servers.models import ActionRecord, IdempotencyKey, Server
 from servers.states import ActionStatus
 from tests.factories import make_migration
-from tests.management.conftest import Run, Said
+from tests.management.conftest import Run, Said, said_by
 from tests.management.test_server_action import example
 from tests.ready import ready_server
 from tests.small_fleet import SmallFleet
@@ -27,14 +25,7 @@ KEY = ("--idempotency-key", "night-1")
 
 def run(module: Any, *words: str) -> Said:
     """Run the command of this module."""
-    out, err = StringIO(), StringIO()
-    command: Any = module.Command(stdout=out, stderr=err, no_color=True)
-    code = 0
-    try:
-        call_command(command, *words)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+    return said_by(module.Command, *words)
 
 
 def scene(fleet: SmallFleet, slug: str) -> Server:

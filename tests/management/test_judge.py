@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from io import StringIO
-from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from servers import clock
 from servers.clock import VirtualClock
 from servers.management.commands.judge import NOTHING, Command
 from servers.models import ActionRecord
 from tests.factories import make_user
-from tests.management.conftest import Said
+from tests.management.conftest import Said, said_by
 from tests.small_fleet import SmallFleet
 from tests.stalling import arrived_move, stalled_move
 
@@ -32,14 +30,7 @@ def busy_clock() -> Iterator[VirtualClock]:
 
 def judge(*words: str) -> Said:
     """Run the command with these words."""
-    out, err = StringIO(), StringIO()
-    command: Any = Command(stdout=out, stderr=err, no_color=True)
-    code = 0
-    try:
-        call_command(command, *words)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+    return said_by(Command, *words)
 
 
 def test_nothing_that_waits_is_said(fleet: SmallFleet) -> None:

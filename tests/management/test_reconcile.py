@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
-from typing import Any
-
-from django.core.management import call_command
 
 from servers.management.commands.reconcile import IN_ORDER, Command
 from servers.models import Server
 from servers.states import PowerState
-from tests.management.conftest import Said
+from tests.management.conftest import Said, said_by
 from tests.small_fleet import SmallFleet
 
 
 def reconcile(*words: str) -> Said:
     """Run the command with these words."""
-    out, err = StringIO(), StringIO()
-    command: Any = Command(stdout=out, stderr=err, no_color=True)
-    code = 0
-    try:
-        call_command(command, *words)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+    return said_by(Command, *words)
 
 
 def test_fleet_in_order_is_said_to_be_so(fleet: SmallFleet) -> None:

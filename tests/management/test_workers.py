@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
-from typing import Any
-
-from django.core.management import call_command
 
 from servers.management.commands.workers import NOBODY, Command
 from servers.models import Project, Worker
 from tests.engine.test_workers import carried_out
 from tests.factories import make_user
-from tests.management.conftest import Said
+from tests.management.conftest import Said, said_by
 
 
 def workers(*words: str) -> Said:
     """Run the command with these words."""
-    out, err = StringIO(), StringIO()
-    command: Any = Command(stdout=out, stderr=err, no_color=True)
-    code = 0
-    try:
-        call_command(command, *words)
-    except SystemExit as end:
-        code = int(end.code or 0)
-    return Said(code, out.getvalue(), err.getvalue())
+    return said_by(Command, *words)
 
 
 def test_nobody_is_said_to_work(db: None) -> None:
