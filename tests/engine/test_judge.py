@@ -15,7 +15,13 @@ from servers.engine.execution.run import carry_out
 from servers.engine.judgement import judge
 from servers.engine.judgement.cases import evidence_of, find_action, still_tried, waiting
 from servers.engine.judgement.endings import Outcome, ending_of, shortest
-from servers.engine.judgement.judge import close, look_again, look_again_when_hosts_return, undo, ways_out
+from servers.engine.judgement.judge import (
+    LOOK_AGAIN,
+    UNDO,
+    close,
+    look_again_when_hosts_return,
+    ways_out,
+)
 from servers.errors import (
     ActionNotFound,
     CannotClose,
@@ -115,7 +121,7 @@ def test_only_whom_the_policy_lets_judge_does(fleet: SmallFleet, verdict: str) -
 @pytest.mark.parametrize("verdict", judge.VERDICTS)
 def test_whoever_comes_second_is_told_so(fleet: SmallFleet, verdict: str) -> None:
     record = stalled_move(fleet)
-    look_again(record.pk, fleet.context(), WHY)
+    judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY)
     with pytest.raises(NotWaiting, match="it is looked at again"):
         judge.judge(record.pk, verdict, fleet.context(), WHY)
     fleet.work()
@@ -144,7 +150,7 @@ def test_judgement_is_kept_with_name_reason_and_what_was_seen(fleet: SmallFleet)
 
 def test_look_again_brings_the_action_to_its_end(fleet: SmallFleet) -> None:
     record = stalled_move(fleet)
-    look_again(record.pk, fleet.context(), WHY)
+    judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY)
     fleet.work()
     assert fresh(record).status == ActionStatus.SUCCEEDED
     assert fleet.state(server_of(record))["runs_on"] == "node2"
@@ -153,7 +159,7 @@ def test_look_again_brings_the_action_to_its_end(fleet: SmallFleet) -> None:
 def test_look_again_is_bounded_as_at_first(fleet: SmallFleet, settings: Any) -> None:
     record = stalled_move(fleet)
     fleet.simulation.set_fault("live_migration", "node1", mode="hang")
-    look_again(record.pk, fleet.context(), WHY)
+    judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY)
     fleet.work()
     again = fresh(record)
     assert again.stalled_at is not None and again.stalled_at > record.stalled_at
@@ -174,11 +180,11 @@ def test_nothing_waits_for_a_host_for_which_somebody_has_answered(fleet: SmallFl
     server = fleet.add_server(storage="local")
     record = stall(fleet, "migrate", server, ("finish_migration", "node2"))
     fleet.simulation.lose_host("node1")
-    look_again(record.pk, fleet.context(), WHY)
+    judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY)
     fleet.work()
     assert fresh(record).stalled_at is not None
     assert "node1 does not answer" in fresh(record).error_text
-    look_again(record.pk, fleet.context(), WHY, ["node1"])
+    judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY, ["node1"])
     fleet.work()
     state = fleet.state(server)
     assert fresh(record).status == ActionStatus.SUCCEEDED, fresh(record).error_text
@@ -190,7 +196,7 @@ def test_nothing_waits_for_a_host_for_which_somebody_has_answered(fleet: SmallFl
 
 def test_undo_takes_back_what_was_made_and_ends_as_failed(fleet: SmallFleet) -> None:
     record = stalled_move(fleet)
-    undo(record.pk, fleet.context(), WHY)
+    judge.judge(record.pk, UNDO, fleet.context(), WHY)
     fleet.work()
     ended, state = fresh(record), fleet.state(server_of(record))
     assert (ended.status, ended.error_code) == ("failed", "judged")
@@ -205,7 +211,7 @@ def test_undo_is_refused_behind_the_switch(fleet: SmallFleet) -> None:
     fleet.do("migrate", server)
     record = stall(fleet, "revert-resize", server, ("finish_revert_migration", "node1"))
     with pytest.raises(CannotUndo, match="destroy_at_destination has happened"):
-        undo(record.pk, fleet.context(), WHY)
+        judge.judge(record.pk, UNDO, fleet.context(), WHY)
     assert fresh(record).stalled_at is not None and fresh(record).verdict == {}
 
 
@@ -542,7 +548,7 @@ def of_another_version(fleet: SmallFleet) -> ActionRecord:
 def test_action_of_another_version_can_only_be_closed(fleet: SmallFleet) -> None:
     record = of_another_version(fleet)
     with pytest.raises(NotKnown):
-        look_again(record.pk, fleet.context(), WHY)
+        judge.judge(record.pk, LOOK_AGAIN, fleet.context(), WHY)
     fleet.heartbeat()
     assert close(record.pk, fleet.context(), WHY, Outcome.FAILED).status == ActionStatus.FAILED
     server = server_of(record)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -67,12 +69,13 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
             signals.send(signals.worker_fenced, reason=signals.LOST)
         except DatabaseFault as error:
             log.warning("action.database_away", action=str(lease.action), reason=str(error))
-            let_go(lease, error)
+            let_go(lease, partial(leases.mark_unknown, lease, said(error)))
         except Exception as error:
             log.error("action.unforeseen", action=str(lease.action), exc_info=error)
-            let_go(lease, error)
+            let_go(lease, partial(leases.mark_unknown, lease, said(error)))
     if handed_over is not None:  # nobody renews the lease any more
-        hand_over(lease, handed_over)
+        log.info("action.handed_over", action=str(lease.action), attempt=lease.attempt)
+        let_go(lease, partial(leases.hand_over, lease, steps=handed_over))
 
 
 def attempt(task: WorkingTask) -> None:
@@ -91,27 +94,14 @@ def attempt(task: WorkingTask) -> None:
         end_or_retry(task, error)
 
 
-def let_go(lease: Lease, error: Exception) -> None:
-    """Write that the outcome is unknown, so that another attempt follows; a database error is only logged."""
+def let_go(lease: Lease, leave: Callable[[], object]) -> None:
+    """Write how the action is left to another attempt, by calling `leave`; a database error is only logged."""
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-        leases.mark_unknown(lease, said(error))
+        leave()
     except DatabaseFault as away:
         log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
-
-
-def hand_over(lease: Lease, steps: list[dict[str, object]]) -> None:
-    """Write the journal's `steps`, and end the lease so that another worker claims the action at once.
-
-    A database error is only logged: the lease runs out.
-    """
-    try:
-        leases.hand_over(lease, steps=steps)
-    except DatabaseFault as away:
-        log.warning("action.left_to_its_lease", action=str(lease.action), reason=str(away))
-    else:
-        log.info("action.handed_over", action=str(lease.action), attempt=lease.attempt)
 
 
 def carry_out_in_request(lease: Lease) -> None:

@@ -64,45 +64,19 @@ def judge(
 ) -> ActionRecord:
     """Judge the action by the name of the verdict, one of VERDICTS; return its record.
 
-    See `look_again`, `close` and `undo`. `keep` is called at the end of the transaction that writes the
-    judgement. Raises what they raise, and InvalidParameters for another verdict.
+    LOOK_AGAIN lets a worker look at the action again, with attempts counted anew; UNDO lets it undo what the action
+    has made, and end it as failed; for the others see `close`. Hosts in `dead_hosts` are silent, and the operator
+    declares them dead: no worker waits for their answer. `keep` is called at the end of the transaction that writes
+    the judgement.
+
+    Raises NotWaiting, NotKnown, HostUnknown, HostAnswers, NotPermitted, and InvalidParameters for the reason or
+    another verdict; for UNDO CannotUndo, when a forward-only step has had an effect; and what `close` raises.
     """
-    if verdict == LOOK_AGAIN:
-        return look_again(action, context, reason, dead_hosts, keep)
-    if verdict == UNDO:
-        return undo(action, context, reason, dead_hosts, keep)
+    if verdict in {LOOK_AGAIN, UNDO}:
+        return _hand_over(action, context, reason, dead_hosts, verdict, keep)
     if verdict not in VERDICTS:
         raise InvalidParameters(detail=f"A verdict is one of {', '.join(VERDICTS)}.")
     return close(action, context, reason, Outcome(verdict), dead_hosts, keep)
-
-
-def look_again(
-    action: UUID,
-    context: Context,
-    reason: str,
-    dead_hosts: Collection[str] = (),
-    keep: Keep[ActionRecord] = keep_nothing,
-) -> ActionRecord:
-    """Let a worker look at the action again, with attempts counted anew; return its record.
-
-    Hosts in `dead_hosts` are silent, and the operator declares them dead: no worker waits for their answer.
-    Raises NotWaiting, NotKnown, HostUnknown, HostAnswers, NotPermitted, and InvalidParameters for the reason.
-    """
-    return _hand_over(action, context, reason, dead_hosts, LOOK_AGAIN, keep)
-
-
-def undo(
-    action: UUID,
-    context: Context,
-    reason: str,
-    dead_hosts: Collection[str] = (),
-    keep: Keep[ActionRecord] = keep_nothing,
-) -> ActionRecord:
-    """Let a worker undo what the action has made, and end it as failed; return its record.
-
-    Raises CannotUndo when a forward-only step has had an effect, and what `look_again` raises.
-    """
-    return _hand_over(action, context, reason, dead_hosts, UNDO, keep)
 
 
 def close(
@@ -116,7 +90,7 @@ def close(
     """End the action with `outcome`, after all hosts were asked; the records are set to what hosts say.
 
     Done under a lease of its own, so that a late worker is fenced. Raises GuestSeenTwice, HostsSilent or
-    CannotClose when the evidence does not allow it, and what `look_again` raises except NotKnown.
+    CannotClose when the evidence does not allow it, and what `judge` raises for LOOK_AGAIN except NotKnown.
     """
     reason = readable(reason)
     with held(action, context) as lease:
