@@ -27,10 +27,10 @@ from servers.drivers.base import Guest
 from servers.drivers.simulated import guests
 from servers.engine.accepting.submit import Accepted
 from servers.engine.execution.choice import due
-from servers.engine.execution.run import carry_out
 from servers.engine.execution.task import WorkingTask
 from servers.models import ActionRecord, Host, Migration, Server, ServerGroup
 from servers.states import OPEN_ACTION_STATUSES, PowerState
+from tests.carrying_out import carry_out
 from tests.engine.shaking import Database, Points, Store, shaking
 from tests.small_fleet import SmallFleet
 

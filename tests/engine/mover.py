@@ -17,8 +17,8 @@ import django
 
 django.setup()
 
-from servers.engine.execution.run import carry_out  # noqa: E402
 from servers.models import ActionRecord, Allocation, ServerGroup  # noqa: E402
+from tests.carrying_out import carry_out  # noqa: E402
 from tests.engine.group_race import AT_CHOICE, AT_CLAIM, MEMBERS  # noqa: E402
 from tests.small_fleet import SmallFleet  # noqa: E402
 

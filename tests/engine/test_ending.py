@@ -12,9 +12,9 @@ from servers.actions.task import Task
 from servers.engine.execution import lease as leases
 from servers.engine.execution.ending import ENDING
 from servers.engine.execution.queue import run_until_idle
-from servers.engine.execution.run import carry_out
 from servers.models import ActionRecord, Server
 from servers.states import ActionStatus
+from tests.carrying_out import carry_out
 from tests.small_fleet import SmallFleet
 
 

@@ -15,10 +15,10 @@ from servers.actions.task import Task
 from servers.clock import VirtualClock
 from servers.engine.accepting.restore import restore
 from servers.engine.execution.choice import due
-from servers.engine.execution.run import carry_out
 from servers.errors import Cancelled, ComputeHostNotFound, DriverFault
 from servers.models import ActionRecord, Image
 from servers.states import ActionStatus
+from tests.carrying_out import carry_out
 from tests.engine.test_killed_workers import BACKUP, SCENES, backed_up
 from tests.small_fleet import SmallFleet
 

@@ -13,11 +13,11 @@ from servers import clock
 from servers.actions.task import MoveAllocations
 from servers.clock import VirtualClock
 from servers.engine.capacity import claims, groups, scheduling
-from servers.engine.execution import run
 from servers.errors import ComputeResourcesUnavailable, GroupPolicyViolated
 from servers.models import ActionRecord, Allocation, Host, Migration, Server, ServerGroup
 from servers.scheduler import Member
 from servers.states import ActionStatus
+from tests.carrying_out import carry_out
 from tests.conftest import Caller
 from tests.small_fleet import SmallFleet
 
@@ -98,11 +98,11 @@ def test_a_member_is_not_sent_to_where_another_one_is_on_its_way(
     seen: list[str] = []
 
     def meanwhile() -> None:
-        run.carry_out(other.pk, "second", heartbeat=False)
+        carry_out(other.pk, "second", heartbeat=False)
         seen.append(ActionRecord.objects.get(pk=mine.pk).status)
 
     while_under_way(virtual_clock, one, meanwhile)
-    run.carry_out(mine.pk, "first", heartbeat=False)
+    carry_out(mine.pk, "first", heartbeat=False)
     fleet.work()
     assert seen == [ActionStatus.RUNNING]
     assert statuses(mine, other) == [ActionStatus.SUCCEEDED, ActionStatus.FAILED]
@@ -123,8 +123,8 @@ def test_the_scheduler_chooses_another_host_than_one_to_which_a_member_is_on_its
     )
     group = make_group(fleet, one, two)
     mine, other = send(fleet, slug, one, "node3"), send(fleet, slug, two, None)
-    while_under_way(virtual_clock, one, lambda: run.carry_out(other.pk, "second", heartbeat=False) and None)
-    run.carry_out(mine.pk, "first", heartbeat=False)
+    while_under_way(virtual_clock, one, lambda: carry_out(other.pk, "second", heartbeat=False) and None)
+    carry_out(mine.pk, "first", heartbeat=False)
     fleet.work()
     assert statuses(mine, other) == [ActionStatus.SUCCEEDED] * 2
     assert hosts_of(group) == ["node3", "node4"]
@@ -195,10 +195,10 @@ def test_of_five_members_that_overlap_on_their_way_to_one_host_one_lands(
 
     def others() -> None:
         for record in records[1:]:
-            run.carry_out(record.pk, "other", heartbeat=False)
+            carry_out(record.pk, "other", heartbeat=False)
 
     while_under_way(virtual_clock, members[0], others)
-    run.carry_out(records[0].pk, "first", heartbeat=False)
+    carry_out(records[0].pk, "first", heartbeat=False)
     fleet.work()
     assert sorted(statuses(*records)) == [ActionStatus.FAILED] * 4 + [ActionStatus.SUCCEEDED]
     assert hosts_of(group) == ["node2", "node3", "node4", "node5", "node6"]

@@ -11,7 +11,6 @@ from servers import clock
 from servers.drivers.base import JobKind
 from servers.engine.accepting.restore import restore
 from servers.engine.execution.lease import Lease, fenced, stall_foreign
-from servers.engine.execution.run import carry_out
 from servers.engine.judgement import judge
 from servers.engine.judgement.cases import evidence_of, find_action, still_tried, waiting
 from servers.engine.judgement.endings import Outcome, ending_of, shortest
@@ -41,6 +40,7 @@ from servers.fleet.polling import Answer
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Host, Image, Migration, Server
 from servers.states import MIGRATION_OVER, ActionStatus, MigrationStatus, PowerState
+from tests.carrying_out import carry_out
 from tests.small_fleet import SmallFleet
 from tests.stalling import LIVE, arrived_move, stall, stalled_move
 from tests.unknown_guests import run_twice

@@ -14,13 +14,13 @@ from servers.clock import VirtualClock
 from servers.engine.capacity import slots
 from servers.engine.execution.choice import Choice, due
 from servers.engine.execution.queue import freed_by, run_until_idle, sweep
-from servers.engine.execution.run import carry_out
 from servers.engine.execution.task import WorkingTask
 from servers.engine.judgement.judge import Outcome, close
 from servers.engine.records import changes
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationStatus
+from tests.carrying_out import carry_out
 from tests.small_fleet import SmallFleet
 from tests.stalling import LIVE, stalled_move
 

@@ -13,9 +13,9 @@ import django
 django.setup()
 
 from servers.drivers.base import ABILITIES, Fence, HostRef  # noqa: E402
-from servers.engine.execution import run  # noqa: E402
 from servers.engine.execution.task import hosts  # noqa: E402
 from servers.fleet.drivers import driver_of  # noqa: E402
+from tests.carrying_out import carry_out  # noqa: E402
 
 
 class Sleepy:
@@ -46,7 +46,7 @@ def main(action: str, verb: str) -> None:
         return Sleepy(driver_of(host, fence), verb)
 
     hosts.driver_of = sleepy_driver  # type: ignore[assignment]
-    run.carry_out(UUID(action), "late")
+    carry_out(UUID(action), "late")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from servers.engine.execution.lease_renewal import Heartbeat
 from servers.engine.execution.queue import run_until_idle
 from servers.fleet.host_questions import Asker, Question
 from servers.models import ActionRecord
+from tests.carrying_out import carry_out
 from tests.conftest import Caller
 from tests.small_fleet import SmallFleet
 from tests.virtual_time import fleet, virtual_clock
@@ -75,7 +76,7 @@ def test_attempt_that_comes_to_no_end_is_found_by_it(
 
     monkeypatch.setattr(running, "attempt", fail)
     record = fleet.submit("reset-network", fleet.add_server()).record
-    assert running.carry_out(record.pk, "worker", heartbeat=False)
+    assert carry_out(record.pk, "worker", heartbeat=False)
     (line,) = (line for line in lines if line["event"] == "action.unforeseen")
     assert line["request_id"] == record.request_id
 

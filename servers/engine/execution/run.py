@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -40,15 +39,6 @@ log = structlog.get_logger(__name__)
 
 class NotUndone(Exception):
     """A step that touches the guest could not be undone now, so that the outcome is unknown."""
-
-
-def carry_out(action: UUID, worker: str, *, heartbeat: bool = True) -> bool:
-    """Claim the action and work on it until it ends or has to wait; return whether it could be claimed."""
-    lease = leases.claim(action, worker)
-    if lease is None:
-        return False
-    work(lease, heartbeat=heartbeat)
-    return True
 
 
 def work(lease: Lease, *, heartbeat: bool) -> None:
