@@ -1,6 +1,6 @@
 """Logs of one form, whoever writes a line, that decide nothing: one that cannot be written is lost.
 
-Lines of ours come by structlog, those of Django, gunicorn, Procrastinate and others by the standard library;
+Lines of ours come by structlog, those of Django, Waitress, Procrastinate and others by the standard library;
 both pass the same processors and the same renderer.
 """
 
@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 from structlog.stdlib import ProcessorFormatter
 from structlog.types import EventDict, Processor
 
-from servers.errors import printable
+from servers.errors import ServiceUnavailable, printable
 from servers.outage import is_outage
 
 LOGFMT, JSON = "logfmt", "json"
@@ -85,7 +85,7 @@ class RefusalsAreOurs(logging.Filter):
     """Leaves out Django's own lines on answers of 400 and above: they name no request, and there is one of ours.
 
     What they say and ours does not know goes into ours: why a form, or the name of a host, is not believed.
-    One with a traceback that is no outage stays: nobody else has it.
+    One with a traceback that does not pass by itself stays: nobody else has it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -95,7 +95,12 @@ class RefusalsAreOurs(logging.Filter):
         if record.name.startswith("django.security"):
             bind_contextvars(reason=printable(record.getMessage()))
             return False
-        return error is not None and not is_outage(error)
+        return error is not None and not will_pass(error)
+
+
+def will_pass(error: BaseException | None) -> bool:
+    """Return whether an error says that the database or another service cannot be used at this moment."""
+    return is_outage(error) or isinstance(error, ServiceUnavailable)
 
 
 class BriefOutage(logging.Filter):
@@ -103,7 +108,7 @@ class BriefOutage(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if is_outage(error):
+        if will_pass(error):
             record.msg, record.args = f"{record.getMessage()} ({error})", ()
             record.exc_info = record.exc_text = None
         return True
@@ -152,9 +157,9 @@ def configure(level: str, form: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # these have handlers of their own, whose lines have another form; gunicorn.access stays without any:
-            # its lines quote queries
-            **dict.fromkeys(("django", "django.server", "gunicorn.error"), as_others),
+            # these have handlers of their own, whose lines have another form
+            **dict.fromkeys(("django", "django.server"), as_others),
+            "waitress.queue": {"level": "ERROR"},  # it warns of each request that waits for a thread
             "procrastinate": {"level": "WARNING" if level == "INFO" else level},  # chatty
         },
     }

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from project.logs import FORMATS, configure
 from servers.states import WEIGHTED_CLASSES
+from servers.web.limits import BODY_BYTES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -32,6 +33,8 @@ OF_THIS_MACHINE = frozenset(
         "LOG_FORMAT",
         "METRICS_PORT",
         "QUEUE_AGE_LIMIT",
+        "WEB_PROCESSES",
+        "WEB_THREADS",
         "WORKERS",
         "WORKER_GRACE",
         "DEBUG",
@@ -215,6 +218,8 @@ LIBVIRT_SHUTDOWN_TIMEOUT_S = env_number("LIBVIRT_SHUTDOWN_TIMEOUT", 60, 0)
 LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
 SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
 IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
+WEB_PROCESSES = env_int("WEB_PROCESSES", 2, 1)
+WEB_THREADS = env_int("WEB_THREADS", 8, 1)
 WORKERS = env_int("WORKERS", 4, 1)
 WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
 QUEUE_AGE_LIMIT_S = env_number("QUEUE_AGE_LIMIT", 300, 1)
@@ -245,6 +250,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "servers.monitoring.requests.Requests",  # outermost: it sees every answer
+    "project.errors.RefusedByServer",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -340,7 +346,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_INCLUDE_SCHEMA": False,
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -151,6 +151,10 @@ class ImagesUnavailable(ServiceUnavailable):
     """The image service cannot do it now; try again later. {reason}"""
 
 
+class TooManyWaiting(ServiceUnavailable):
+    """Too many requests wait for hosts or other services already; try again later."""
+
+
 class DatabaseUnavailable(ServiceUnavailable):
     """The database cannot be used at this moment; try again later."""
 

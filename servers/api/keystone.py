@@ -16,6 +16,7 @@ from oslo_context.context import RequestContext
 from servers.api.mirror import mirror_project
 from servers.errors import IdentityUnavailable
 from servers.policy import Context
+from servers.waiting import PLACES
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ def ask(request: Environ) -> Environ | None:
     """Return what Keystone says of whoever asks, as the middleware hands it on; None for an invalid token.
 
     The middleware never sees what else the client has sent, so that no X-Roles of a client can be taken for
-    Keystone's. Raises IdentityUnavailable.
+    Keystone's. Raises IdentityUnavailable, TooManyWaiting.
     """
     environ, statuses = dict(request), []
 
@@ -63,7 +64,8 @@ def ask(request: Environ) -> Environ | None:
         statuses.append(int(status.split()[0]))
 
     try:
-        middleware(configuration())(environ, start_response)
+        with PLACES.place():
+            middleware(configuration())(environ, start_response)
     except ClientException as error:  # a Keystone that hangs: the middleware foresees only one that is down
         log.error("keystone.failed", error=type(error).__name__)
         raise IdentityUnavailable from error

@@ -194,16 +194,6 @@ class ServiceView(APIView):
         """Return the headers that every answer has."""
         return dict.fromkeys(self.request_id_headers, self.request_id)
 
-    def finalize_response(  # type: ignore[override]
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
-        if isinstance(answer, HttpResponse) and answer.status_code != 204:
-            answer.headers.setdefault("Content-Length", str(len(answer.content)))
-        if isinstance(answer, HttpResponse) and request.method == "HEAD":
-            answer.content = b""
-        return answer
-
     @classmethod
     def answer_to(cls, error: Exception, request: HttpRequest) -> HttpResponseBase:
         """Return the answer to an error that was raised before the view was reached, or after it was left."""
@@ -211,7 +201,7 @@ class ServiceView(APIView):
         view.setup(request)
         view.headers = view.default_response_headers
         asked = view.request = view.initialize_request(request)
-        return view.finalize_response(asked, view.handle_exception(error))
+        return view.finalize_response(asked, view.handle_exception(error))  # type: ignore[arg-type]
 
     # ---------------------------------------------------------------------------- what DRF asks for
 

@@ -12,11 +12,12 @@ from uuid import UUID
 import structlog
 
 from servers.drivers.base import Driver, FoundGuest, HostInfo, HostRef, JobKind
-from servers.errors import Fault
+from servers.errors import Fault, HypervisorUnavailable
 from servers.fleet.drivers import driver_of
 from servers.fleet.guest_location import ALIVE
 from servers.fleet.host_questions import ASKER, Question
 from servers.states import PowerState
+from servers.waiting import PLACES
 
 log = structlog.get_logger(__name__)
 
@@ -58,10 +59,11 @@ def ask_all(
     hosts, answers = list(hosts), dict[str, Answer[T]]()
     until = time.monotonic() + limit_s
     questions = [Question(host.name, topic, partial(_ask, host, question, answers), until) for host in hosts]
-    for each in questions:
-        ASKER.put(each)
-    for each in questions:
-        ASKER.wait(each)
+    with PLACES.place():
+        for each in questions:
+            ASKER.put(each)
+        for each in questions:
+            ASKER.wait(each)
     given = dict(answers)  # a thread that is late may still write into `answers`
     silent = Answer[T](fault=NO_ANSWER.format(limit_s=limit_s))
     return {host.name: given.get(host.name, silent) for host in hosts}
@@ -75,6 +77,34 @@ def _ask(host: HostRef, question: Callable[[Driver], T], answers: dict[str, Answ
     except Exception as error:
         log.error("survey.unforeseen", host=host.name, exc_info=error)
         answers[host.name] = Answer(fault=str(error) or type(error).__name__)
+
+
+def ask_until(host: str, question: Callable[[], T], until: float, topic: str) -> T:
+    """Return the answer to one question to a host, or raise what it raises.
+
+    Raises TimeoutError when there is none by `until`, a time by time.monotonic(), and HypervisorUnavailable, at once,
+    when the host still hangs over an earlier question of the same `topic`.
+    """
+    answers: list[T] = []
+    faults: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(question())
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            faults.append(error)
+
+    asked = Question(host, topic, ask, until)
+    with PLACES.place():
+        ASKER.put(asked)
+        ASKER.wait(asked)
+    if faults:
+        raise faults[0]
+    if answers:
+        return answers[0]
+    if time.monotonic() >= until:
+        raise TimeoutError
+    raise HypervisorUnavailable(host=host, reason="it hangs over an earlier question")
 
 
 def survey(hosts: Iterable[HostRef], limit_s: float = SURVEY_LIMIT_S) -> Survey:

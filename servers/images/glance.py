@@ -16,10 +16,11 @@ from keystoneauth1.session import Session
 from requests import Response
 from requests.exceptions import RequestException
 
-from servers.errors import ImageMissing, ImageStoreFault, ImageStoreUnavailable
+from servers.errors import ImageMissing, ImageStoreFault, ImageStoreUnavailable, TooManyWaiting
 from servers.images.base import ImageFacts, ImageStore, Stored
 from servers.images.draft import digest, require_digest, translated
 from servers.images.local import CHUNK_BYTES, LocalImageStore
+from servers.waiting import PLACES
 
 WHOLE = {"active", "deactivated"}
 """Glance's statuses of an image that has all its bytes; nobody can read a deactivated one, for as long as it is."""
@@ -159,7 +160,7 @@ class GlanceImageStore(ImageStore):
 
     def _ask(self, method: str, path: str, **request: Any) -> Response:
         """Return Glance's answer. Raises ImageStoreUnavailable where there is none."""
-        with reached():
+        with reached(), PLACES.place():
             session = session_of(self.account)
             answer: Response = session.request(self.address + path, method, raise_exc=False, **request)
             return answer
@@ -199,7 +200,7 @@ def refused(answer: Response) -> ImageStoreFault:
 
 def chunks(answer: Response) -> Iterator[bytes]:
     """Yield the bytes of an answer, and let go of its connection."""
-    with answer, reached():
+    with answer, reached(), PLACES.place():
         yield from answer.iter_content(CHUNK_BYTES)
 
 
@@ -208,6 +209,8 @@ def reached() -> Iterator[None]:
     """Turn what keeps us from Glance, or from the Keystone before it, into ImageStoreFault."""
     try:
         yield
+    except TooManyWaiting as refusal:
+        raise ImageStoreUnavailable(reason=str(refusal)) from refusal
     except (exceptions.ConnectionError, exceptions.DiscoveryFailure, exceptions.HttpServerError) as error:
         raise ImageStoreUnavailable(reason=type(error).__name__) from error
     except RequestException as error:

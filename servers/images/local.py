@@ -88,25 +88,42 @@ class LocalImageStore(ImageStore):
 
 
 class Part(Iterator[bytes]):
-    """Bytes of a file in chunks; the file is open from the start, so that removing it breaks no reading."""
+    """Bytes of a file, to be read or in chunks; the file is open from the start, so that removing it breaks no reading."""
 
     def __init__(self, path: Path, start: int, end: int | None) -> None:
         self._file = path.open("rb")
-        self._file.seek(start)
         size = os.fstat(self._file.fileno()).st_size
-        self._left = min(size, size if end is None else end) - start
+        self._start, self._end = start, max(start, min(size, size if end is None else end))
+        self.seek(0)
 
     def __next__(self) -> bytes:
-        chunk = self._file.read(min(CHUNK_BYTES, self._left)) if self._left > 0 else b""
+        chunk = self.read(CHUNK_BYTES)
         if not chunk:
             self.close()
             raise StopIteration
-        self._left -= len(chunk)
         return chunk
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size` of them where that is not negative; none at the end."""
+        if self._file.closed:
+            return b""
+        left = max(self._end - self._file.tell(), 0)
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        """Return where in the part the next byte is read."""
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Read on at another byte of the part; return which."""
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}[whence]
+        return self._file.seek(base + offset) - self._start
 
     def close(self) -> None:
         """Let go of the file; there is nothing more to read."""
-        self._left = 0
         self._file.close()
 
 

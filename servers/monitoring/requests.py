@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 
 import structlog
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
@@ -40,7 +40,7 @@ class Requests:
         clear_contextvars()  # a thread serves one request after the other
         name(request)
         try:
-            answer = self.get_response(request)
+            answer = measured(request, self.get_response(request))
             duration_s = time.monotonic() - began
             method = request.method if request.method in METHODS else OTHER
             route = route_of(request)
@@ -50,6 +50,15 @@ class Requests:
             return answer
         finally:
             clear_contextvars()
+
+
+def measured(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
+    """Return the answer with its length where that is known, without which no connection is kept; to HEAD no more."""
+    if isinstance(answer, HttpResponse) and answer.status_code not in {204, 304}:
+        answer.headers.setdefault("Content-Length", str(len(answer.content)))
+        if request.method == "HEAD":
+            answer.content = b""
+    return answer
 
 
 def name(request: HttpRequest) -> None:

@@ -36,6 +36,8 @@ class Child:
     command: list[str]
     output: IO[bytes] | None = None
     environment: Mapping[str, str] | None = None
+    descriptors: tuple[int, ...] = ()
+    """What it inherits of this process's open files, besides `output`."""
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
     started_at: float = 0.0
@@ -50,6 +52,7 @@ class Child:
             stdout=self.output,
             stderr=self.output,
             env={**os.environ, **(self.environment or {}), PARENT: str(os.getpid())},
+            pass_fds=self.descriptors,
             process_group=0,
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from django.template.loader import render_to_string
+from django.test import RequestFactory
 from playwright.sync_api import Browser, Page, Route
 
+from servers.admin.outage import outage_page
 from servers.errors import DatabaseUnavailable
 from tests.e2e.browsing import WIDE, log_in, open_server
 from tests.e2e.test_accessibility import violations
@@ -16,9 +17,8 @@ SENTENCE = str(DatabaseUnavailable())
 
 def as_page(route: Route) -> None:
     """Answer as the console does without its database."""
-    is_part = "hx-request" in route.request.headers
-    context = {"message": SENTENCE, "reads": True, "address": "/admin/"}
-    text = render_to_string("outage_part.html" if is_part else "outage.html", context)
+    asked = RequestFactory().get("/admin/", headers=route.request.headers)
+    text = outage_page(asked, SENTENCE).content
     route.fulfill(status=503, headers={"Content-Type": "text/html; charset=utf-8"}, body=text)
 
 

@@ -15,7 +15,6 @@ class GlanceView(ServiceView):
     """An address behind `/image`."""
 
     service = "image"
-    max_body_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
     def require_served(self) -> None:
         if settings.IMAGES != "local":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
 from servers import policy
@@ -33,7 +33,10 @@ class ImageFile(ImageView):
         asked = range(size) if part is None else part
         chunks = iter(()) if request.method == "HEAD" else open_image(image, asked.start, asked.stop)
         code = 200 if part is None else 206
-        answer = StreamingHttpResponse(chunks, status=code, content_type=MEDIA_TYPE)
+        kind = (
+            FileResponse if hasattr(chunks, "read") else StreamingHttpResponse
+        )  # no thread waits for a file
+        answer = kind(chunks, status=code, content_type=MEDIA_TYPE)
         answer["Content-Length"] = str(len(asked))
         answer["Accept-Ranges"] = "bytes"
         if part is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,7 @@ from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Server
 from servers.policy import Context
 from servers.states import ActionStatus
+from servers.waiting import PLACES
 
 IN_REQUEST = "request"
 """The worker of an action while its caller waits for its first steps."""
@@ -100,7 +102,7 @@ def submit(
     `params` are valid by the action's schema. Raises Refusal, and then nothing is written. `keep` is called at
     the end of the accepting transaction, and what it raises undoes that. Steps for which the caller waits at
     this microversion (the checks of a live migration below 2.34) run before this returns; the ActionFault that
-    ends the action there is raised. For an action with `looks_first` hypervisors are asked where the guest is,
+    ends the action there is raised. Where too many callers wait already they are left to a worker. For an action with `looks_first` hypervisors are asked where the guest is,
     before the transaction.
     """
     STANDING.require()
@@ -112,15 +114,17 @@ def submit(
     request = Request(cleaned, version, settings.IMAGE_METADATA_LIMIT)
     definition.check_request(request)
     evidence = collect_sightings(server) if action.looks_first else None
-    accepted = accept(definition, server.uuid, request, context, evidence, keep)
-    record = accepted.record
-    if record.image is not None:
-        images.announce(record.image)
-    if accepted.lease is not None:
-        carry_out_in_request(accepted.lease)
-        record.refresh_from_db()
-        if record.status == ActionStatus.QUEUED:
-            enqueue(record)
+    is_awaited = any(step.waits(version) for step in definition.steps)
+    with PLACES.place_if_free() if is_awaited else nullcontext(False) as waits:
+        accepted = accept(definition, server.uuid, request, context, evidence, keep, waits=waits)
+        record = accepted.record
+        if record.image is not None:
+            images.announce(record.image)
+        if accepted.lease is not None:
+            carry_out_in_request(accepted.lease)
+            record.refresh_from_db()
+            if record.status == ActionStatus.QUEUED:
+                enqueue(record)
     return accepted
 
 
@@ -138,11 +142,13 @@ def accept(
     context: Context,
     evidence: GuestSightings | None,
     keep: Keep[Accepted] = keep_nothing,
+    *,
+    waits: bool = False,
 ) -> Accepted:
     """Write edge, action record and queue entry in one transaction, after checks on the locked server.
 
     `evidence` is kept in the record's `result`, and can refuse the action. An IMMEDIATE action ends here, and
-    gets no queue entry. Neither does an action with steps for which the caller waits, when it can begin now:
+    gets no queue entry. Neither does an action for whose first steps the caller `waits`, when it can begin now:
     it is claimed at once, so that no worker takes it. `keep` is called last. Raises Refusal, and then nothing is
     written.
     """
@@ -159,7 +165,7 @@ def accept(
         end_at_once(definition, accepting)
         lease = None
     else:
-        lease = leave_to_worker(definition, accepting)
+        lease = leave_to_worker(definition, accepting, waits=waits)
     accepted = Accepted(record, record.image_id, lease)
     keep(accepted)
     return accepted
@@ -174,15 +180,14 @@ def end_at_once(definition: Action, accepting: ActionAcceptContext) -> None:
     definition.accept(accepting)
 
 
-def leave_to_worker(definition: Action, accepting: ActionAcceptContext) -> Lease | None:
-    """Write an action with its edge and queue entry; claim it instead, and return the lease, where its caller waits."""
+def leave_to_worker(definition: Action, accepting: ActionAcceptContext, *, waits: bool) -> Lease | None:
+    """Write an action with its edge and queue entry; claim it instead, and return the lease, where its caller `waits`."""
     record = accepting.record
     definition.accept(accepting)
     record.save(force_insert=True)
     if definition.transition.edge:
         take_edge(accepting.row, definition)
-    is_awaited = any(step.waits(accepting.microversion) for step in definition.steps)
-    lease = claim(record.pk, IN_REQUEST) if is_awaited else None
+    lease = claim(record.pk, IN_REQUEST) if waits else None
     if lease is None:
         enqueue(record)
     return lease

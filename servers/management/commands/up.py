@@ -6,7 +6,6 @@ import fcntl
 import logging
 import os
 import socket
-import sys
 import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -21,6 +20,7 @@ from servers.database_age import pending, refuse_strange_database
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_openrc
 from servers.management.greeting import IDENTITY, greeting
+from servers.management.listening import listen
 from servers.monitoring.health import examine
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
@@ -32,9 +32,6 @@ ASK_S = 0.25
 TEND_S = 0.5
 GRACE_S = settings.WORKER_GRACE_S + 3
 LOG_LIMIT_BYTES = 5_000_000
-KEEP_ALIVE_S = 75
-"""How long a quiet connection is kept: longer than clients wait between two questions. They ask each 2 s, gunicorn's
-own keep-alive is 2 s as well, and a question that meets the end of its connection is an error at the client."""
 
 
 class Command(BaseCommand):
@@ -52,14 +49,15 @@ class Command(BaseCommand):
         data, logs = Path(settings.DATA_DIR), Path(settings.DATA_DIR) / "log"
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         lock = take_data(data)
-        check_port(given["bind"], settings.PORT)
+        listener = listen(given["bind"], settings.PORT)
         migrate()
         if not given["empty"]:
             self.make_demo(logs, stopping)
-        web = web_server(given["bind"], logs)
-        children = [web, worker(logs)]
+        web = web_server(listener, logs)
+        children = [*web, worker(logs)]
         try:
-            web.start()
+            for process in web:
+                process.start()
             admin = ensure_admin()  # while the web server starts
             openrc = write_openrc(admin, f"{settings.PUBLIC_URL}{IDENTITY}")
             text = greeting(admin, openrc, logs)
@@ -71,6 +69,7 @@ class Command(BaseCommand):
             self.tend(children, stopping)
         finally:
             stop(children, GRACE_S)
+            listener.close()
             lock.close()
         self.stdout.write("Stopped.")
 
@@ -113,7 +112,7 @@ class Command(BaseCommand):
                     self.stderr.write(f"Not well: {name}: {reason}")
                 connections.close_all()
                 return
-            tend(children[1:])
+            tend([child for child in children if child is not web])
             stopping.wait(ASK_S)
 
 
@@ -145,20 +144,6 @@ def take_data(data: Path) -> IO[str]:
     return lock
 
 
-def check_port(address: str, port: int) -> None:
-    """Do nothing when the port is free. Raises CommandError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except (OSError, OverflowError) as error:
-            raise CommandError(
-                f"Port {port} of {address} cannot be used: {getattr(error, 'strerror', error)}. "
-                f"Choose another one: make up PORT={port + 1}"
-            ) from error
-
-
 def log_file(logs: Path, name: str) -> IO[bytes]:
     """Return the log of one child, opened to add to it; a long one is put aside first."""
     logs.mkdir(exist_ok=True)
@@ -168,23 +153,14 @@ def log_file(logs: Path, name: str) -> IO[bytes]:
     return path.open("ab")
 
 
-def web_server(address: str, logs: Path) -> Child:
-    """Return the web server."""
-    where = f"[{address}]" if ":" in address else address
-    options = {
-        "--config": "python:servers.management.web",
-        "--pythonpath": str(settings.BASE_DIR),
-        "--bind": f"{where}:{settings.PORT}",
-        "--worker-class": "gthread",
-        "--workers": "1",
-        "--threads": "16",
-        "--graceful-timeout": "3",
-        "--keep-alive": str(KEEP_ALIVE_S),
-        "--log-level": "warning",
-    }
-    flat = [word for pair in options.items() for word in pair]
-    command = [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", "project.wsgi:application"]
-    return Child("the web server", command, output=log_file(logs, "web"))
+def web_server(listener: socket.socket, logs: Path) -> list[Child]:
+    """Return the processes of the web server, which share a socket."""
+    descriptor = listener.fileno()
+    command, output = [*MANAGE, "serve", "--socket", str(descriptor)], log_file(logs, "web")
+    return [
+        Child(f"web server {number}", command, output=output, descriptors=(descriptor,))
+        for number in range(settings.WEB_PROCESSES)
+    ]
 
 
 def worker(logs: Path) -> Child:

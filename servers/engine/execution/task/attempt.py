@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,12 +25,15 @@ from servers.microversions import Microversion
 from servers.models import ActionRecord, Migration, Server
 from servers.states import PowerState
 
+LONG_ENOUGH = "the request has waited long enough"
+
 
 class Attempt:
     """One attempt at an action, under a lease.
 
     What steps leave is written at once, so that the next attempt finds it. Every write raises LeaseLost when
-    another attempt has the action. With `deadline_s` `checkpoint` raises Later after so many seconds.
+    another attempt has the action. With `deadline_s` somebody waits: `checkpoint` raises Later after so many
+    seconds, and so does a question to a host.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Attempt:
         self.lease = lease
         self.heartbeat = heartbeat
         self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
+        self.until = time.monotonic() + deadline_s if deadline_s is not None else None
         self.force_sent = False
         self.fault: ActionFault | None = None
         self.step: Step | None = None
@@ -177,7 +182,7 @@ class Attempt:
         if self.is_cancelled():
             raise Cancelled
         if self.deadline is not None and clock.now() > self.deadline:
-            raise Later(reason="the request has waited long enough", delay_s=0)
+            raise Later(reason=LONG_ENOUGH, delay_s=0)
 
 
 def limits() -> Limits:

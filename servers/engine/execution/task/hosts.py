@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -10,14 +12,38 @@ import structlog
 from servers.drivers.base import Ability, Driver, FoundGuest, HostRef
 from servers.engine.execution import ownership, single_instance
 from servers.engine.execution.fence import ActionFence
+from servers.engine.execution.task.attempt import LONG_ENOUGH
 from servers.engine.execution.task.journal import Journal
-from servers.errors import BelongsToAnother, ComputeHostNotFound
+from servers.errors import BelongsToAnother, ComputeHostNotFound, Later
 from servers.fleet.drivers import driver_of, ref
+from servers.fleet.polling import ask_until
 from servers.models import Host
 
 log = structlog.get_logger(__name__)
 
 A = TypeVar("A", bound=Ability)
+
+
+class InTime:
+    """An ability of a host whose answers somebody waits for until `until`, by time.monotonic().
+
+    Each verb raises what the ability raises, and Later when the time is over: the question goes on, and its answer is
+    lost. It raises HypervisorUnavailable when the host hangs over an earlier question for which nobody waits any more.
+    """
+
+    def __init__(self, ability: Ability, host: str, until: float) -> None:
+        self._ability, self._host, self._until = ability, host, until
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return ask_until(
+                    self._host, partial(getattr(self._ability, verb), *args, **kwargs), self._until, "check"
+                )
+            except TimeoutError as late:
+                raise Later(reason=LONG_ENOUGH, delay_s=0) from late
+
+        return ask
 
 
 class Hosts(Journal):
@@ -59,7 +85,7 @@ class Hosts(Journal):
         found: A | None = getattr(self.driver(host), kind.attribute)
         if found is None:
             raise kind.lacking(host)
-        return found
+        return found if self.until is None else cast(A, InTime(found, host, self.until))
 
     def find_guest(self, host: str) -> FoundGuest | None:
         """Return the guest as it is on `host` at this moment. Raises HypervisorUnavailable, HypervisorTimeout."""

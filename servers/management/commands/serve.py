@@ -1,0 +1,59 @@
+"""manage.py serve: one process of the web server; `manage.py up` runs several of them on one port."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+
+from servers.database_age import refuse_strange_database
+from servers.deployment.comparison import Membership, name_of_web
+from servers.management.listening import listen
+from servers.supervisor.processes import Stopping, end_with_parent
+from servers.waiting import PLACES
+from servers.web.server import Server
+
+GRACE_S = 3.0
+"""How long it goes on with what was asked before it was told to end."""
+
+
+class Command(BaseCommand):
+    requires_system_checks = []
+    help = "Answer by HTTP, in one process, so many requests at a time as WEB_THREADS says."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        parser.add_argument(
+            "--socket", type=int, metavar="FD", help="listen on the inherited socket with this descriptor"
+        )
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        end_with_parent(GRACE_S + 2)
+        refuse_strange_database()
+        connections.close_all()
+        inherited = given["socket"]
+        listener = (
+            listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
+        )
+        waiting = max(settings.WEB_THREADS // 2, 1)
+        PLACES.limit(waiting)
+        server = Server(get_wsgi_application(), listener, settings.WEB_THREADS + waiting)
+        stopping = WebStopping(server).listen()
+        Membership(name_of_web(), "web").begin()
+        server.serve(stopping, GRACE_S)
+
+
+class WebStopping(Stopping):
+    """Wakes the server up, which may wait for a client to say something."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.server = server
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        super()._on_signal(number, frame)
+        self.server.pull_trigger()
