@@ -59,7 +59,7 @@ class Mute:
         raise ValueError("no words")
 structlog.get_logger("ours").warning("ours said", thing={"a": object()}, text="two\\nlines \\x1b[31m = \\"")
 structlog.get_logger("ours").error("ours mute", thing=Mute())
-for name in ("theirs", "django.server", "gunicorn.error", "procrastinate", "libvirt"):
+for name in ("theirs", "django.server", "waitress", "procrastinate", "libvirt"):
     logging.getLogger(name).warning("%s said", name)
 try:
     1 / 0
@@ -72,10 +72,6 @@ thread.start()
 thread.join()
 """
 """Each way in which a line comes about."""
-GUNICORN = [
-    *(sys.executable, "-m", "gunicorn", "--config", "python:servers.management.web", "--bind", "127.0.0.1:0"),
-    *("--no-control-socket", "--log-level", "info", "project.wsgi:application"),
-]
 
 
 def run(
@@ -111,7 +107,7 @@ def test_every_line_is_one_of_json_by_setting_whoever_writes_it(tmp_path: Path) 
     lines = [json.loads(line) for line in run(EVERYBODY, "", tmp_path, LOG_FORMAT="json").stderr.splitlines()]
     assert {"event", "level"} <= set.intersection(*map(set, lines))
     said = " ".join(line["event"] for line in lines)
-    for words in ("ours said", "ours mute", "theirs said", "django.server said", "gunicorn.error said"):
+    for words in ("ours said", "ours mute", "theirs said", "django.server said", "waitress said"):
         assert words in said
     assert "procrastinate said" in said and "libvirt said" in said and "somebody warned" in said
     raised = {line["event"] for line in lines if "ZeroDivisionError" in line.get("exception", "")}
@@ -122,16 +118,6 @@ def test_every_line_of_logfmt_is_one_line_and_has_its_time_level_and_event(tmp_p
     lines = run(EVERYBODY, "", tmp_path).stderr.splitlines()
     form = re.compile(r"timestamp=\S+ level=[a-z]+ event=(\"|\S+)")
     assert len(lines) == 11 and [line for line in lines if not form.match(line)] == []
-
-
-def test_web_server_that_cannot_start_says_so_in_the_same_form(tmp_path: Path) -> None:
-    settings = {"DATA_DIR": str(tmp_path), "LOG_FORMAT": "json"}
-    environment = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "QUEUE"}} | settings
-    done = subprocess.run(GUNICORN, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert {line.get("logger") for line in lines} >= {"gunicorn.error", None}
-    (ours,) = (line for line in lines if line["event"] == "web.not_started")
-    assert "Bring it up with manage.py migrate" in ours["reason"]
 
 
 def test_rest_answers_in_its_own_form_when_the_reason_cannot_be_logged(tmp_path: Path) -> None:

@@ -32,19 +32,15 @@ STRANGE = {
 }
 """What makes a database strange, and how it is said."""
 
-WEB = [
-    sys.executable,
-    *("-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "project.wsgi:application"),
-]
 MANAGE = [sys.executable, "manage.py"]
 STARTS = {
     "up": ([*MANAGE, "up", "--empty"], ExitCode.STRANGE_DATABASE),
     "work": ([*MANAGE, "work"], ExitCode.STRANGE_DATABASE),
     "reconcile": ([*MANAGE, "reconcile"], ExitCode.STRANGE_DATABASE),
-    "web": (WEB, 3),
+    "serve": ([*MANAGE, "serve"], ExitCode.STRANGE_DATABASE),
 }
 """What starts, and the exit code with which it does not."""
-LOOK_THEMSELVES = {"draw_states", "health", "policy", "up", "work"}
+LOOK_THEMSELVES = {"draw_states", "health", "policy", "serve", "up", "work"}
 """Commands that need no database, or not at once."""
 
 

@@ -19,7 +19,8 @@ import pytest
 from django.core.management.base import CommandError
 
 from servers.management.commands import up as up_command
-from servers.management.commands.up import check_port, take_data
+from servers.management.commands.up import take_data
+from servers.management.listening import listen
 from servers.supervisor.processes import Child, Stopping
 
 ROOT = Path(__file__).parent.parent.parent
@@ -87,7 +88,7 @@ def test_everything_comes_up_is_private_and_ends_with_ctrl_c(up: Up) -> None:
         time.sleep(0.1)
     assert up.end() == 0
     assert up.workers() == 0
-    check_port("127.0.0.1", up.port)
+    listen("127.0.0.1", up.port).close()
     modes = {p.name: p.stat().st_mode & 0o077 for p in up.folder.iterdir() if p.is_file()}
     assert set(modes) >= {"admin_password", "openrc", "secret_key"}
     assert set(modes.values()) == {0}
@@ -149,7 +150,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(CommandError, match=f"Port {port} of 127.0.0.1 .* make up PORT={port + 1}"):
-            check_port("127.0.0.1", port)
+            listen("127.0.0.1", port)
 
 
 def test_one_folder_is_served_once_at_a_time(tmp_path: Path) -> None:

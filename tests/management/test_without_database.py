@@ -39,7 +39,7 @@ COMMANDS = {
 }
 NEED_NONE = {"draw_states", "health"}
 """Commands that ask no database."""
-STAY = {"work"}
+STAY = {"serve", "work"}
 """Commands that wait for it."""
 
 

@@ -22,6 +22,7 @@ from django.db import OperationalError, connection
 
 from servers.errors import DatabaseUnavailable
 from servers.management.commands.up import web_server
+from servers.management.listening import listen
 from servers.models import ActionRecord, Host, Migration, Worker
 from servers.states import ActionStatus
 from servers.supervisor.processes import stop
@@ -29,7 +30,6 @@ from tests.conftest import Caller
 from tests.factories import make_host
 from tests.postgresql.cluster import from_environment
 from tests.postgresql.workers import Workers, environment_of, pid_of, until, until_over
-from tests.running import free_port
 from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -198,8 +198,10 @@ class Web:
     """The web server as `manage.py up` starts it, on the database of the tests."""
 
     def __init__(self, folder: Path, settings: Any) -> None:
-        settings.PORT = self.port = free_port()
-        self.child = web_server("127.0.0.1", folder)
+        settings.WEB_PROCESSES = 1
+        self.listener = listen("127.0.0.1", 0)
+        self.port = self.listener.getsockname()[1]
+        (self.child,) = web_server(self.listener, folder)
         self.child.environment = environment_of(str(connection.settings_dict["NAME"])) | {
             "DATA_DIR": str(folder),
         }
@@ -229,6 +231,7 @@ def web(fleet: SmallFleet, tmp_path: Path, settings: Any) -> Iterator[Web]:
     started = Web(tmp_path, settings)
     yield started
     stop([started.child], 10)
+    started.listener.close()
 
 
 PATHS = ("/v2.1/servers", "/identity/v3/projects", "/image/v2/images")
