@@ -104,7 +104,7 @@ def ask_until(host: str, question: Callable[[], T], until: float, topic: str) ->
         return answers[0]
     if time.monotonic() >= until:
         raise TimeoutError
-    raise HypervisorUnavailable(host=host, reason="it hangs over an earlier question")
+    raise HypervisorUnavailable
 
 
 def survey(hosts: Iterable[HostRef], limit_s: float = SURVEY_LIMIT_S) -> Survey:
