@@ -6,27 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from django.views.generic import TemplateView
-
 from servers.api.resources import Schema
 from servers.api.schema import actions
-from servers.api.schema.generator import document
 from servers.api.schema.operation import JSON
 
 
-class SchemaPage(TemplateView):
-    """Actions first, for each its bodies, codes and examples; then every address."""
-
-    template_name = "openapi.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        found = document()
-        return {
-            **super().get_context_data(**kwargs),
-            "info": found["info"],
-            "actions": list(described_actions()),
-            "services": by_service(found),
-        }
+def page_context(found: Schema) -> dict[str, Any]:
+    """Return what the page shows of the document: actions first, with bodies, codes and examples; then every address."""
+    return {"info": found["info"], "actions": list(described_actions()), "services": by_service(found)}
 
 
 def described_actions() -> Iterator[dict[str, Any]]:

@@ -92,3 +92,17 @@ def test_a_lower_maximum_lowers_the_document(settings: Any) -> None:
     document = generator.document()
     assert "os-migrateLive_2.1-2.20" in document["components"]["schemas"]
     assert not [name for name in document["components"]["schemas"] if "2.25" in name]
+
+
+@pytest.mark.parametrize("address", ["/openapi", "/openapi.json", "/openapi.yaml"])
+def test_strangers_who_ask_again_and_again_have_it_made_once(
+    address: str, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get(address).content
+
+    def again(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(generator.Generator, "get_schema", again)
+    for accept in ("application/json", "text/html", "*/*", "x/1"):
+        assert client.get(f"{address}?x={accept}", headers={"Accept": accept}).content == first
