@@ -28,7 +28,7 @@ LEAST_S = 0.1
 def main() -> int:
     """Attack, print what others felt of it, and return 0 when it was little and no process has died."""
     seconds = float(os.environ.get("ATTACK_S", "60"))
-    with gantry(RECONCILE_INTERVAL="600") as running:
+    with gantry(RECONCILE_INTERVAL="600", BEHIND_PROXY="true") as running:
         servers = add_hosts(running)
         port = int(running.address.rpartition(":")[2])
         others = Others(port, running.passwords["admin"])

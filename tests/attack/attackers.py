@@ -56,7 +56,7 @@ def hold(target: Target, over: threading.Event, source: str, sent: bytes, drops:
     while not over.is_set():
         with (
             suppress(OSError),
-            socket.create_connection(("127.0.0.1", target.port), 5, (source, 0)) as client,
+            socket.create_connection(("127.0.0.1", target.port), 5) as client,
         ):
             client.sendall(sent)
             client.settimeout(1)
@@ -86,13 +86,13 @@ def read_nothing(target: Target, over: threading.Event, source: str) -> None:
     while not over.is_set():
         with (
             suppress(OSError),
-            socket.create_connection(("127.0.0.1", target.port), 5, (source, 0)) as client,
+            socket.create_connection(("127.0.0.1", target.port), 5) as client,
         ):
             client.sendall(asked)
             over.wait(10)
 
 
-@attack("hosts that hang", 20)
+@attack("hosts that hang", 16)
 def move_to_hosts_that_hang(target: Target, over: threading.Event, source: str) -> None:
     """Ask for moves for which the caller waits, and for surveys of all hosts."""
     connection = Connection(target.port, source)
@@ -108,14 +108,14 @@ def move_to_hosts_that_hang(target: Target, over: threading.Event, source: str) 
         with suppress(*BROKEN, NameError):
             connection.ask("POST", f"/v2.1/servers/{random.choice(target.servers)}/action", body, headers)
             connection.ask("GET", "/admin/servers/host/discover/", headers={"Cookie": cookie})
-        over.wait(0.2)
+        over.wait(1)
 
 
 @attack("strangers who log in", 20)
 def log_in_as_anybody(target: Target, over: threading.Event, source: str) -> None:
     """Try names that nobody has, from many addresses."""
     while not over.is_set():
-        other = f"127.{random.randint(1, 200)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+        other = f"100.{random.randint(64, 127)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
         with suppress(*BROKEN):
             token(Connection(target.port, other), secrets.token_hex(8), "wrong", "admin")
         over.wait(0.05)
@@ -170,7 +170,7 @@ def run(target: Target, names: tuple[str, ...], over: threading.Event) -> None:
     for place, name in enumerate(names):
         function, number = ATTACKS[name]
         for one in range(number):
-            source = f"127.0.{place + 1}.{one + 1}"
+            source = f"198.51.{100 + place}.{one + 1}"
             threads.append(threading.Thread(target=function, args=(target, over, source), daemon=True))
     for thread in threads:
         thread.start()

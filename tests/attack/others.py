@@ -22,9 +22,9 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Connection:
-    """A connection that is opened again when it was lost, from one address of this machine."""
+    """A connection that is opened again when it was lost; a proxy says that it comes from `source`."""
 
-    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, source: str = "192.0.2.1") -> None:
         self.port, self.source = port, source
         self.http: http.client.HTTPConnection | None = None
 
@@ -32,11 +32,9 @@ class Connection:
         self, method: str, path: str, body: str | bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Return status, headers and body. Raises OSError and HTTPException; the next one asks afresh."""
-        self.http = self.http or http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=PATIENCE_S, source_address=(self.source, 0)
-        )
+        self.http = self.http or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
-            self.http.request(method, path, body, headers or {})
+            self.http.request(method, path, body, {"X-Forwarded-For": self.source, **(headers or {})})
             answer = self.http.getresponse()
             return answer.status, answer.headers, answer.read()
         except (OSError, http.client.HTTPException):
