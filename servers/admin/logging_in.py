@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from structlog.contextvars import bind_contextvars
 
 from servers.errors import LoginsBusy, Refusal, TooManyFailedLogins
 from servers.logins.checking import check_password
@@ -65,6 +66,7 @@ def as_refused(response: HttpResponse) -> HttpResponse:
     if isinstance(form, forms.Form) and form.is_bound:
         for errors in form.errors.as_data().values():
             for refusal in (error.refusal for error in errors if isinstance(error, Refused)):
+                bind_contextvars(code=refusal.code)
                 response.status_code = STATUS[type(refusal)]
                 response["Retry-After"] = str(refusal.facts.get("retry_after_s", BUSY_S))
     return response

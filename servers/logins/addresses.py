@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 LOCAL = "local"
-"""The address of who has none: a Unix socket, or this process itself."""
+"""The address of this machine itself: its loopback, and who has none, as behind a Unix socket."""
 FORWARDED = (
     "HTTP_X_FORWARDED_FOR",
     "HTTP_X_FORWARDED_HOST",
@@ -69,13 +69,15 @@ def parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def address_of(request: HttpRequest | None) -> str:
-    """Return under which address a request is counted: IPv6 by /64, which one customer has whole; LOCAL for none."""
+    """Return under which address a request is counted."""
     return counted(request.META.get("REMOTE_ADDR", "") if request else "")
 
 
 def counted(text: str) -> str:
-    """Return under which address an address is counted."""
+    """Return under which address an address is counted: IPv6 by /64, which one customer has whole; LOCAL for none."""
     address = parsed(text)
+    if address is None or address.is_loopback:
+        return LOCAL
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), 64), strict=False))
-    return str(address) if address else LOCAL
+    return str(address)

@@ -7,7 +7,9 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password, verify_password
 from django.http import HttpRequest
+from structlog.contextvars import bind_contextvars
 
+from servers.errors import printable
 from servers.logins import limits
 from servers.logins.addresses import address_of
 from servers.logins.hashing import LANE
@@ -42,6 +44,7 @@ def check_secret(
     other. Raises TooManyFailedLogins, LoginsBusy.
     """
     attempt = Attempt(name[:MAX_NAME], address_of(request))
+    bind_contextvars(login=printable(attempt.name), address=attempt.address)
     limits.require_allowed(attempt)
     with LANE.place():
         right, is_outdated = verify_password(secret, kept or UNUSABLE_PASSWORD_PREFIX)

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from servers import clock
-from servers.errors import TooManyFailedLogins, printable
+from servers.errors import TooManyFailedLogins
+from servers.logins.addresses import LOCAL
 from servers.models import KnownAddress, LoginFailures
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ def require_allowed(attempt: Attempt) -> None:
 
 def failed(attempt: Attempt) -> None:
     """Count a failure, unless its row is full already. Raises TooManyFailedLogins where one is now."""
-    log.info("login.failed", user=printable(attempt.name), address=attempt.address)
+    log.info("login.failed")
     now = clock.now()
     with transaction.atomic():
         found = rows_to_write(attempt, now)
@@ -77,7 +78,7 @@ def succeeded(attempt: Attempt) -> None:
         mine = LoginFailures.objects.filter(**attempt.keys[0])
         mine.filter(failures__lt=settings.LOGIN_FAILURES_LIMIT).update(failures=0)
     note_address(attempt.address, now)
-    log.info("login.succeeded", user=printable(attempt.name), address=attempt.address)
+    log.info("login.succeeded")
 
 
 def require_room(rows: Iterable[LoginFailures], attempt: Attempt, now: datetime) -> None:
@@ -151,7 +152,9 @@ def is_full(row: LoginFailures, now: datetime) -> bool:
 
 
 def is_known(address: str, now: datetime) -> bool:
-    """Return whether somebody has logged in from there within LOGIN_KNOWN_DAYS."""
+    """Return whether it is this machine's own, or somebody has logged in from there within LOGIN_KNOWN_DAYS."""
+    if address == LOCAL:
+        return True
     since = now - timedelta(days=settings.LOGIN_KNOWN_DAYS)
     return KnownAddress.objects.filter(address=address, seen_at__gt=since).exists()
 

@@ -115,6 +115,12 @@ def test_many_addresses_are_refused_but_those_from_which_people_log_in(
     assert [door(address=ELSEWHERE).status for _ in range(3)] == [401, 401, 429]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_this_machine_itself_is_known(door: Door, anna: User, address: str) -> None:
+    fill("all", door)
+    assert door(RIGHT, address=address).status == 200
+
+
 def test_address_from_which_nobody_has_logged_in_for_long_is_not_known(
     door: Door, anna: User, time: VirtualClock
 ) -> None:
