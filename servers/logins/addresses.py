@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+
+log = structlog.get_logger(__name__)
 
 LOCAL = "local"
 """The address of this machine itself: its loopback, and who has none, as behind a Unix socket."""
@@ -23,20 +26,27 @@ class TrustedProxies:
     """Middleware behind which a request says what it would say without a proxy, and what proxies say is true.
 
     Of a peer in TRUSTED_PROXIES the address is replaced by that of its client. Of any other the headers are dropped, so
-    nobody further in can believe them.
+    nobody further in can believe them; the first time that is said in the log, since a proxy that is not trusted makes
+    one address of all its clients.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self.has_warned = False
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         peer = request.META.get("REMOTE_ADDR", "")
         if settings.BEHIND_PROXY and is_trusted(peer):
             request.META["REMOTE_ADDR"] = client_behind(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
-        else:
-            for header in FORWARDED:
-                request.META.pop(header, None)
+        elif [header for header in FORWARDED if request.META.pop(header, None) is not None]:
+            self.warn_once(peer)
         return self.get_response(request)
+
+    def warn_once(self, peer: str) -> None:
+        """Say in the log how the proxy that may be there is trusted."""
+        if not self.has_warned:
+            self.has_warned = True
+            log.warning("proxy.not_trusted", address=peer, remedy="set BEHIND_PROXY and TRUSTED_PROXIES")
 
 
 def client_behind(peer: str, forwarded_for: str) -> str:

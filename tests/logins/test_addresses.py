@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from structlog.testing import capture_logs
 
 from servers.logins.addresses import LOCAL, TrustedProxies, address_of
 from servers.models import LoginFailures
@@ -65,6 +66,17 @@ def test_of_anybody_else_nothing_is_believed(rf: Any, settings: Any, is_behind_p
         False,
         "127.0.0.1",
     )
+
+
+def test_proxy_that_is_not_trusted_is_named_in_the_log_once(rf: Any) -> None:
+    middleware = TrustedProxies(lambda request: HttpResponse())
+    with capture_logs() as lines:
+        middleware(rf.get("/", REMOTE_ADDR=STRANGER))
+        for _ in range(3):
+            middleware(rf.get("/", REMOTE_ADDR=STRANGER, HTTP_X_FORWARDED_FOR="192.0.2.1"))
+            middleware(rf.get("/", REMOTE_ADDR=PROXY, HTTP_X_FORWARDED_FOR="192.0.2.1"))
+    (line,) = lines
+    assert (line["event"], line["address"]) == ("proxy.not_trusted", STRANGER)
 
 
 def test_networks_of_trusted_proxies_are_those_that_are_set(rf: Any, settings: Any) -> None:
