@@ -46,7 +46,7 @@ def check_secret(
     attempt = Attempt(name[:MAX_NAME], address_of(request))
     bind_contextvars(login=printable(attempt.name), address=attempt.address)
     limits.require_allowed(attempt)
-    with LANE.place():
+    with LANE.place(is_known=limits.is_known(attempt.address)):
         right, is_outdated = verify_password(secret, kept or UNUSABLE_PASSWORD_PREFIX)
     if right and may_log_in:
         limits.succeeded(attempt)

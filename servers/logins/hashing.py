@@ -1,7 +1,8 @@
-"""One lane for all hashes of a process: a thread of low priority, and a short queue of logins before it.
+"""One lane for all hashes of a process: a thread of low priority, and two short queues of logins before it.
 
 A hash is slow so that guessing is. One thread bounds what all of them may cost, the priority lets every other request go
-first, and the bound lets no more threads of the web server wait than are left over.
+first, and the bound lets no more threads of the web server wait than are left over. Who comes from an address that is known
+has places of his own, which no stranger can take.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from servers.errors import LoginsBusy
 
-NICE = 10
+NICE = 5
 """Of the thread, above that of the process: on Linux each thread has its own."""
 
 Given = ParamSpec("Given")
@@ -36,24 +38,27 @@ class Lane:
     def _begin(self) -> None:
         self._thread = ThreadPoolExecutor(1, "hashing", initializer=yield_to_others)
         self._guard = threading.Lock()
-        self._logins = 0
+        self._logins = Counter[bool]()
 
     def run(self, work: Callable[Given, Made], *args: Given.args, **given: Given.kwargs) -> Made:
         """Return what `work` returns in the lane's thread, or raise what it raises. It asks no database there."""
         return self._thread.submit(work, *args, **given).result()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place for a login: one in work, and LOGIN_QUEUE that wait. Raises LoginsBusy when all are taken."""
+    def place(self, *, is_known: bool) -> Iterator[None]:
+        """Take a place for a login: of known addresses, and of all others, there is one in work and LOGIN_QUEUE that wait.
+
+        Raises LoginsBusy when all are taken.
+        """
         with self._guard:
-            if self._logins > settings.LOGIN_QUEUE:
+            if self._logins[is_known] > settings.LOGIN_QUEUE:
                 raise LoginsBusy
-            self._logins += 1
+            self._logins[is_known] += 1
         try:
             yield
         finally:
             with self._guard:
-                self._logins -= 1
+                self._logins[is_known] -= 1
 
 
 def yield_to_others() -> None:

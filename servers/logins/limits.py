@@ -86,14 +86,14 @@ def require_room(rows: Iterable[LoginFailures], attempt: Attempt, now: datetime)
 
     Raises TooManyFailedLogins, which says when the last of them ends and not which they are.
     """
-    ends = [row.ends_at for row in rows if is_full(row, now) and not spares(row, attempt.address, now)]
+    ends = [row.ends_at for row in rows if is_full(row, now) and not spares(row, attempt.address)]
     if ends:
         raise refusal(max(ends), now)
 
 
-def spares(row: LoginFailures, address: str, now: datetime) -> bool:
+def spares(row: LoginFailures, address: str) -> bool:
     """Return whether a full row lets an address pass: somebody has logged in from there lately."""
-    return row.of == Of.ALL and is_known(address, now)
+    return row.of == Of.ALL and is_known(address)
 
 
 def refusal(ends_at: datetime, now: datetime) -> TooManyFailedLogins:
@@ -151,11 +151,11 @@ def is_full(row: LoginFailures, now: datetime) -> bool:
     return row.failures >= settings.LOGIN_TOTAL_LIMIT
 
 
-def is_known(address: str, now: datetime) -> bool:
+def is_known(address: str) -> bool:
     """Return whether it is this machine's own, or somebody has logged in from there within LOGIN_KNOWN_DAYS."""
     if address == LOCAL:
         return True
-    since = now - timedelta(days=settings.LOGIN_KNOWN_DAYS)
+    since = clock.now() - timedelta(days=settings.LOGIN_KNOWN_DAYS)
     return KnownAddress.objects.filter(address=address, seen_at__gt=since).exists()
 
 

@@ -142,16 +142,21 @@ def test_names_without_number_leave_few_rows_and_in_time_none(
     assert not LoginFailures.objects.exists()
 
 
-def test_when_all_places_are_taken_it_is_refused_unhashed(
-    door: Door, anna: User, hashed: list[str], settings: Any
+@pytest.mark.parametrize("is_known", [True, False])
+def test_when_all_places_of_its_kind_are_taken_it_is_refused_unhashed(
+    door: Door, anna: User, hashed: list[str], settings: Any, is_known: bool
 ) -> None:
+    KnownAddress.objects.create(address=ELSEWHERE, seen_at=clock.now())
+    there, other = (ELSEWHERE, HERE) if is_known else (HERE, ELSEWHERE)
     with ExitStack() as stack:
         for _ in range(settings.LOGIN_QUEUE + 1):
-            stack.enter_context(LANE.place())
-        said = door(RIGHT)
-    assert (said.status, said.retry_after, hashed) == (503, "5", [])
+            stack.enter_context(LANE.place(is_known=is_known))
+        said = door(RIGHT, address=there)
+        assert hashed == []
+        assert door(RIGHT, address=other).status == 200
+    assert (said.status, said.retry_after) == (503, "5")
     assert said.text == "Too many people log in at this moment; try again in a few seconds."
-    assert door(RIGHT).status == 200
+    assert door(RIGHT, address=there).status == 200
 
 
 def test_one_secret_is_hashed_whoever_is_named(door: Door, anna: User, hashed: list[str]) -> None:
