@@ -1,4 +1,4 @@
-"""The one place where a password or a secret is checked: refused unchecked, or hashed in the lane and counted."""
+"""The one place where a password or a secret is checked: refused unchecked, or hashed in a lane and counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 from servers.errors import printable
 from servers.logins import limits
 from servers.logins.addresses import address_of
-from servers.logins.hashing import LANE
+from servers.logins.hashing import KNOWN, STRANGERS
 from servers.logins.limits import Attempt
 from servers.models import User
 
@@ -46,7 +46,8 @@ def check_secret(
     attempt = Attempt(name[:MAX_NAME], address_of(request))
     bind_contextvars(login=printable(attempt.name), address=attempt.address)
     limits.require_allowed(attempt)
-    with LANE.place(is_known=limits.is_known(attempt.address)):
+    lane = KNOWN if limits.is_known(attempt.address) else STRANGERS
+    with lane.place():
         right, is_outdated = verify_password(secret, kept or UNUSABLE_PASSWORD_PREFIX)
     if right and may_log_in:
         limits.succeeded(attempt)

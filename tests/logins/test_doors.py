@@ -11,7 +11,7 @@ from django.test import Client
 
 from servers import clock
 from servers.clock import VirtualClock
-from servers.logins.hashing import LANE
+from servers.logins.hashing import KNOWN, STRANGERS
 from servers.models import KnownAddress, LoginFailures, Token, User
 from servers.supervisor.retention import prune
 from tests.logins.doors import DOORS, HERE, RIGHT, WRONG, Door
@@ -150,7 +150,7 @@ def test_when_all_places_of_its_kind_are_taken_it_is_refused_unhashed(
     there, other = (ELSEWHERE, HERE) if is_known else (HERE, ELSEWHERE)
     with ExitStack() as stack:
         for _ in range(settings.LOGIN_QUEUE + 1):
-            stack.enter_context(LANE.place(is_known=is_known))
+            stack.enter_context((KNOWN if is_known else STRANGERS).place())
         said = door(RIGHT, address=there)
         assert hashed == []
         assert door(RIGHT, address=other).status == 200

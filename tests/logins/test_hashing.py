@@ -19,14 +19,14 @@ from django.contrib.auth.hashers import (
 from project import settings as configured
 from servers.errors import LoginsBusy
 from servers.logins import checking
-from servers.logins.hashing import LANE, NICE, InLane, Lane
+from servers.logins.hashing import KNOWN, NICE, STRANGERS, InLane, Lane
 
 ENOUGH_S = 10
 CLIENTS = 20
 
 
-class Slow(InLane, MD5PasswordHasher):
-    """A hash that takes as long as a test lets it; it is known how many are made at a time."""
+class Held(MD5PasswordHasher):
+    """A hash that takes as long as a test lets it; it is known how many are made at a time, and in which threads."""
 
     may_end = threading.Event()
     guard = threading.Lock()
@@ -34,17 +34,18 @@ class Slow(InLane, MD5PasswordHasher):
     at_once = most_at_once = 0
 
     def encode(self, *args: Any, **given: Any) -> str:
-        return LANE.run(self.hash, *args)
-
-    def hash(self, *args: Any) -> str:
         with self.guard:
-            Slow.at_once += 1
-            Slow.most_at_once = max(self.most_at_once, self.at_once)
+            Held.at_once += 1
+            Held.most_at_once = max(self.most_at_once, self.at_once)
             self.threads.append(threading.current_thread().name)
         assert self.may_end.wait(ENOUGH_S)
         with self.guard:
-            Slow.at_once -= 1
-        return MD5PasswordHasher.encode(self, *args)
+            Held.at_once -= 1
+        return str(super().encode(*args, **given))
+
+
+class Slow(InLane, Held):
+    """The same, in a lane."""
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def slow(settings: Any) -> type[Slow]:
     settings.PASSWORD_HASHERS = ["tests.logins.test_hashing.Slow"]
     Slow.may_end.clear()
     Slow.threads.clear()
-    Slow.most_at_once = 0
+    Held.most_at_once = 0
     return Slow
 
 
@@ -78,13 +79,13 @@ def test_of_twenty_logins_at_once_five_wait_and_the_others_are_refused_at_once(
         said = [answer.result(ENOUGH_S) for answer in answers]
     assert all(at_once)
     assert said.count("checked") == settings.LOGIN_QUEUE + 1 == len(slow.threads)
-    assert slow.most_at_once == 1 and len(set(slow.threads)) == 1
+    assert slow.most_at_once == 1 and set(slow.threads) == {"hashing-for-strangers_0"}
 
 
-def test_whoever_hashes_does_so_in_the_lane(slow: type[Slow]) -> None:
+def test_whoever_hashes_does_so_in_a_lane_and_waits_for_no_stranger(slow: type[Slow]) -> None:
     slow.may_end.set()
     verify_password("guess", make_password("secret"))
-    assert len(slow.threads) == 2 and {name.partition("_")[0] for name in slow.threads} == {"hashing"}
+    assert slow.threads == ["hashing_0", "hashing_0"]
 
 
 def test_hasher_in_force_is_in_the_lane_and_knows_what_was_hashed_before(settings: Any) -> None:
@@ -95,7 +96,7 @@ def test_hasher_in_force_is_in_the_lane_and_knows_what_was_hashed_before(setting
 
 
 def test_hashing_goes_on_after_a_failure() -> None:
-    lane = Lane()
+    lane = Lane("hashing")
     with pytest.raises(ZeroDivisionError):
         lane.run(lambda: 1 / 0)
     assert lane.run(lambda: "made") == "made"
@@ -103,26 +104,42 @@ def test_hashing_goes_on_after_a_failure() -> None:
 
 def test_place_is_given_back_whatever_happens(settings: Any) -> None:
     settings.LOGIN_QUEUE = 0
-    lane = Lane()
+    lane = Lane("hashing")
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), lane.place(is_known=False):
+        with pytest.raises(ZeroDivisionError), lane.place():
             1 / 0  # noqa: B018
-    with lane.place(is_known=False), pytest.raises(LoginsBusy), lane.place(is_known=False):
+    with lane.place(), pytest.raises(LoginsBusy), lane.place():
         pass
 
 
-def test_lane_lets_every_other_thread_go_first() -> None:
+def test_lane_of_strangers_lets_every_other_thread_go_first() -> None:
     def nice() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = nice()
-    assert Lane().run(nice) == min(before, 0) + NICE if before <= 0 else NICE
-    assert nice() == before
+    assert (STRANGERS.run(nice), KNOWN.run(nice), nice()) == (min(19, before + NICE), before, before)
 
 
-def test_process_that_is_forked_has_a_lane_of_its_own() -> None:
-    LANE.run(str)
+def test_login_is_hashed_in_its_own_lane(slow: type[Slow]) -> None:
+    slow.may_end.set()
+    with STRANGERS.place():
+        make_password("secret")
+        with KNOWN.place():
+            make_password("secret")
+        make_password("secret")
+    make_password("secret")
+    assert [name.removesuffix("_0") for name in slow.threads] == [
+        "hashing-for-strangers",
+        "hashing",
+        "hashing-for-strangers",
+        "hashing",
+    ]
+
+
+@pytest.mark.parametrize("lane", [KNOWN, STRANGERS], ids=lambda lane: lane.name)
+def test_process_that_is_forked_has_lanes_of_its_own(lane: Lane) -> None:
+    lane.run(str)
     child = os.fork()
     if child == 0:
-        os._exit(0 if LANE.run(lambda: 7) == 7 else 1)
+        os._exit(0 if lane.run(lambda: 7) == 7 else 1)
     assert os.waitpid(child, 0)[1] == 0
