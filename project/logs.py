@@ -69,6 +69,7 @@ class Formatter(ProcessorFormatter):
                 ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 flat,
+                harmless,
                 renderer(form),
             ],
             foreign_pre_chain=[*BEFORE, structlog.stdlib.add_logger_name],
@@ -79,6 +80,14 @@ def flat(logger: Any, method: str, line: EventDict) -> EventDict:
     """Return the line with an event that ends where it ends: `warnings` ends its own with a line feed."""
     line["event"] = str(line["event"]).rstrip()
     return line
+
+
+def harmless(logger: Any, method: str, line: EventDict) -> EventDict:
+    """Return the line without what a terminal would obey, whoever has chosen its words; line feeds the renderer escapes."""
+    return {
+        name: printable(value, len(value)) if isinstance(value, str) else value
+        for name, value in line.items()
+    }
 
 
 class RefusalsAreOurs(logging.Filter):
@@ -132,7 +141,7 @@ def logger_that_never_raises(level: str, form: str) -> type:
 def configure(level: str, form: str) -> dict[str, Any]:
     """Configure structlog, and return what the standard library is to be configured with (`logging.config`)."""
     structlog.configure(
-        processors=[*BEFORE, structlog.processors.format_exc_info, renderer(form)],
+        processors=[*BEFORE, structlog.processors.format_exc_info, harmless, renderer(form)],
         wrapper_class=logger_that_never_raises(level, form),
         logger_factory=structlog.WriteLoggerFactory(file=STDERR),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from datetime import timedelta
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +41,8 @@ OF_THIS_MACHINE = frozenset(
         "ALLOWED_HOSTS",
         "CSRF_TRUSTED_ORIGINS",
         "BEHIND_PROXY",
+        "TRUSTED_PROXIES",
+        "LOGIN_QUEUE",
         "SECRET_KEY",
         "ADMIN_PASSWORD",
         "KEYSTONE_PASSWORD",
@@ -119,6 +121,14 @@ def env_flag(name: str, default: bool) -> bool:
     return bool(shared(name, word in {"true", "yes", "on", "1"}))
 
 
+def env_networks(name: str, default: list[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks in the variable `name`; raise ImproperlyConfigured for what is none."""
+    try:
+        return tuple(ip_network(text.strip()) for text in env.list(name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be addresses or networks, by commas: {error}") from error
+
+
 def require_address(name: str, value: str) -> None:
     """Do nothing when `value` is an address of the web; raise ImproperlyConfigured otherwise."""
     parts = urlsplit(value)
@@ -147,10 +157,11 @@ DEBUG = env_flag("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname, "localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
-if env_flag("BEHIND_PROXY", False):
+BEHIND_PROXY = env_flag("BEHIND_PROXY", False)
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"])
+if BEHIND_PROXY:  # of others than trusted proxies these headers are dropped: servers/logins/addresses.py
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
-    AXES_CLIENT_IP_CALLABLE = "servers.api.client_address.behind_proxy"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "servers.admin.sessions"
@@ -243,13 +254,13 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "simple_history",
-    "axes",
     "django_tasks",
     "django_tasks_db",
     "servers",
 ]
 MIDDLEWARE = [
     "servers.monitoring.requests.Requests",  # outermost: it sees every answer
+    "servers.logins.addresses.TrustedProxies",  # before whoever asks where a request comes from
     "project.errors.RefusedByServer",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -260,7 +271,6 @@ MIDDLEWARE = [
     "servers.admin.zone.ViewerZone",
     "simple_history.middleware.HistoryRequestMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -310,17 +320,15 @@ DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "servers.User"
 LOGIN_URL = "admin:login"
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # counts failed logins, at every door
-    "django.contrib.auth.backends.ModelBackend",
-]
-AXES_FAILURE_LIMIT = env_int("LOGIN_FAILURES_LIMIT", 10, 1)
-AXES_COOLOFF_TIME = timedelta(seconds=env_int("LOGIN_COOLOFF", 300, 1))
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_FORM_FIELD = "username"  # in forms and credentials; not the model's field
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS = ["password", "secret"]
+AUTHENTICATION_BACKENDS = ["servers.logins.checking.PasswordBackend"]
+PASSWORD_HASHERS = ["servers.logins.hashing.Hasher"]
+LOGIN_FAILURES_LIMIT = env_int("LOGIN_FAILURES_LIMIT", 10, 1)
+LOGIN_ADDRESS_LIMIT = env_int("LOGIN_ADDRESS_LIMIT", 50, 1)
+LOGIN_NAMES_LIMIT = env_int("LOGIN_NAMES_LIMIT", 15, 1)
+LOGIN_TOTAL_LIMIT = env_int("LOGIN_TOTAL_LIMIT", 200, 1)
+LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1)
+LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1)
+LOGIN_QUEUE = env_int("LOGIN_QUEUE", 4, 0)
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":
     if not _on_postgresql:

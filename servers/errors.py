@@ -6,8 +6,8 @@
     │   ├── Invalid                  the request itself is wrong
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
     │   │   └── MigrationMissing
-    │   ├── Unauthenticated
-    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable · DatabaseUnavailable
+    │   ├── Unauthenticated · TooManyFailedLogins
+    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable · DatabaseUnavailable · LoginsBusy
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
@@ -139,6 +139,13 @@ class Unauthenticated(Refusal):
     """The request you have made requires authentication."""
 
 
+class TooManyFailedLogins(Refusal):
+    """There were too many failed logins; try again in {wait}.
+
+    Facts: `retry_after_s`, whole seconds.
+    """
+
+
 class ServiceUnavailable(Refusal):
     """A service that is needed for the request does not answer; try again later."""
 
@@ -157,6 +164,10 @@ class TooManyWaiting(ServiceUnavailable):
 
 class DatabaseUnavailable(ServiceUnavailable):
     """The database cannot be used at this moment; try again later."""
+
+
+class LoginsBusy(ServiceUnavailable):
+    """Too many people log in at this moment; try again in a few seconds."""
 
 
 class DeploymentDiffers(ServiceUnavailable):

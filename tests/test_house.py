@@ -20,7 +20,7 @@ from servers.management.exit_codes import MEANING
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager"}
-READERS = {"env_int", "env_number", "env_choice", "env_flag", "env_weights"}
+READERS = {"env_int", "env_number", "env_choice", "env_flag", "env_networks", "env_weights"}
 
 
 PRIVATE_WORDS = frozenset(

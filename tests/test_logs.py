@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from project.logs import BriefOutage
+from project.logs import FORMATS, BriefOutage
 from tests.blocked import OUTAGES
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +60,7 @@ class Mute:
 structlog.get_logger("ours").warning("ours said", thing={"a": object()}, text="two\\nlines \\x1b[31m = \\"")
 structlog.get_logger("ours").error("ours mute", thing=Mute())
 for name in ("theirs", "django.server", "waitress", "procrastinate", "libvirt"):
-    logging.getLogger(name).warning("%s said", name)
+    logging.getLogger(name).warning("%s said\\r\\x1b[31m\\x9b31m and\\nmore", name)
 try:
     1 / 0
 except ZeroDivisionError:
@@ -118,6 +118,15 @@ def test_every_line_of_logfmt_is_one_line_and_has_its_time_level_and_event(tmp_p
     lines = run(EVERYBODY, "", tmp_path).stderr.splitlines()
     form = re.compile(r"timestamp=\S+ level=[a-z]+ event=(\"|\S+)")
     assert len(lines) == 11 and [line for line in lines if not form.match(line)] == []
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_no_line_has_what_a_terminal_would_obey_whoever_has_chosen_its_words(
+    form: str, tmp_path: Path
+) -> None:
+    said = run(EVERYBODY, "", tmp_path, LOG_FORMAT=form).stderr
+    assert "theirs said" in said and "ours said" in said
+    assert re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f]|\\\\u001b|\\\\r", said) == []
 
 
 def test_rest_answers_in_its_own_form_when_the_reason_cannot_be_logged(tmp_path: Path) -> None:

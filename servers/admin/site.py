@@ -15,6 +15,7 @@ from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.deployment import where_it_agrees
 from servers.admin.idempotency import once
+from servers.admin.logging_in import LoginForm, as_refused
 from servers.admin.overview import overview
 from servers.admin.policy_page import policy_page
 from servers.engine.judgement.cases import LIST_RULE
@@ -36,6 +37,7 @@ class Console(AdminSite):
     index_title = "Overview"
     site_url = None
     index_template = "admin/servers/overview.html"
+    login_form = LoginForm
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Return the view for whoever may see the console, on a machine that agrees; a form is handled once."""
@@ -48,6 +50,9 @@ class Console(AdminSite):
             path("policy/", self.admin_view(self.policy), name="policy"),
         ]
         return own + super().get_urls()
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return as_refused(super().login(request, extra_context))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

@@ -24,9 +24,9 @@ def empty_answer(status: int, content_type: str = JSON) -> HttpResponse:
     return HttpResponse(b"", status=status, content_type=content_type)
 
 
-def try_again(answer: HttpResponse) -> HttpResponse:
+def try_again(answer: HttpResponse, after_s: int = RETRY_AFTER_S) -> HttpResponse:
     """Return the answer, with when to ask again."""
-    answer["Retry-After"] = str(RETRY_AFTER_S)
+    answer["Retry-After"] = str(after_s)
     return answer
 
 

@@ -31,7 +31,7 @@ from servers.api.validation import read_json, violation
 from servers.deployment.standing import STANDING
 from servers.engine.accepting.idempotency import Answer, Claim
 from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
-from servers.errors import DeploymentDiffers, InvalidParameters, Missing
+from servers.errors import DeploymentDiffers, InvalidParameters, Missing, TooManyFailedLogins
 from servers.microversions import MINIMUM, Microversion
 from servers.models import Server
 from servers.outage import is_outage
@@ -176,6 +176,8 @@ class ServiceView(APIView):
         answer = self.refusal(faults.code_of(refusal), str(refusal))
         if answer.status_code == 405:
             answer["Allow"] = ", ".join(self.allowed_methods)
+        if isinstance(refusal, TooManyFailedLogins):
+            return try_again(answer, refusal.facts["retry_after_s"])
         return try_again(answer) if answer.status_code == 503 else answer
 
     def keep(self, answer: HttpResponse, *, checking: bool = False) -> None:

@@ -16,6 +16,7 @@ from servers.models.identity import (
     User,
 )
 from servers.models.image import Image
+from servers.models.login import KnownAddress, LoginFailures
 from servers.models.migration import Migration
 from servers.models.reconcile import Divergence, ReconcilePass
 from servers.models.server import Flavor, NetworkInterface, Server, ServerDisk, ServerGroup
@@ -34,6 +35,8 @@ __all__ = [
     "Host",
     "IdempotencyKey",
     "Image",
+    "KnownAddress",
+    "LoginFailures",
     "Member",
     "Membership",
     "MembershipRole",

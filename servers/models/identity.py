@@ -7,7 +7,7 @@ import secrets
 import uuid
 from datetime import datetime, timedelta
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
@@ -213,7 +213,6 @@ class ApplicationCredential(models.Model):
         self.secret_hash = make_password(secret)
         return secret
 
-    def check_secret(self, secret: str) -> bool:
-        """Return whether this is the secret, and the credential has not expired."""
-        valid = self.expires_at is None or self.expires_at > clock.now()
-        return check_password(secret, self.secret_hash) and valid
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= clock.now()

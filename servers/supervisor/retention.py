@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from axes.models import AccessFailureLog, AccessLog
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -24,6 +23,8 @@ from servers.models import (
     Divergence,
     Host,
     IdempotencyKey,
+    KnownAddress,
+    LoginFailures,
     Migration,
     Token,
 )
@@ -106,10 +107,10 @@ FORGOTTEN = (
     Forgotten("tokens", lambda: Token.objects.filter(expires_at__lt=ago(settings.KEEP_TOKENS_DAYS))),
     Forgotten("idempotency keys", old_keys),
     Forgotten("sessions", lambda: Session.objects.filter(expire_date__lt=clock.now())),
-    Forgotten("logins", lambda: AccessLog.objects.filter(attempt_time__lt=ago(settings.KEEP_ACTIONS_DAYS))),
+    Forgotten("failed logins", lambda: LoginFailures.objects.filter(ends_at__lt=clock.now())),
     Forgotten(
-        "failed logins",
-        lambda: AccessFailureLog.objects.filter(attempt_time__lt=ago(settings.KEEP_ACTIONS_DAYS)),
+        "known addresses",
+        lambda: KnownAddress.objects.filter(seen_at__lt=ago(settings.LOGIN_KNOWN_DAYS)),
     ),
 )
 

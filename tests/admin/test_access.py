@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import check_password
 from django.test import Client
 
 from servers.models import ActionRecord, ApplicationCredential, Membership, Project, User
@@ -150,7 +151,7 @@ def test_credential_is_made_for_the_project_one_acts_in_and_its_secret_shown_onc
     made = ApplicationCredential.objects.get(name="robot")
     assert (made.user, made.project, made.roles) == (onlooker.user, project, ["reader"])
     secret = re.search(r"application_credential_secret: (\S+)", words(answer))
-    assert secret is not None and made.check_secret(secret[1])
+    assert secret is not None and check_password(secret[1], made.secret_hash)
     assert "no-store" in answer["Cache-Control"]
     assert secret[1] not in onlooker.text(page_of(made)) + onlooker.text(f"{CREDENTIALS}{made.pk}/history/")
 

@@ -126,7 +126,7 @@ def test_a_database_that_is_only_older_is_no_stranger_and_says_what_it_lacks() -
 def test_a_newer_migration_of_somebody_elses_application_is_his_affair() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO django_migrations (app, name, applied) VALUES ('axes', '0099_x', CURRENT_TIMESTAMP)"
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('procrastinate', '0099_x', CURRENT_TIMESTAMP)"
         )
     assert database_age.strangeness() is None
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "reconcile": [],
     "judge": [],
     "workers": [],
+    "logins": [],
     "deployment": [],
     "policy": ["check", "--user", "anna"],
     "migrate": [],

@@ -19,6 +19,7 @@ from servers.models import Project
 from tests.blocked import blocked
 from tests.conftest import Caller
 from tests.factories import make_server, make_user
+from tests.logins.doors import DOORS
 
 pytestmark = pytest.mark.django_db
 Line = dict[str, Any]
@@ -109,6 +110,21 @@ def test_console_refuses_in_one_line_too_with_the_reason(lines: Callable[[], lis
     line = next(line for line in lines() if line["event"] == "request.refused")
     assert (line["service"], line["status"]) == ("console", 403)
     assert "CSRF" in line["reason"]
+
+
+@pytest.mark.parametrize("door", ["password by REST", "application credential by REST", "console"])
+def test_lines_of_a_login_say_which_name_and_from_where_and_no_secret(
+    door: str, lines: Callable[[], list[Line]]
+) -> None:
+    for _ in range(11):
+        DOORS[door]("pass-word", name="an\x1bna", address="192.0.2.7")
+    found = lines()
+    events = [line["event"] for line in found]
+    assert events.count("login.failed") == 10 and events.count("request.refused") >= 1
+    assert found[-1]["code"] == "too_many_failed_logins"
+    assert {line["address"] for line in found} == {"192.0.2.7"}
+    assert all("an\ufffdna" in line["login"] for line in found)
+    assert "pass-word" not in json.dumps(found)
 
 
 def test_name_of_a_host_that_is_not_ours_is_refused_in_one_line(lines: Callable[[], list[Line]]) -> None:

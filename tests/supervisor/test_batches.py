@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from axes.models import AccessFailureLog, AccessLog
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django_tasks import TaskResultStatus
@@ -41,6 +40,8 @@ from servers.models import (
     Host,
     IdempotencyKey,
     Image,
+    KnownAddress,
+    LoginFailures,
     Migration,
     ReconcilePass,
     Server,
@@ -165,14 +166,16 @@ def old_tokens(fleet: SmallFleet) -> None:
 
 
 def old_logins(fleet: SmallFleet) -> None:
-    """Make sessions that have ended, and logs of logging in."""
+    """Make sessions that have ended, and what was remembered of logins."""
     then = clock.now() - LONG_AGO
     Session.objects.bulk_create(
         Session(session_key=str(n), session_data="", expire_date=then) for n in range(MANY)
     )
-    for log in (AccessLog, AccessFailureLog):
-        log.objects.bulk_create(log(username="u") for _ in range(MANY))
-        log.objects.update(attempt_time=then)
+    LoginFailures.objects.bulk_create(
+        LoginFailures(of=LoginFailures.Of.PAIR, name=str(n), address="192.0.2.1", ends_at=then)
+        for n in range(MANY)
+    )
+    KnownAddress.objects.bulk_create(KnownAddress(address=str(n), seen_at=then) for n in range(MANY))
 
 
 def old_answers(fleet: SmallFleet) -> None:
@@ -274,7 +277,10 @@ CHORES: dict[str, Chore] = {
     "forget moves": Chore(old_moves, lambda fleet: prune(), SMALL, Migration.objects.count),
     "forget tokens": Chore(old_tokens, lambda fleet: prune(), SMALL, Token.objects.count),
     "forget logins": Chore(
-        old_logins, lambda fleet: prune(), SMALL, lambda: Session.objects.count() + AccessLog.objects.count()
+        old_logins,
+        lambda fleet: prune(),
+        SMALL,
+        lambda: Session.objects.count() + LoginFailures.objects.count() + KnownAddress.objects.count(),
     ),
     "forget queue entries": Chore(
         old_queue_entries,

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from axes.models import AccessLog
 from django.contrib.sessions.models import Session
 
 from servers import clock
@@ -18,6 +17,8 @@ from servers.models import (
     Allocation,
     Divergence,
     Host,
+    KnownAddress,
+    LoginFailures,
     Migration,
     Project,
     ReconcilePass,
@@ -81,14 +82,17 @@ def test_move_that_is_over_goes_with_the_last_action_that_speaks_of_it(server: S
     assert (forgotten["actions"], forgotten["migrations"]) == (1, 1)
 
 
-def test_sessions_and_logs_of_logins_go_in_time(server: Server) -> None:
+def test_sessions_and_what_is_remembered_of_logins_go_in_time(server: Server) -> None:
     for days in (-1, 1):
         Session.objects.create(session_key=str(days), expire_date=clock.now() + timedelta(days=days))
-    AccessLog.objects.create(username="long ago"), AccessLog.objects.create(username="today")
-    AccessLog.objects.filter(username="long ago").update(attempt_time=clock.now() - LONG_AGO)
+        then = clock.now() + timedelta(days=days)
+        LoginFailures.objects.create(of=LoginFailures.Of.PAIR, name=str(days), ends_at=then)
+    for address, age in (("recent", timedelta(days=29)), ("former", timedelta(days=31))):
+        KnownAddress.objects.create(address=address, seen_at=clock.now() - age)
     forgotten = prune()
-    assert (forgotten["sessions"], forgotten["logins"]) == (1, 1)
-    assert AccessLog.objects.get().username == "today" and Session.objects.get().session_key == "1"
+    assert (forgotten["sessions"], forgotten["failed logins"], forgotten["known addresses"]) == (1, 1, 1)
+    assert LoginFailures.objects.get().name == "1" and Session.objects.get().session_key == "1"
+    assert KnownAddress.objects.get().address == "recent"
 
 
 def wait_for_confirmation(server: Server) -> None:
@@ -194,7 +198,8 @@ HANDLED = {
     Migration: {"actionrecord.migration", "allocation.migration"},
     Token: set(),
     Session: set(),
-    AccessLog: set(),
+    LoginFailures: set(),
+    KnownAddress: set(),
 }
 """What refers to rows that are deleted without asking Django what goes along."""
 

@@ -46,10 +46,7 @@ class KeystoneView(ServiceView):
             raise Missing
 
     def read_body(self, request: Request) -> Any:
-        """Return what the body says. Raises Malformed, or KeystoneError for a form.
-
-        A form is refused unread: Django would parse it, and axes keep what it finds there, passwords with it.
-        """
+        """Return what the body says. Raises Malformed, or KeystoneError for a form, which is refused unread."""
         if media_type(request).lower() not in {"", "application/json"}:
             raise KeystoneError(400, "The Content-Type must be application/json.")
         return super().read_body(request)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
 from servers.api.authentication import find_token
-from servers.api.identity import guessing
 from servers.api.identity.door import unauthorized
 from servers.api.identity.lookup import (
     LIMITED_TEXT,
@@ -23,6 +21,7 @@ from servers.api.identity.lookup import (
     find_user,
 )
 from servers.api.resources import Schema, an_object
+from servers.logins.checking import check_password, check_secret
 from servers.models import ApplicationCredential, Project, Token, User
 
 PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
@@ -57,16 +56,12 @@ class Proof:
 
 
 def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
-    """Return the proof of somebody who knows a password. Raises KeystoneError."""
+    """Return the proof of somebody who knows a password. Raises KeystoneError, TooManyFailedLogins, LoginsBusy."""
     who = given["user"]
     user = find_user(who)
     name = user.name if user else who.get("name") or who["id"]
-    found = guessing.by_name(request, name, who["password"])
-    if found is None:
+    if not check_password(request, name, user, who["password"]) or user is None:
         raise unauthorized()
-    if user is None or found.pk != user.pk or not user.domain.enabled:
-        raise guessing.failed(request, name)
-    guessing.succeeded(request, name)
     return Proof(user, ["password"])
 
 
@@ -79,13 +74,16 @@ def by_token(request: HttpRequest, given: dict[str, Any]) -> Proof:
 
 
 def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:
-    """Return the proof of a program that has an application credential. Raises KeystoneError."""
+    """Return the proof of a program that has an application credential.
+
+    Raises KeystoneError, TooManyFailedLogins, LoginsBusy.
+    """
     credential = find_credential(given)
-    name = spoken_name(given)
-    guessing.require_allowed(request, name)
-    if not opens(credential, given["secret"]) or credential is None:
-        raise guessing.failed(request, name)
-    guessing.succeeded(request, name)
+    kept = credential.secret_hash if credential else None
+    may_log_in = credential is not None and is_usable(credential)
+    right, _ = check_secret(request, spoken_name(given), kept, given["secret"], may_log_in=may_log_in)
+    if not right or credential is None:
+        raise unauthorized()
     return Proof(credential.user, ["application_credential"], credential)
 
 
@@ -97,13 +95,9 @@ def spoken_name(given: dict[str, Any]) -> str:
     return f"application credential {given['name']} of {who.get('id') or who.get('name')}"
 
 
-def opens(credential: ApplicationCredential | None, secret: str) -> bool:
-    """Return whether the secret is that of a credential whose owner may log in; it always takes as long."""
-    if credential is None:
-        make_password(secret)
-        return False
-    right = credential.check_secret(secret)
-    return right and credential.user.is_active and credential.user.domain.enabled
+def is_usable(credential: ApplicationCredential) -> bool:
+    """Return whether a credential has not expired, and its owner may log in."""
+    return not credential.has_expired and credential.user.is_active and credential.user.domain.enabled
 
 
 @dataclass(frozen=True)
@@ -130,6 +124,9 @@ IDENTITY = an_object(
 
 
 def prove(request: HttpRequest, identity: dict[str, Any]) -> Proof:
-    """Return who the caller is, by what is said as IDENTITY says. Raises KeystoneError, which never says what was wrong."""
+    """Return who the caller is, by what is said as IDENTITY says.
+
+    Raises KeystoneError, which never says what was wrong; TooManyFailedLogins or LoginsBusy where that was not looked at.
+    """
     [name] = identity["methods"]
     return METHODS[name].prove(request, identity[name])

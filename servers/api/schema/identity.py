@@ -49,9 +49,10 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (tokens.Tokens, "post"): Operation(
         "Log in",
         (Reply(201, wrapped("token", TOKEN), headers=("X-Subject-Token",)),),
-        "With a password, another token, or an application credential. Failures are counted.",
+        "With a password, another token, or an application credential. Failures are counted; after too many of a name "
+        "from an address, from an address, or in all, a login is refused unchecked until Retry-After.",
         query=NO_CATALOG,
-        refusals=(401,),
+        refusals=(401, 429),
         examples={
             "password": {
                 "auth": {

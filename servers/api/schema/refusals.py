@@ -11,7 +11,7 @@ from servers.api.resources import TEXT, Schema
 from servers.api.schema import compute, gantry, identity, image
 
 RETRY_AFTER = "Retry-After"
-"""The header of a 503 that says when to ask again, where that is known."""
+"""The header of a 429 or 503 that says when to ask again, where that is known."""
 REQUEST_IDS = ("x-openstack-request-id", "x-compute-request-id")
 """The headers by which an answer is found in the log; the second is Nova's alone."""
 FAULT: Schema = {
@@ -61,7 +61,7 @@ class Service(StrEnum):
 
     def refusal_headers(self, code: int) -> tuple[str, ...]:
         """Return the headers that a refusal may have."""
-        return (*self.headers, RETRY_AFTER) if code == 503 else self.headers
+        return (*self.headers, RETRY_AFTER) if code in {429, 503} else self.headers
 
     def refusal(self, code: int) -> Schema:
         """Return the response object of a refusal."""

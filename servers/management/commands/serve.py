@@ -17,6 +17,8 @@ from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
 from servers.web.server import Server
 
+LOGINS = 2 * (settings.LOGIN_QUEUE + 1)
+"""How many logins wait for their hash at a time: the places of both lanes."""
 GRACE_S = 3.0
 """How long it goes on with what was asked before it was told to end."""
 
@@ -39,8 +41,8 @@ class Command(BaseCommand):
         listener = (
             listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
         )
-        waiting = max(settings.WEB_THREADS // 2, 1)
-        PLACES.limit(waiting)
+        PLACES.limit(settings.WEB_THREADS)
+        waiting = settings.WEB_THREADS + LOGINS
         server = Server(get_wsgi_application(), listener, settings.WEB_THREADS + waiting)
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()

@@ -1,0 +1,73 @@
+"""The one place where a password or a secret is checked: refused unchecked, or hashed in a lane and counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password, verify_password
+from django.http import HttpRequest
+from structlog.contextvars import bind_contextvars
+
+from servers.errors import printable
+from servers.logins import limits
+from servers.logins.addresses import address_of
+from servers.logins.hashing import KNOWN, STRANGERS
+from servers.logins.limits import Attempt
+from servers.models import User
+
+MAX_NAME = 255
+"""As long as is counted; nobody's name is longer."""
+
+
+def check_password(request: HttpRequest | None, name: str, user: User | None, password: str) -> bool:
+    """Return whether a user may log in and this is the password; what is not is a failure, and is counted.
+
+    `name` is under what it counts; `user` is None for a name that nobody has, and it takes as long. Raises
+    TooManyFailedLogins and LoginsBusy, which are said before it is known whether the password is right.
+    """
+    may_log_in = user is not None and user.is_active and user.domain.enabled
+    kept = user.password if user else None
+    right, is_outdated = check_secret(request, name, kept, password, may_log_in=may_log_in)
+    if user and right and is_outdated:
+        user.password = make_password(password)
+        User.objects.filter(pk=user.pk, password=kept).update(password=user.password)
+    return right
+
+
+def check_secret(
+    request: HttpRequest | None, name: str, kept: str | None, secret: str, *, may_log_in: bool
+) -> tuple[bool, bool]:
+    """Return whether this is the secret of which the hash is kept, and whether that hash is outdated.
+
+    `kept` is None for a secret that nobody has. What is right of somebody who may not log in is a failure like any
+    other. Raises TooManyFailedLogins, LoginsBusy.
+    """
+    attempt = Attempt(name[:MAX_NAME], address_of(request))
+    bind_contextvars(login=printable(attempt.name), address=attempt.address)
+    limits.require_allowed(attempt)
+    lane = KNOWN if limits.is_known(attempt.address) else STRANGERS
+    with lane.place():
+        right, is_outdated = verify_password(secret, kept or UNUSABLE_PASSWORD_PREFIX)
+    if right and may_log_in:
+        limits.succeeded(attempt)
+        return True, is_outdated
+    limits.failed(attempt)
+    return False, False
+
+
+class PasswordBackend(ModelBackend):
+    """What Django asks at the console's login."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **given: Any,
+    ) -> User | None:
+        """Return the user who may log in with this password, or None. Raises TooManyFailedLogins, LoginsBusy."""
+        if username is None or password is None:
+            return None
+        user = User.objects.select_related("domain").filter(name=username).first()
+        return user if check_password(request, username, user, password) else None

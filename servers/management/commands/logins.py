@@ -1,0 +1,62 @@
+"""manage.py logins: what is refused unchecked after too many failed logins, until when, and how to lift it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from servers.errors import printable
+from servers.logins import limits
+from servers.logins.addresses import counted
+from servers.management.exit_codes import ExitCode
+from servers.management.on_database import OnDatabase
+from servers.management.tables import print_table
+from servers.models import LoginFailures
+
+NOTHING = "No login is refused because of failures."
+COLUMNS = ("refused", "name", "address", "failures", "until")
+WORDS = {
+    LoginFailures.Of.PAIR: "a name from an address",
+    LoginFailures.Of.ADDRESS: "an address",
+    LoginFailures.Of.ALL: "addresses that are not known",
+}
+
+
+class Command(OnDatabase):
+    help = "List what is refused after too many failed logins, until when; or let it be tried again at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--unlock", metavar="NAME", help="let this name log in again, from every address")
+        what.add_argument(
+            "--unlock-address", metavar="ADDRESS", help="let everybody at this address log in again"
+        )
+        what.add_argument("--unlock-all", action="store_true", help="forget every failed login")
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        chosen = LoginFailures.objects.all()
+        if given["unlock"]:
+            chosen = chosen.filter(of=LoginFailures.Of.PAIR, name=given["unlock"])
+        elif given["unlock_address"]:
+            chosen = chosen.filter(address=counted(given["unlock_address"]))
+        elif not given["unlock_all"]:
+            self.show()
+            return
+        if not chosen.delete()[0]:
+            raise CommandError("No login has failed there lately.", returncode=ExitCode.NOT_FOUND)
+        self.stdout.write("Unlocked.")
+
+    def show(self) -> None:
+        """Print what is refused now."""
+        rows = limits.full_rows()
+        if not rows:
+            self.stdout.write(NOTHING)
+            return
+        print_table(self.stdout, COLUMNS, map(line_of, rows))
+
+
+def line_of(row: LoginFailures) -> tuple[str, ...]:
+    """Return a row as a line of the table."""
+    what = WORDS[LoginFailures.Of(row.of)]
+    return (what, printable(row.name), row.address, str(row.failures), f"{row.ends_at:%Y-%m-%d %H:%M:%S}")
