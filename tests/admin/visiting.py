@@ -29,7 +29,7 @@ class Visitor:
     def __init__(self, project: Project | None, role: str = "admin", user: User | None = None) -> None:
         self.user = user or make_user(role, project, default_project=project)
         self.client = Client()
-        self.client.force_login(self.user, backend="django.contrib.auth.backends.ModelBackend")
+        self.client.force_login(self.user, backend="servers.models.logins.Logins")
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self.client.get(path, headers=headers)  # type: ignore[return-value]

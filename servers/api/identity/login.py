@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
+from servers import clock
 from servers.api.authentication import find_token
 from servers.api.identity import guessing
 from servers.api.identity.door import unauthorized
@@ -23,7 +24,7 @@ from servers.api.identity.lookup import (
     find_user,
 )
 from servers.api.resources import Schema, an_object
-from servers.models import ApplicationCredential, Project, Token, User
+from servers.models import ApplicationCredential, Membership, Project, Token, User
 
 PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
 TOKEN = an_object({"id": LIMITED_TEXT})
@@ -64,10 +65,10 @@ def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
     found = guessing.by_name(request, name, who["password"])
     if found is None:
         raise unauthorized()
-    if user is None or found.pk != user.pk or not user.domain.enabled:
+    if user is None or not isinstance(found, User) or found.pk != user.pk:
         raise guessing.failed(request, name)
     guessing.succeeded(request, name)
-    return Proof(user, ["password"])
+    return Proof(found, ["password"])
 
 
 def by_token(request: HttpRequest, given: dict[str, Any]) -> Proof:
@@ -103,7 +104,8 @@ def opens(credential: ApplicationCredential | None, secret: str) -> bool:
         make_password(secret)
         return False
     right = credential.check_secret(secret)
-    return right and credential.user.is_active and credential.user.domain.enabled
+    usable = credential.user.may_log_in and credential.is_usable(clock.now())
+    return right and usable and Membership.objects.filter(pk__in=credential.memberships).exists()
 
 
 @dataclass(frozen=True)

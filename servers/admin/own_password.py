@@ -1,0 +1,50 @@
+"""One's own password: everybody changes it, whoever knows the old one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import authenticate
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """The old password, and the new one twice; a wrong old one counts as a failed login."""
+
+    end_credentials = forms.BooleanField(
+        required=False,
+        label="End my application credentials too",
+        help_text="The programs that log in with them have to be given new ones.",
+    )
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        old: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.get_username(), password=old) != self.user:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return old
+
+    def save(self, commit: bool = True) -> Any:
+        user = super().save(commit)
+        if self.cleaned_data["end_credentials"]:
+            user.application_credentials.all().delete()
+        return user
+
+
+class OwnPassword(PasswordChangeView):
+    """The page. The session in which it is changed goes on; every other one ends."""
+
+    form_class = OwnPasswordForm
+    template_name = "admin/servers/password_form.html"
+    success_url = reverse_lazy("admin:password_change_done")
+    title = "Change password"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
