@@ -93,6 +93,10 @@ class UserAdmin(RememberedAdmin, IdentityAdmin):
     search_fields = ("name", "id", "email")
     inlines = (MembershipInline,)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the caller may delete the user; nobody deletes himself."""
+        return obj != request.user and super().has_delete_permission(request, obj)
+
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> Any:

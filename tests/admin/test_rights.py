@@ -132,6 +132,14 @@ def test_nobody_deactivates_himself(operator: Visitor) -> None:
     assert User.objects.get(pk=operator.user.pk).is_active
 
 
+def test_nobody_deletes_himself(operator: Visitor) -> None:
+    path = reverse("admin:servers_user_delete", args=[operator.user.pk])
+    assert operator.post(path, {"post": "yes"}).status_code == 403
+    ticked = {"action": "delete_selected", "_selected_action": [operator.user.pk], "post": "yes"}
+    operator.post("/admin/servers/user/", ticked)
+    assert User.objects.filter(pk=operator.user.pk).exists()
+
+
 def test_a_user_with_history_is_deleted_and_what_he_did_keeps_his_name(
     operator: Visitor, project: Project
 ) -> None:
