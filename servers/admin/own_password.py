@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import authenticate
 from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.password_validation import password_validators_help_texts
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest
 from django.urls import reverse_lazy
@@ -24,6 +25,7 @@ class OwnPasswordForm(PasswordChangeForm):
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
+        self.fields["new_password1"].help_text = " ".join(password_validators_help_texts())
 
     def clean_old_password(self) -> str:
         old: str = self.cleaned_data["old_password"]
