@@ -8,7 +8,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
 
 from servers.management.private_files import kept_password, write_private
 from servers.models import Domain, Membership, MembershipRole, Project, User
@@ -34,7 +35,7 @@ def password_file() -> Path:
 def ensure_admin() -> Admin:
     """Return the admin's account; make it at the first start. ADMIN_PASSWORD changes the password.
 
-    Raises ImproperlyConfigured for an ADMIN_PASSWORD that nobody may set.
+    Raises CommandError for an ADMIN_PASSWORD that nobody may set.
     """
     domain, _ = Domain.objects.get_or_create(id=DEFAULT_DOMAIN, defaults={"name": "Default"})
     project, _ = Project.objects.get_or_create(name=ADMIN, domain=domain)
@@ -54,11 +55,11 @@ def ensure_admin() -> Admin:
 
 
 def require_good(password: str) -> None:
-    """Do nothing for an ADMIN_PASSWORD that anybody could set in the console. Raises ImproperlyConfigured."""
+    """Do nothing for an ADMIN_PASSWORD that anybody could set in the console. Raises CommandError."""
     try:
         validate_password(password, User(name=ADMIN))
     except ValidationError as error:
-        raise ImproperlyConfigured(f"ADMIN_PASSWORD: {' '.join(error.messages)}") from error
+        raise CommandError(f"ADMIN_PASSWORD: {' '.join(error.messages)}") from error
 
 
 def write_openrc(admin: Admin, auth_url: str) -> Path:
