@@ -215,6 +215,7 @@ if IMAGES == "glance":
             "IMAGES=glance needs IDENTITY=keystone: both have to know the same projects"
         )
 TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60)
+APPLICATION_CREDENTIAL_LIMIT = env_int("APPLICATION_CREDENTIAL_LIMIT", 100, 0)
 HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 1)
 RESET_NETWORK_GONE = env_flag("RESET_NETWORK_GONE", False)
 IMAGE_METADATA_LIMIT = env_int("IMAGE_METADATA_LIMIT", 128, 0)
@@ -322,6 +323,16 @@ AUTH_USER_MODEL = "servers.User"
 LOGIN_URL = "admin:login"
 AUTHENTICATION_BACKENDS = ["servers.logins.checking.PasswordBackend"]
 PASSWORD_HASHERS = ["servers.logins.hashing.Hasher"]
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]
 LOGIN_FAILURES_LIMIT = env_int("LOGIN_FAILURES_LIMIT", 10, 1)
 LOGIN_ADDRESS_LIMIT = env_int("LOGIN_ADDRESS_LIMIT", 50, 1)
 LOGIN_NAMES_LIMIT = env_int("LOGIN_NAMES_LIMIT", 15, 1)

@@ -146,7 +146,13 @@ READ_RULES = (
     Rule("gantry:health", Role.ADMIN, "see what each check of the deployment's health has found"),
     Rule("gantry:metrics", Role.ADMIN, "read the metrics"),
     Rule("gantry:discover", Role.ADMIN, "read hosts and their guests into records"),
-    Rule("gantry:audit", Role.ADMIN, "read and change what only operators see in the console"),
+    Rule("gantry:audit", Role.ADMIN, "read what only operators see in the console"),
+    Rule(
+        "gantry:identity",
+        Role.ADMIN,
+        "change users, projects, domains, roles and foreign application credentials",
+    ),
+    Rule("gantry:fleet", Role.ADMIN, "change flavors, aggregates and storage pools in the console"),
 )
 """What is no action: reading, and the few changes that Nova makes outside `POST …/action`."""
 

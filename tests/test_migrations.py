@@ -16,7 +16,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from servers import migrations
 from servers.actions import definitions
 from servers.database_age import strangeness
-from servers.models import Domain, Server
+from servers.models import ApplicationCredential, Domain, Server, Token
+from servers.models.identity import digest
 
 FOLDER = Path(migrations.__path__[0])
 REPLACING = "0009_tables"
@@ -122,6 +123,27 @@ def test_open_actions_are_put_into_the_class_in_which_a_new_one_would_wait(
     assert waiting == {slug: action.queue_class.value for slug, action in definitions.items()}
     assert rows.get(pk=asked.pk).queue_class == "stopping"
     assert set(rows.values_list("waits_for_host", flat=True)) == {""}
+
+
+def test_credentials_rest_on_the_roles_of_their_owners_and_tokens_of_before_have_ended(
+    migrate: Callable[[str], Any],
+) -> None:
+    then = migrate("0014_logins")
+
+    def model(name: str) -> Any:
+        return then.get_model("servers", name).objects
+
+    domain = model("Domain").create(name="d")
+    user = model("User").create(name="anna", domain=domain, password="!")
+    shop, other = (model("Project").create(name=name, domain=domain) for name in ("shop", "other"))
+    role = model("Membership").create(user=user, project=shop, role="member")
+    model("Membership").create(user=user, project=other, role="admin")
+    model("ApplicationCredential").create(user=user, project=shop, name="cron", roles=["reader"])
+    at = datetime(2126, 5, 1, tzinfo=UTC)
+    model("Token").create(digest=digest("secret"), user=user, project=shop, issued_at=at, expires_at=at)
+    migrate("0015_what_ends_a_right")
+    assert ApplicationCredential.objects.get().memberships == [role.pk]
+    assert Token.find("secret") is None
 
 
 def test_a_migration_that_has_landed_is_never_edited() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
+from django.db.models import Model
+from django.http import HttpRequest
 
-from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin
+from servers import clock
+from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin, TokensGoAlong
+from servers.admin.caller import IDENTITY
 from servers.admin.changes import RememberedAdmin
 from servers.admin.site import console
 from servers.models import Domain, Membership, Project, Token, User
@@ -15,12 +22,37 @@ class UserForm(forms.ModelForm[User]):
     """A user; a new password is hashed when one is given."""
 
     new_password = forms.CharField(
-        required=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=password_validators_help_text_html,
     )
+    end_credentials = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="End application credentials",
+        help_text="With a new password, which ends the tokens and sessions by itself.",
+    )
+    caller: User | None = None
 
     class Meta:
         model = User
         fields = ("name", "domain", "email", "default_project", "is_active", "is_staff")
+
+    def clean_is_active(self) -> bool:
+        active: bool = self.cleaned_data["is_active"]
+        if not active and self.caller is not None and self.instance == self.caller:
+            raise forms.ValidationError("You cannot deactivate yourself.")
+        return active
+
+    def _post_clean(self) -> None:
+        """Compare a new password with the name and address that the form gives, as Django's own forms do."""
+        super()._post_clean()  # type: ignore[misc]
+        if self.cleaned_data.get("new_password"):
+            try:
+                validate_password(self.cleaned_data["new_password"], self.instance)
+            except forms.ValidationError as error:
+                self.add_error("new_password", error)
 
     def save(self, commit: bool = True) -> User:
         user = super().save(commit=False)
@@ -35,11 +67,23 @@ class UserForm(forms.ModelForm[User]):
 
 
 class MembershipInline(PolicyInline):
+    """Roles, which are given and taken away."""
+
     model = Membership
+    write_rule = IDENTITY
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class IdentityAdmin(TokensGoAlong, OperatorAdmin):
+    """Pages of who there is and what he may do; whoever may look at them is not yet who may change them."""
+
+    write_rule = IDENTITY
 
 
 @admin.register(User, site=console)
-class UserAdmin(RememberedAdmin, OperatorAdmin):
+class UserAdmin(RememberedAdmin, IdentityAdmin):
     """People and programs."""
 
     form = UserForm
@@ -49,9 +93,24 @@ class UserAdmin(RememberedAdmin, OperatorAdmin):
     search_fields = ("name", "id", "email")
     inlines = (MembershipInline,)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return whether the caller may delete the user; nobody deletes himself."""
+        return obj != request.user and super().has_delete_permission(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        return type("CallersUserForm", (form,), {"caller": request.user})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if form.cleaned_data["new_password"] and form.cleaned_data["end_credentials"]:
+            obj.application_credentials.all().delete()
+
 
 @admin.register(Project, site=console)
-class ProjectAdmin(RememberedAdmin, OperatorAdmin):
+class ProjectAdmin(RememberedAdmin, IdentityAdmin):
     """Owners of servers."""
 
     list_display = ("name", "domain", "enabled", "description")
@@ -62,7 +121,7 @@ class ProjectAdmin(RememberedAdmin, OperatorAdmin):
 
 
 @admin.register(Domain, site=console)
-class DomainAdmin(OperatorAdmin):
+class DomainAdmin(IdentityAdmin):
     """Name spaces of users and projects."""
 
     list_display = ("name", "enabled")
@@ -70,19 +129,27 @@ class DomainAdmin(OperatorAdmin):
 
 
 @admin.register(Membership, site=console)
-class MembershipAdmin(RememberedAdmin, OperatorAdmin):
-    """Roles of users in projects."""
+class MembershipAdmin(RememberedAdmin, IdentityAdmin):
+    """Roles of users in projects: given and taken away, never changed."""
 
     list_display = ("user", "project", "role")
     list_filter = ("role", "project")
     list_select_related = ("user", "project")
     search_fields = ("user__name", "project__name")
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
 
 @admin.register(Token, site=console)
 class TokenAdmin(RecordAdmin):
     """Logins that are valid, or were."""
 
-    list_display = ("user", "project", "issued_at", "expires_at", "revoked_at")
-    list_select_related = ("user", "project")
+    list_display = ("user", "project", "issued_at", "expires_at", "revoked_at", "is_in_force")
+    list_select_related = ("user__domain", "project__domain", "application_credential__project__domain")
     exclude = ("digest",)
+
+    @admin.display(boolean=True, description="in force")
+    def is_in_force(self, token: Token) -> bool:
+        """Return whether it lets somebody in at this moment."""
+        return token.is_valid(clock.now())

@@ -11,9 +11,10 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
-from servers.admin.caller import OPERATORS, allows, context_for
+from servers.admin.caller import FLEET, OPERATORS, allows, context_for
 from servers.admin.idempotency import kept
 from servers.engine.visibility import visible
+from servers.models import Token
 
 
 class PolicyPermissions:
@@ -83,11 +84,19 @@ class RecordAdmin(PolicyPermissions, admin.ModelAdmin[Any]):
 class OperatorAdmin(RecordAdmin):
     """Pages of rows that operators edit."""
 
-    write_rule = OPERATORS
+    write_rule = FLEET
+
+
+class TokensGoAlong(RecordAdmin):
+    """Pages of rows that tokens rest on: whoever may delete such a row ends its tokens."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, set(needed) - {Token._meta.verbose_name}, protected
 
 
 class PolicyInline(PolicyPermissions, admin.StackedInline[Any, Any]):
     """Rows below another row, edited by operators."""
 
     extra = 0
-    write_rule = OPERATORS
+    write_rule = FLEET

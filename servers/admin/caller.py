@@ -20,6 +20,10 @@ SYSTEM = "system"
 
 OPERATORS = "gantry:audit"
 """The rule of pages that only operators see."""
+IDENTITY = "gantry:identity"
+"""The rule of changing who there is, and what he may do."""
+FLEET = "gantry:fleet"
+"""The rule of changing what is kept of the fleet by hand: flavors, aggregates, storage pools."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,9 @@ def allows(request: HttpRequest, rule: str, project_id: str | None = None) -> bo
 def choices_of(user: User) -> tuple[Choice, ...]:
     """Return what the user may choose, projects by name and the system last."""
     found: dict[str, Choice] = {}
-    rows = Membership.objects.filter(user=user).select_related("project")
+    rows = Membership.objects.filter(user=user).select_related("project__domain")
     for row in rows.order_by("project__name", "role"):
-        if row.project is not None and not row.project.enabled:
+        if row.project is not None and not row.project.is_usable:
             continue
         key, name = (row.project.pk, row.project.name) if row.project else (SYSTEM, "the whole system")
         roles = found[key].roles if key in found else ()

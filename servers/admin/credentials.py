@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from servers import clock
-from servers.admin.base import RecordAdmin
-from servers.admin.caller import OPERATORS, allows, caller_of, context_for
+from servers.admin.base import TokensGoAlong
+from servers.admin.caller import IDENTITY, OPERATORS, allows, caller_of, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.idempotency import keep_made
 from servers.admin.site import console
@@ -44,6 +44,11 @@ class CredentialForm(forms.ModelForm[ApplicationCredential]):
         super().__init__(*args, **kwargs)
         self.fields["roles"].choices = [(role, role) for role in self.mine]  # type: ignore[attr-defined]
 
+    def clean(self) -> None:
+        refusal = ApplicationCredential.refuses_another(self.owner.pk)
+        if refusal:
+            raise forms.ValidationError(refusal)
+
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         if ApplicationCredential.objects.filter(user=self.owner, name=name).exists():
@@ -58,8 +63,8 @@ class CredentialForm(forms.ModelForm[ApplicationCredential]):
 
 
 @admin.register(ApplicationCredential, site=console)
-class ApplicationCredentialAdmin(RememberedAdmin, RecordAdmin):
-    """Everybody makes, sees and deletes his own; operators see and delete all. Only hashes are kept."""
+class ApplicationCredentialAdmin(RememberedAdmin, TokensGoAlong):
+    """Everybody makes, sees and deletes his own; operators see all, and who may change users deletes all."""
 
     list_display = ("name", "user", "project", "expires_at", "created_at")
     list_select_related = ("user", "project")
@@ -77,7 +82,8 @@ class ApplicationCredentialAdmin(RememberedAdmin, RecordAdmin):
         return bool(context_for(request).project_id)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_active
+        is_own = obj is None or getattr(obj, "user_id", None) == request.user.pk
+        return request.user.is_active and (is_own or allows(request, IDENTITY))
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any

@@ -17,6 +17,7 @@ from servers.admin.deployment import where_it_agrees
 from servers.admin.idempotency import once
 from servers.admin.logging_in import LoginForm, as_refused
 from servers.admin.overview import overview
+from servers.admin.own_password import OwnPassword
 from servers.admin.policy_page import policy_page
 from servers.engine.judgement.cases import LIST_RULE
 
@@ -38,6 +39,7 @@ class Console(AdminSite):
     site_url = None
     index_template = "admin/servers/overview.html"
     login_form = LoginForm
+    password_change_done_template = "admin/servers/password_changed.html"
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Return the view for whoever may see the console, on a machine that agrees; a form is handled once."""
@@ -102,6 +104,10 @@ class Console(AdminSite):
 
     def policy(self, request: HttpRequest) -> HttpResponse:
         return policy_page(request, self.each_context(request))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        context = {**self.each_context(request), **(extra_context or {})}
+        return OwnPassword.as_view(extra_context=context)(request)
 
     def act_for(self, request: HttpRequest) -> HttpResponse:
         """Choose in whose name to act from now on."""

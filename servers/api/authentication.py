@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
 from servers.api.answers import json_answer
-from servers.engine.accepting.request_context import new_request_id, roles_of
+from servers.engine.accepting.request_context import new_request_id
 from servers.errors import Unauthenticated
-from servers.models import Token
+from servers.models import Membership, Token
 from servers.policy import Context, implied_roles
 
 BACKENDS = {
@@ -66,13 +66,15 @@ def by_own_token(request: HttpRequest, request_id: str) -> Context | None:
 def find_token(secret: str) -> Token | None:
     """Return the valid token with this secret, its roles as they are now, or None.
 
-    A role that was taken away since counts no more; a token for a project or the system without any is worth nothing.
+    A role that was taken away since counts no more, though it was given again: its roles come from the memberships
+    that it names. One for a project, the system or a program is worth nothing when none of them is left.
     """
     token = Token.find(secret) if secret else None
-    if token is None or not (token.project or token.system_scope):
+    if token is None or not token.rests_on_roles:
         return token
-    token.roles = sorted(implied_roles(token.roles) & roles_of(token.user, token.project_id))
-    return token if token.roles else None
+    left = Membership.objects.filter(pk__in=token.memberships).values_list("role", flat=True)
+    token.roles = sorted(implied_roles(token.roles) & implied_roles(left))
+    return token if token.roles or (token.is_unscoped and left) else None
 
 
 def context_of_token(token: Token, request_id: str) -> Context:

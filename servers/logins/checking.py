@@ -26,7 +26,7 @@ def check_password(request: HttpRequest | None, name: str, user: User | None, pa
     `name` is under what it counts; `user` is None for a name that nobody has, and it takes as long. Raises
     TooManyFailedLogins and LoginsBusy, which are said before it is known whether the password is right.
     """
-    may_log_in = user is not None and user.is_active and user.domain.enabled
+    may_log_in = user is not None and user.may_log_in
     kept = user.password if user else None
     right, is_outdated = check_secret(request, name, kept, password, may_log_in=may_log_in)
     if user and right and is_outdated:
@@ -57,7 +57,7 @@ def check_secret(
 
 
 class PasswordBackend(ModelBackend):
-    """What Django asks at the console's login."""
+    """What Django asks at the console's login, and with each request of a session."""
 
     def authenticate(
         self,
@@ -71,3 +71,11 @@ class PasswordBackend(ModelBackend):
             return None
         user = User.objects.select_related("domain").filter(name=username).first()
         return user if check_password(request, username, user, password) else None
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        return isinstance(user, User) and user.may_log_in
+
+    def get_user(self, user_id: Any) -> User | None:
+        """Return who a session is of, None when he may not log in; what a session carries of him is read with him."""
+        user = User.objects.select_related("domain").filter(pk=user_id).first()
+        return user if user is not None and user.may_log_in else None

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
 
 from servers.management.private_files import kept_password, write_private
 from servers.models import Domain, Membership, MembershipRole, Project, User
@@ -30,9 +33,14 @@ def password_file() -> Path:
 
 
 def ensure_admin() -> Admin:
-    """Return the admin's account; make it at the first start. ADMIN_PASSWORD changes the password."""
+    """Return the admin's account; make it at the first start. ADMIN_PASSWORD changes the password.
+
+    Raises CommandError for an ADMIN_PASSWORD that nobody may set.
+    """
     domain, _ = Domain.objects.get_or_create(id=DEFAULT_DOMAIN, defaults={"name": "Default"})
     project, _ = Project.objects.get_or_create(name=ADMIN, domain=domain)
+    if settings.ADMIN_PASSWORD:
+        require_good(settings.ADMIN_PASSWORD)
     password = kept_password(password_file(), settings.ADMIN_PASSWORD)
     user = User.objects.filter(name=ADMIN).first()
     if user is None:
@@ -44,6 +52,14 @@ def ensure_admin() -> Admin:
         user.set_password(password)
         user.save(update_fields=["password"])
     return Admin(user, project, password)
+
+
+def require_good(password: str) -> None:
+    """Do nothing for an ADMIN_PASSWORD that anybody could set in the console. Raises CommandError."""
+    try:
+        validate_password(password, User(name=ADMIN))
+    except ValidationError as error:
+        raise CommandError(f"ADMIN_PASSWORD: {' '.join(error.messages)}") from error
 
 
 def write_openrc(admin: Admin, auth_url: str) -> Path:

@@ -20,8 +20,8 @@ def find_context(user_name: str | None, project_name: str | None) -> Context:
     project = find_project(project_name) if project_name else None
     if user_name is None:
         return local_operator(project)
-    user = User.objects.filter(name=user_name, is_active=True).select_related("default_project").first()
-    if user is None:
+    user = User.objects.filter(name=user_name).select_related("domain", "default_project").first()
+    if user is None or not user.may_log_in:
         raise Missing(f"There is no active user {user_name}.")
     project = project or user.default_project
     if project is None:

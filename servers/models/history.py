@@ -12,8 +12,9 @@ from simple_history.models import HistoricalRecords
 from servers.models.host import Host
 from servers.models.identity import ApplicationCredential, Membership, Project, User
 
-NEVER_SHOWN = ["password", "last_login"]
-NEVER_KEPT = ["secret_hash"]
+STAMP = ["security_stamp"]
+NEVER_SHOWN = ["password", "last_login", *STAMP]
+NEVER_KEPT = ["secret_hash", "memberships"]
 NO_CHANGES = ["heartbeat_at", "generation", "updated_at"]
 """What the engine writes all the time."""
 
@@ -47,6 +48,6 @@ class Change(models.Model):
 
 register(Host, app="servers", bases=[Change], excluded_fields=NO_CHANGES)
 register(User, app="servers", bases=[Change], excluded_fields=NEVER_SHOWN)
-register(Project, app="servers", bases=[Change])
+register(Project, app="servers", bases=[Change], excluded_fields=STAMP)
 register(Membership, app="servers", bases=[Change])
 register(ApplicationCredential, app="servers", bases=[Change], excluded_fields=NEVER_KEPT)

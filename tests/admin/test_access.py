@@ -103,10 +103,10 @@ def test_membership_that_ends_ends_at_once(operator: Visitor) -> None:
 def test_operator_makes_a_user_with_a_role_and_a_password(operator: Visitor, project: Project) -> None:
     inline = {"memberships-TOTAL_FORMS": "1", "memberships-INITIAL_FORMS": "0"}
     row = {"memberships-0-project": project.pk, "memberships-0-role": "member"}
-    fields = {"name": "eva", "domain": make_domain().pk, "is_active": "on", "new_password": "s3cret-word"}
+    fields = {"name": "eva", "domain": make_domain().pk, "is_active": "on", "new_password": "a s3cret word"}
     assert operator.post(f"{listing('user')}add/", {**fields, **inline, **row}).status_code == 302
     user = User.objects.get(name="eva")
-    assert user.check_password("s3cret-word") and user.memberships.get().role == "member"
+    assert user.check_password("a s3cret word") and user.memberships.get().role == "member"
 
 
 def test_change_is_recorded_with_who_made_it(operator: Visitor, project: Project) -> None:
@@ -183,10 +183,10 @@ def test_second_credential_of_the_same_name_is_refused(onlooker: Visitor) -> Non
 
 
 def test_history_names_users_and_projects(operator: Visitor, project: Project) -> None:
-    row = Membership.objects.create(user=make_user(name="eva"), project=project, role="member")
-    row.project = make_project(name="garden")
-    row.save()
-    assert f"project {project.name} → garden" in operator.text(f"{listing('membership')}{row.pk}/history/")
+    eva = make_user(name="eva", default_project=project)
+    eva.default_project = make_project(name="garden")
+    eva.save()
+    assert f"project {project.name} → garden" in operator.text(f"{listing('user')}{eva.pk}/history/")
 
 
 def test_digest_of_a_token_is_not_shown(operator: Visitor, admin: object) -> None:

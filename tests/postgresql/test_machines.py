@@ -97,7 +97,7 @@ class Site:
 
     def __init__(self, fleet: SmallFleet, folder: Path) -> None:
         self.fleet, self.folder = fleet, folder
-        self.password = secrets.token_hex(8)
+        self.password = secrets.token_hex(16)
         images = folder / "images"
         images.mkdir(exist_ok=True)
         name = connection.settings_dict["NAME"]

@@ -172,7 +172,7 @@ SERVICE = Resource(
 
 def is_scoped(token: Token) -> bool:
     """Return whether a token is good for a project or the system."""
-    return token.project is not None or token.system_scope
+    return not token.is_unscoped
 
 
 TOKEN_USER = Resource("TokenUser", (*NAMED_IN_DOMAIN.fields, Field("password_expires_at", NULL, fixed(None))))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from servers import clock
@@ -31,6 +32,12 @@ from servers.api.validation import bounded_text, moment
 from servers.models import ApplicationCredential
 from servers.policy import implied_roles
 
+RESTRICTED = (
+    "You are not authorized to perform the requested action: "
+    "Using method 'application_credential' is not allowed for managing additional application credentials."
+)
+"""Keystone's words: every application credential is restricted."""
+SHORTEST_SECRET = 16
 LIMITED_TEXT_OR_NULL: Schema = {**LIMITED_TEXT, "type": ["string", "null"]}
 REQUEST = an_object(
     {
@@ -38,7 +45,11 @@ REQUEST = an_object(
             {"name": bounded_text(255, shortest=1)},
             {
                 "description": LIMITED_TEXT_OR_NULL,
-                "secret": LIMITED_TEXT_OR_NULL,
+                "secret": {
+                    "description": "null: a secret is made, which is better",
+                    **bounded_text(4096, shortest=SHORTEST_SECRET),
+                    "type": ["string", "null"],
+                },
                 "roles": {
                     "type": ["array", "null"],
                     "maxItems": 100,
@@ -78,6 +89,14 @@ def with_secret(secret: str = "") -> Resource:
 class CredentialView(KeystoneView):
     """What both addresses have in common: everybody has their own."""
 
+    def perform_authentication(self, request: Request) -> None:
+        """Find out who asks. Raises KeystoneError for a program that would change what programs log in with."""
+        super().perform_authentication(request)
+        if request.method not in SAFE_METHODS:
+            token = find_token(request.headers.get("X-Auth-Token", ""))
+            if token is None or token.application_credential_id is not None:
+                raise KeystoneError(403, RESTRICTED)
+
     def own(self, user_id: str) -> Any:
         """Return the user's credentials. Raises KeystoneError for a stranger."""
         if user_id != self.context.user_id:
@@ -101,9 +120,9 @@ class Credentials(CredentialView):
     def post(self, request: Request, user_id: str) -> HttpResponse:
         if user_id != self.context.user_id or not self.context.project_id:
             raise KeystoneError(403, "An application credential is made by its owner, for a project.")
-        token = find_token(request.headers.get("X-Auth-Token", ""))
-        if token is None or token.application_credential_id is not None:
-            raise KeystoneError(403, "An application credential cannot make another one.")
+        refusal = ApplicationCredential.refuses_another(user_id)
+        if refusal:
+            raise KeystoneError(403, refusal)
         given = self.body["application_credential"]
         credential = ApplicationCredential(
             name=given["name"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from servers import clock
 from servers.api.authentication import find_token
 from servers.api.identity.door import unauthorized
 from servers.api.identity.lookup import (
@@ -22,7 +23,7 @@ from servers.api.identity.lookup import (
 )
 from servers.api.resources import Schema, an_object
 from servers.logins.checking import check_password, check_secret
-from servers.models import ApplicationCredential, Project, Token, User
+from servers.models import ApplicationCredential, Membership, Project, Token, User
 
 PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
 TOKEN = an_object({"id": LIMITED_TEXT})
@@ -80,7 +81,7 @@ def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:
     """
     credential = find_credential(given)
     kept = credential.secret_hash if credential else None
-    may_log_in = credential is not None and is_usable(credential)
+    may_log_in = credential is not None and opens(credential)
     right, _ = check_secret(request, spoken_name(given), kept, given["secret"], may_log_in=may_log_in)
     if not right or credential is None:
         raise unauthorized()
@@ -95,9 +96,10 @@ def spoken_name(given: dict[str, Any]) -> str:
     return f"application credential {given['name']} of {who.get('id') or who.get('name')}"
 
 
-def is_usable(credential: ApplicationCredential) -> bool:
-    """Return whether a credential has not expired, and its owner may log in."""
-    return not credential.has_expired and credential.user.is_active and credential.user.domain.enabled
+def opens(credential: ApplicationCredential) -> bool:
+    """Return whether a credential can be used: it, its owner, its project and a role on which it rests."""
+    usable = credential.user.may_log_in and credential.is_usable(clock.now())
+    return usable and Membership.objects.filter(pk__in=credential.memberships).exists()
 
 
 @dataclass(frozen=True)

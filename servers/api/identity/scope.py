@@ -74,12 +74,12 @@ def system_scope(proof: Proof) -> Scope:
 
 def roles_in(project: Project | None, proof: Proof) -> list[str]:
     """Return the roles that the proof gives in a project; none where it is disabled, or not the credential's."""
-    if project is None or not project.enabled or not project.domain.enabled:
+    if project is None or not project.is_usable:
         return []
     if proof.project is not None and proof.project.pk != project.pk:
         return []
-    found = Membership.objects.filter(user=proof.user, project=project).values_list("role", flat=True)
-    roles = implied_roles(found)
-    if proof.credential is not None:
-        roles &= implied_roles(proof.credential.roles)
-    return sorted(roles)
+    found = Membership.objects.filter(user=proof.user, project=project)
+    if proof.credential is None:
+        return sorted(implied_roles(found.values_list("role", flat=True)))
+    left = found.filter(pk__in=proof.credential.memberships).values_list("role", flat=True)
+    return sorted(implied_roles(left) & implied_roles(proof.credential.roles))

@@ -6,7 +6,6 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from servers import clock
 from servers.api.answers import json_answer
 from servers.api.authentication import find_token
 from servers.api.idempotency import once
@@ -40,6 +39,7 @@ class Tokens(KeystoneView):
         token, secret = Token.issue(
             proof.user,
             settings.TOKEN_LIFETIME_S,
+            parent=proof.token,
             project=scope.project,
             system_scope=scope.system,
             roles=scope.roles,
@@ -60,8 +60,7 @@ class Tokens(KeystoneView):
     @once
     def delete(self, request: Request) -> HttpResponse:
         token, _ = self.subject(request)
-        token.revoked_at = clock.now()
-        token.save(update_fields=["revoked_at"])
+        token.revoke()
         return HttpResponse(status=204)
 
     def shown(self, token: Token, secret: str, status: int = 200) -> HttpResponse:
@@ -90,7 +89,8 @@ class OwnProjects(KeystoneView):
         user_id = user_id or self.context.user_id
         if user_id != self.context.user_id:
             self.require_admin("identity:list_user_projects")
-        found = Project.objects.filter(memberships__user_id=user_id, enabled=True).distinct()
+        found = Project.objects.filter(memberships__user_id=user_id, enabled=True, domain__enabled=True)
+        found = found.distinct()
         return json_answer(listed("projects", PROJECT, found, *path))
 
 

@@ -37,7 +37,7 @@ LOGINS = [
 CREDENTIAL = {
     "name": "nightly",
     "description": "for a script",
-    "secret": "x",
+    "secret": "sixteen letters!",
     "roles": [{"name": "member"}],
     "expires_at": "2100-01-01T00:00:00Z",
     "unrestricted": False,
