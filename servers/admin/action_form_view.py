@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_post_parameters
@@ -19,10 +18,10 @@ from servers.actions import Action, registry
 from servers.admin.caller import allows, context_for
 from servers.admin.destinations import destinations_of
 from servers.admin.equivalents import command_line, curl_line
-from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.idempotency import PREVIEW, keeping
 from servers.admin.labels import action_label
+from servers.admin.showing import render
 from servers.engine.accepting.submit import Accepted, explain, find_server, submit
 from servers.errors import (
     ActionFault,
@@ -145,7 +144,6 @@ def show_form(
         "destinations": destinations_of(form, action, server, context_for(request)),
         "lines": lines(action, str(server.pk), form),
         "seen": state_fingerprint(server),
-        "sees_hosts": allows(request, SEES_HOSTS, server.project_id),
     }
     template = "lines" if only_lines else "action_form"
     return render(request, f"admin/servers/{template}.html", context, status=status)

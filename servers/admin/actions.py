@@ -13,26 +13,37 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from servers.actions import definitions, registry
+from servers.actions import definitions, kinds, registry
 from servers.actions.base import known_steps
 from servers.admin import badges, filters, judgement
 from servers.admin.buttons import Button, button_of
 from servers.admin.caller import allows, context_for
 from servers.admin.labels import label_of_slug, parameter_label, step_label
+from servers.admin.migrations import MigrationAdmin
 from servers.admin.pages import WatchedAdmin
+from servers.admin.showing import sees, shown
 from servers.admin.site import console
 from servers.admin.tags import took
 from servers.admin.times import moment
 from servers.engine.execution.workers import worker_health
+from servers.engine.visibility import visible_images
 from servers.models import ActionRecord, Migration
 from servers.states import ActionStatus, MigrationType
 
 
-def params_of(record: ActionRecord) -> list[tuple[str, Any]]:
-    """Return what was asked for, under the names of the form; what was left open is left out."""
+def params_of(record: ActionRecord, sees_hosts: bool) -> list[tuple[str, Any]]:
+    """Return what was asked for, under the names of the form; what was left open is left out.
+
+    A host is for who sees hosts, and so is what no definition knows any more.
+    """
     action = definitions.get(record.slug)
-    labels = {p.name: parameter_label(p) for p in action.parameters} if action else {}
-    return [(labels.get(name, name), value) for name, value in record.params.items() if value is not None]
+    known = {p.name: p for p in action.parameters} if action else {}
+    open_to_all = {name for name, p in known.items() if not isinstance(p.kind, kinds.HostName)}
+    return [
+        (parameter_label(known[name]) if name in known else name, value)
+        for name, value in record.params.items()
+        if value is not None and (sees_hosts or name in open_to_all)
+    ]
 
 
 @dataclass(frozen=True)
@@ -110,24 +121,26 @@ class ActionAdmin(WatchedAdmin):
     def page(self, request: HttpRequest, record: ActionRecord) -> dict[str, Any]:
         """Return what stands on the action's page."""
         name = label_of_slug(record.slug, record.name)
-        sees_hosts = allows(request, "os_compute_api:os-instance-actions:events")
-        seen = record.result if sees_hosts else {}
+        sees_hosts = sees(request, record, "source_host")
+        may_judge = judgement.may_judge(request, record)
+        images = visible_images(context_for(request))
+        result: dict[str, Any] = shown(request, record).result
         return {
             "record": record,
-            "result": {k: v for k, v in record.result.items() if k not in {"evidence", "repairs"}},
-            "evidence": seen.get("evidence"),
-            "repairs": seen.get("repairs"),
-            "move": record.migration,
-            "sees_moves": allows(request, "os_compute_api:os-migrations:index"),
-            "params": params_of(record),
+            "image": images.filter(pk=record.image_id).first() if record.image_id else None,
+            "result": {k: v for k, v in result.items() if k not in {"evidence", "repairs"}},
+            "evidence": result.get("evidence") if may_judge else None,
+            "repairs": result.get("repairs") if sees_hosts else None,
+            "move": record.migration if allows(request, MigrationAdmin.show_rule) else None,
+            "params": params_of(record, sees_hosts),
             "steps": steps_of(record),
+            "waits_for_slot": bool(record.waits_for_host),
             "events": record.events.all(),
             "controls": controls_of(record, request),
             "waits": judgement.is_waiting(record),
-            "may_judge": judgement.may_judge(request, record),
-            "judgements": judgement.judgements_of(record),
+            "may_judge": may_judge,
+            "judgements": judgement.judgements_of(record) if may_judge else [],
             "sees_hosts": sees_hosts,
-            "sees_details": allows(request, "os_compute_api:os-instance-actions:events:details"),
             "worker": worker_health() if record.status == ActionStatus.QUEUED else None,
             "announcement": f"{name} of {record.server.name}: {record.status}, {record.progress_percent} percent.",
         }

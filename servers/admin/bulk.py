@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -24,13 +23,13 @@ from servers.admin.action_form_view import (
     state_fingerprint,
 )
 from servers.admin.caller import allows, context_for
-from servers.admin.filters import SEES_HOSTS
 from servers.admin.forms import ActionForm
 from servers.admin.idempotency import key_of
 from servers.admin.labels import action_label
+from servers.admin.showing import render
 from servers.engine.accepting.repeats import accept_once
 from servers.engine.accepting.submit import explain, submit
-from servers.engine.visibility import visible_servers
+from servers.engine.visibility import HYPERVISORS, visible_servers
 from servers.errors import ActionFault, Missing, NotPermitted, Refusal
 from servers.models import ActionRecord, Host, Server
 from servers.policy import Context
@@ -119,7 +118,7 @@ def ask_many(request: HttpRequest, site: AdminSite, slug: str) -> HttpResponse:
     servers = selected(request)
     in_path = [p.name for p in action.parameters if p.in_path]
     form = bound_form(action, request, without=in_path)
-    if allows(request, SEES_HOSTS):
+    if allows(request, HYPERVISORS):
         form.offer_hosts(Host.objects.order_by("name").values_list("name", flat=True))
     parts = as_seen(split(action, servers, context_for(request)), request.POST.getlist("seen"))
     sent = request.method == "POST" and form.is_valid()
@@ -193,7 +192,8 @@ def show_outcome(request: HttpRequest, site: AdminSite, key: str) -> HttpRespons
 
 def with_records(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Return the lines with the state in which their actions are now."""
-    records = ActionRecord.objects.in_bulk([row["record"] for row in rows if "record" in row])
+    accepted = ActionRecord.objects.select_related("server")
+    records = accepted.in_bulk([row["record"] for row in rows if "record" in row])
     by_id = {str(pk): record for pk, record in records.items()}
     return [with_record(row, by_id.get(row.get("record", ""))) for row in rows]
 
@@ -201,7 +201,7 @@ def with_records(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
 def with_record(row: dict[str, str], record: ActionRecord | None) -> dict[str, Any]:
     """Return one line with its action's state."""
     if record is not None:
-        return {**row, "action": record, "status": record.status, "text": record.error_text}
+        return {**row, "action": record, "status": record.status}
     if "skipped" in row:
         return {**row, "status": "skipped", "text": row["skipped"]}
     return {**row, "status": "refused", "text": row.get("refused", "")}

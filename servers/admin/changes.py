@@ -8,10 +8,10 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import Http404, HttpRequest, HttpResponse
 
 from servers.admin.base import RecordAdmin
+from servers.admin.showing import render
 
 KINDS = {"+": "made", "~": "changed", "-": "deleted"}
 
@@ -57,7 +57,9 @@ class RememberedAdmin(RecordAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row = get_object_or_404(self.get_queryset(request), pk=unquote(object_id))
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404(f"There is no {self.opts.verbose_name} {object_id}.")
         context = {
             **self.admin_site.each_context(request),
             "title": f"Who changed {row}",

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from servers import clock
 from servers.admin.base import TokensGoAlong
 from servers.admin.caller import IDENTITY, OPERATORS, allows, caller_of, context_for
 from servers.admin.changes import RememberedAdmin
 from servers.admin.idempotency import keep_made
+from servers.admin.showing import render
 from servers.admin.site import console
 from servers.models import ApplicationCredential
 

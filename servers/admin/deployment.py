@@ -8,9 +8,9 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
 
 from servers.admin.caller import allows
+from servers.admin.showing import render
 from servers.deployment.members import RULE
 from servers.deployment.standing import STANDING
 

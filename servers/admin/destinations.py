@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from servers import policy
 from servers.actions import Action
 from servers.admin.forms import ActionForm
 from servers.engine.accepting.submit import refuses_rules
 from servers.engine.capacity.scheduling import explain_hosts
+from servers.engine.visibility import HYPERVISORS
 from servers.models import Server
 from servers.policy import Context
 
@@ -37,21 +39,30 @@ class Destinations:
 def destinations_of(
     form: ActionForm, action: type[Action], server: Server, context: Context
 ) -> Destinations | None:
-    """Return what to show for the destination, or None where the action has none."""
+    """Return what to show for the destination.
+
+    None where the action has none, and where the caller may name a host but not see which ones there are.
+    """
     field = form.host_field()
     if field is None:
         return None
     refusal = naming_is_refused(action, server, context)
-    if refusal:
+    if refusal is not None:
         return Destinations((), refusal)
+    if not policy.in_force().allows(context, HYPERVISORS):
+        return None
     chosen = str(field.value() or "")
     verdicts = sorted(explain_hosts(server), key=lambda v: (not v.accepted, -(v.weight or 0), v.host))
     hosts = [Destination(v.host, v.accepted, v.reason, v.weight, v.host == chosen) for v in verdicts]
     return Destinations(tuple(hosts))
 
 
-def naming_is_refused(action: type[Action], server: Server, context: Context) -> str:
-    """Return why the caller may not name a host where he may ask for the action, or nothing: rules alone decide."""
-    if refuses_rules(action, {}, context, server.project_id) is not None:
-        return ""
-    return str(refuses_rules(action, {"host": ANY}, context, server.project_id) or "")
+def naming_is_refused(action: type[Action], server: Server, context: Context) -> str | None:
+    """Return why the caller may not name a host, or None: rules alone decide.
+
+    Empty where he may not ask for the action at all: then the page says why elsewhere.
+    """
+    refusal = refuses_rules(action, {"host": ANY}, context, server.project_id)
+    if refusal is None:
+        return None
+    return "" if refuses_rules(action, {}, context, server.project_id) else str(refusal)

@@ -12,11 +12,11 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 
 from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.caller import allows, context_for
+from servers.admin.showing import render
 from servers.errors import PlanChanged, Refusal
 from servers.inventory.discovery.apply import DEFAULT_PROJECT, Adopted, adopt, default_owner
 from servers.inventory.discovery.discover import discover

@@ -11,14 +11,18 @@ from django.http import HttpRequest
 from servers.actions import definitions
 from servers.admin.caller import allows, caller_of
 from servers.admin.labels import action_label
+from servers.engine.visibility import HYPERVISORS, SERVER_HOST
 from servers.models import Host, Project
 from servers.states import OPEN_ACTION_STATUSES, VmState
-
-SEES_HOSTS = "os_compute_api:os-extended-server-attributes"
 
 
 class Single(SimpleListFilter):
     """A filter with one value."""
+
+    @classmethod
+    def is_offered(cls, request: HttpRequest) -> bool:
+        """Return whether the caller may filter by it."""
+        return True
 
     def wanted(self) -> str:
         """Return the value that was chosen."""
@@ -26,14 +30,16 @@ class Single(SimpleListFilter):
 
 
 class ProjectFilter(Single):
-    """By the owning project."""
+    """By the owning project, for whom there is more than one."""
 
     title = "project"
     parameter_name = "project"
 
+    @classmethod
+    def is_offered(cls, request: HttpRequest) -> bool:
+        return caller_of(request).is_operator
+
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        if not caller_of(request).is_operator:
-            return []
         return list(Project.objects.values_list("pk", "name"))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -57,14 +63,16 @@ class StateFilter(Single):
 
 
 class HostFilter(Single):
-    """By host, for those who may see hosts."""
+    """By host, for who may see hosts."""
 
     title = "host"
     parameter_name = "host"
 
+    @classmethod
+    def is_offered(cls, request: HttpRequest) -> bool:
+        return allows(request, SERVER_HOST) and allows(request, HYPERVISORS)
+
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        if not allows(request, SEES_HOSTS):
-            return []
         return [(name, name) for name in Host.objects.values_list("name", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:

@@ -28,6 +28,7 @@ from servers.admin.site import console
 from servers.admin.times import moment
 from servers.engine.capacity.usage import allocations_by_host
 from servers.engine.hosts import set_service
+from servers.engine.visibility import HYPERVISORS
 from servers.models import Host, Migration
 from servers.states import MIGRATION_OVER
 
@@ -100,7 +101,8 @@ class SwitchForm(forms.Form):
 class HostAdmin(PageAdmin, RememberedAdmin):
     """Machines that run guests."""
 
-    read_rule = show_rule = "os_compute_api:os-hypervisors:list"
+    read_rule = HYPERVISORS
+    show_rule = "os_compute_api:os-hypervisors:show"
     page_name = "host"
     list_display = ("name", "state", "servers_here", "cpu", "memory", "disk", "zone", "heard")
     list_filter = ("enabled", "forced_down", "maintenance", "driver", "availability_zone")

@@ -25,6 +25,7 @@ from servers.admin.times import moment
 from servers.amounts import size
 from servers.engine.accepting.restore import refuses
 from servers.engine.images import delete_image, open_image
+from servers.engine.visibility import judged_as, visible_images
 from servers.errors import ImageMissing, Refusal, ServiceUnavailable
 from servers.models import Image
 from servers.states import ImageStatus
@@ -39,7 +40,7 @@ class ImageAdmin(PageAdmin):
     read_rule = show_rule = "get_images"
     page_name = "image"
     related = ("server",)
-    owner_field = "project_id"
+    list_filter = ("status", "backup_type", "image_type", "protected", ProjectFilter, "created_at")
     list_select_related = ("server",)
     search_fields = ("name", "uuid", "instance_uuid", "server__name")
     search_help_text = "name, UUID, server"
@@ -48,11 +49,8 @@ class ImageAdmin(PageAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return ["name", "state", "kind", "of_server", "bytes", "made"]
 
-    def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        return ["status", "backup_type", "image_type", "protected", ProjectFilter, "created_at"]
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).exclude(status=ImageStatus.DELETED)
+        return visible_images(context_for(request)).order_by("-created_at", "-uuid")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -67,8 +65,8 @@ class ImageAdmin(PageAdmin):
         """Return what stands on the image's page."""
         return {
             "image": image,
-            "download_refusal": refused(request, DOWNLOAD, image),
-            "delete_refusal": refused(request, DELETE, image),
+            "download_refusal": refused(request, DOWNLOAD, judged_as(image, context_for(request))),
+            "delete_refusal": refused(request, DELETE, image.project_id),
             "restore_refusal": refuses(image, context_for(request)) or "",
             "is_there": image.status == ImageStatus.ACTIVE and not image.never_uploaded,
         }
@@ -76,8 +74,9 @@ class ImageAdmin(PageAdmin):
     def download(self, request: HttpRequest, image_id: UUID) -> HttpResponse | StreamingHttpResponse:
         """Return the image's bytes."""
         image = self.find(request, str(image_id))
-        if not allows(request, DOWNLOAD, image.project_id):
-            raise PermissionDenied(refused(request, DOWNLOAD, image))
+        refusal = refused(request, DOWNLOAD, judged_as(image, context_for(request)))
+        if refusal:
+            raise PermissionDenied(refusal)
         name = f"{slugify(image.name) or image.pk}.{image.disk_format}"
         try:
             content = open_image(image)
@@ -134,6 +133,6 @@ class ImageAdmin(PageAdmin):
         return moment(image.created_at)
 
 
-def refused(request: HttpRequest, rule: str, image: Image) -> str:
+def refused(request: HttpRequest, rule: str, project_id: str) -> str:
     """Return why the policy does not let the caller, or nothing."""
-    return "" if allows(request, rule, image.project_id) else f"Policy doesn't allow {rule} to be performed."
+    return "" if allows(request, rule, project_id) else f"Policy doesn't allow {rule} to be performed."

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
 
 from servers.actions import definitions
 from servers.actions.base import known_steps
@@ -19,6 +18,7 @@ from servers.admin.action_form_view import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.idempotency import keeping
 from servers.admin.labels import label_of_slug, step_label
+from servers.admin.showing import render
 from servers.engine.judgement.cases import LIST_RULE, Case, evidence_of, still_tried, visible_actions, waiting
 from servers.engine.judgement.endings import Outcome
 from servers.engine.judgement.judge import LONGEST_REASON, LOOK_AGAIN, RULE, UNDO, VERDICTS, judge, ways_out

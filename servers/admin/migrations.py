@@ -18,10 +18,9 @@ from servers.admin.pages import WatchedAdmin
 from servers.admin.site import console
 from servers.admin.tags import milliseconds, took
 from servers.admin.times import moment
+from servers.engine.visibility import MIGRATION_HOST
 from servers.models import Migration
 from servers.states import MIGRATION_OVER, MigrationType
-
-SEES_HOSTS = "os_compute_api:os-migrations:index:host"
 
 
 @admin.register(Migration, site=console)
@@ -32,18 +31,15 @@ class MigrationAdmin(WatchedAdmin):
     page_name = "migration"
     related = ("server", "server__host")
     owner_field = "server__project_id"
+    list_filter = ("status", "migration_type", "source_compute", "dest_compute", "created_at")
     list_select_related = ("server",)
     search_fields = ("uuid", "server__name", "server__uuid")
     search_help_text = "server, UUID"
     actions = None
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        hosts = ["route"] if allows(request, SEES_HOSTS) else []
+        hosts = ["route"] if allows(request, MIGRATION_HOST) else []
         return ["number", "of_server", "kind", "state", *hosts, "began", "lasted", "pause"]
-
-    def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        hosts = ["source_compute", "dest_compute"] if allows(request, SEES_HOSTS) else []
-        return ["status", "migration_type", *hosts, "created_at"]
 
     def title_of(self, move: Migration) -> str:
         return f"Migration {move.pk} of {move.server.name}"
@@ -53,12 +49,10 @@ class MigrationAdmin(WatchedAdmin):
         controls = [a for a in registry.values() if a.on_migration] if move.is_live_in_progress else []
         return {
             "move": move,
-            "sees_moves": True,
             "is_over": move.status in MIGRATION_OVER,
             "polls": move.status not in MIGRATION_OVER and move.status != "finished",
-            "records": move.actions.order_by("created_at"),
+            "records": move.actions.select_related("server").order_by("created_at"),
             "controls": [button_of(a, move.server, context_for(request), move) for a in controls],
-            "sees_hosts": allows(request, SEES_HOSTS),
             "announcement": f"Migration {move.pk} of {move.server.name}: {move.status}, {move.progress_percent} percent.",
         }
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from servers.admin.attention import needs_attention
 from servers.admin.caller import allows, context_for
+from servers.engine.execution.workers import RULE as WORKERS
 from servers.engine.execution.workers import worker_health
 from servers.engine.judgement.cases import visible_actions, waiting
-from servers.engine.visibility import visible_servers
+from servers.engine.visibility import HYPERVISORS, visible_servers
 from servers.models import ActionRecord, Host
 from servers.policy import Context
 from servers.states import OPEN_ACTION_STATUSES, ActionStatus, TaskState, VmState, server_status
@@ -23,7 +24,7 @@ ROWS = 10
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return what stands on the page, as far as the caller may see it."""
     context = context_for(request)
-    sees_hosts = allows(request, "os_compute_api:os-hypervisors:list")
+    sees_hosts = allows(request, HYPERVISORS)
     actions = visible_actions(ActionRecord.objects.select_related("server"), context)
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     failed = actions.filter(status=ActionStatus.FAILED, finished_at__gte=today)
@@ -38,6 +39,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "troubled": troubled_hosts() if sees_hosts else [],
         "attention": needs_attention() if sees_hosts else None,
         "worker": worker_health(),
+        "sees_workers": allows(request, WORKERS),
     }
 
 

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, path
 
 from servers.admin.base import RecordAdmin
 from servers.admin.caller import allows
+from servers.admin.showing import render
 
 
 class PageAdmin(RecordAdmin):

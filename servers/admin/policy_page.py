@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from servers import policy
 from servers.admin.caller import OPERATORS, allows
+from servers.admin.showing import render
 from servers.policy import Context, implied_roles
 
 ROLES = ("admin", "manager", "member", "reader")

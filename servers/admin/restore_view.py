@@ -6,14 +6,15 @@ from functools import partial
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from servers.actions.restore import Restore
 from servers.admin.action_form_view import form_context, hand_in
 from servers.admin.caller import allows, context_for
 from servers.admin.equivalents import restore_line
 from servers.admin.forms import ActionForm
+from servers.admin.showing import render, shown
 from servers.engine.accepting.restore import refuses, restore
+from servers.engine.visibility import HYPERVISORS
 from servers.models import Host, Image
 
 CHOOSES_HOST = next(rule.name for rule in Restore.policy if rule.when is not None)
@@ -37,10 +38,11 @@ def form_of(request: HttpRequest, image: Image) -> ActionForm:
     if request.method == "POST":
         form = ActionForm(Restore, request.POST, without=without)
     else:
-        form = ActionForm(
-            Restore, initial={"name": f"{image.server or image.name} restored"}, without=without
-        )
-    form.offer_hosts(Host.objects.filter(driver=image.driver).order_by("name").values_list("name", flat=True))
+        of = shown(request, image).server or image.name
+        form = ActionForm(Restore, initial={"name": f"{of} restored"}, without=without)
+    if allows(request, HYPERVISORS):
+        hosts = Host.objects.filter(driver=image.driver).order_by("name")
+        form.offer_hosts(hosts.values_list("name", flat=True))
     return form
 
 

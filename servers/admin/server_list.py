@@ -24,6 +24,7 @@ from servers.admin.site import console
 from servers.admin.tags import addresses, copyable
 from servers.admin.times import moment
 from servers.amounts import size
+from servers.engine.visibility import SERVER_HOST
 from servers.models import Project, Server
 
 BulkAction = Callable[[Any, HttpRequest, QuerySet[Server]], HttpResponse | None]
@@ -51,20 +52,15 @@ class ServerAdmin(WatchedAdmin):
     page_name = "server"
     owner_field = "project_id"
     ordering = ("name", "uuid")
+    list_filter = (filters.StateFilter, filters.BusyFilter, filters.HostFilter, filters.ProjectFilter)
+    search_fields = ("name", "uuid", "interfaces__addresses", "project_id", "host__name")
     search_help_text = "name, UUID, address, host or project"
     list_per_page = 50
     actions_selection_counter = True
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        host = ["on_host"] if allows(request, filters.SEES_HOSTS) else []
+        host = ["on_host"] if allows(request, SERVER_HOST) else []
         return ["name", "state", *host, "address", "project", "size", "power", "made"]
-
-    def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        return [filters.StateFilter, filters.BusyFilter, filters.HostFilter, filters.ProjectFilter]
-
-    def get_search_fields(self, request: HttpRequest) -> list[str]:
-        host = ["host__name"] if allows(request, filters.SEES_HOSTS) else []
-        return ["name", "uuid", "interfaces__addresses", "project_id", *host]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         names = Project.objects.filter(pk=OuterRef("project_id")).values("name")[:1]

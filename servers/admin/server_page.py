@@ -7,10 +7,11 @@ from typing import Any
 from django.http import HttpRequest
 
 from servers.admin.buttons import buttons_of
-from servers.admin.caller import allows, context_for
-from servers.admin.filters import SEES_HOSTS
-from servers.models import ActionRecord, Divergence, Image, Project, Server, User
-from servers.states import OPEN_ACTION_STATUSES, ImageStatus
+from servers.admin.caller import context_for
+from servers.admin.showing import sees
+from servers.engine.visibility import shows_fault, visible_images
+from servers.models import ActionRecord, Divergence, Project, Server, User
+from servers.states import OPEN_ACTION_STATUSES
 
 TIMELINE = 15
 BACKUPS = 20
@@ -24,7 +25,7 @@ def live_part(request: HttpRequest, server: Server) -> dict[str, Any]:
         "server": server,
         "buttons": buttons_of(server, context_for(request)),
         "going_on": going_on,
-        "sees_hosts": allows(request, SEES_HOSTS),
+        "shows_fault": shows_fault(server),
         "announcement": announcement(server, going_on),
     }
 
@@ -39,9 +40,9 @@ def announcement(server: Server, going_on: list[ActionRecord]) -> str:
 
 def whole_page(request: HttpRequest, server: Server) -> dict[str, Any]:
     """Return everything on the page."""
-    sees_details = allows(request, "os_compute_api:os-instance-actions:events:details")
+    sees_host = sees(request, server, "host")
     timeline = server.actions.order_by("-created_at", "-uuid").prefetch_related("events")[:TIMELINE]
-    backups = Image.objects.filter(instance_uuid=server.pk).exclude(status=ImageStatus.DELETED)
+    backups = visible_images(context_for(request)).filter(instance_uuid=server.pk)
     return {
         **live_part(request, server),
         "project": Project.objects.filter(pk=server.project_id).first(),
@@ -50,9 +51,7 @@ def whole_page(request: HttpRequest, server: Server) -> dict[str, Any]:
         "interfaces": server.interfaces.all(),
         "timeline": timeline,
         "backups": backups.order_by("-created_at")[:BACKUPS],
-        "sees_events": allows(request, "os_compute_api:os-instance-actions:events"),
-        "sees_details": sees_details,
-        "divergences": Divergence.objects.unrepaired().filter(server=server)
-        if allows(request, SEES_HOSTS)
-        else [],
+        "sees_hosts": sees_host,
+        "zone": server.zone,
+        "divergences": Divergence.objects.unrepaired().filter(server=server) if sees_host else [],
     }

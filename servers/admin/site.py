@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -19,6 +19,7 @@ from servers.admin.logging_in import LoginForm, as_refused
 from servers.admin.overview import overview
 from servers.admin.own_password import OwnPassword
 from servers.admin.policy_page import policy_page
+from servers.admin.showing import shown
 from servers.engine.judgement.cases import LIST_RULE
 
 GROUPS = (
@@ -66,7 +67,7 @@ class Console(AdminSite):
         found = overview(request)
         for line in found["states"]:
             line["badge"] = badge(line["status"], SERVER.get(line["status"], Tone.BUSY))
-        return super().index(request, {**found, **(extra_context or {})})
+        return super().index(request, {**shown(request, found), **(extra_context or {})})
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the pages in groups instead of in one long list."""
@@ -108,6 +109,10 @@ class Console(AdminSite):
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         context = {**self.each_context(request), **(extra_context or {})}
         return OwnPassword.as_view(extra_context=context)(request)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Find nothing: no form of the console asks for suggestions."""
+        raise Http404
 
     def act_for(self, request: HttpRequest) -> HttpResponse:
         """Choose in whose name to act from now on."""

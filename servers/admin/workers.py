@@ -7,9 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
 from servers.admin.base import RecordAdmin
+from servers.admin.showing import render
 from servers.admin.site import console
 from servers.deployment.members import members
 from servers.engine.execution.workers import RULE, at_work

@@ -123,6 +123,11 @@ class Server(ServerMachine):
         return self.guest_name or f"instance-{self.number:08x}"
 
     @property
+    def zone(self) -> str:
+        """Return the availability zone in which the server is; without a host the one that was asked for."""
+        return (self.host or self).availability_zone
+
+    @property
     def host_digest(self) -> str:
         """Return what stands for the host towards its users: sha224 of project and host name."""
         if self.host is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from servers.microversions import NEWEST, Microversion
 from servers.models import ActionRecord, Project, Server
 from servers.states import TaskState, VmState
 from tests.admin.visiting import Visitor, form_of, page_of, refusal_of, words
+from tests.contracts.test_policy_matrix import policy_file, rewrite
 from tests.factories import make_host, make_migration, make_project, make_server
 from tests.ready import state_for
 
+__all__ = ["policy_file"]
 every_action = pytest.mark.parametrize("action", list(registry.values()), ids=lambda a: a.slug)
 
 
@@ -165,6 +168,26 @@ def test_who_may_not_name_a_host_sees_the_rule_and_no_hosts(project: Project, se
     make_host("roomy")
     text = Visitor(project, "manager").text(form_of("live-migration", server))
     assert "os_compute_api:os-migrate-server:migrate_live:host" in text and "roomy" not in text
+
+
+def test_who_may_name_a_host_but_not_list_them_types_its_name(
+    project: Project, server: Server, policy_file: Path
+) -> None:
+    make_host("roomy")
+    named = "os_compute_api:os-migrate-server:migrate_live:host"
+    rewrite(policy_file, {named: "rule:project_manager_or_admin"})
+    page = Visitor(project, "manager").get(form_of("live-migration", server)).content.decode()
+    assert '<input type="text" name="host"' in page and "roomy" not in page
+
+
+@pytest.mark.parametrize("slug", ["live-migration", "migrate"])
+@pytest.mark.parametrize("role", ["reader", "member", "manager"])
+def test_who_sees_no_hosts_is_shown_none_by_a_form(
+    slug: str, role: str, project: Project, server: Server
+) -> None:
+    make_host("roomy"), make_host("off", enabled=False, disabled_reason="smokes")
+    text = Visitor(project, role).text(form_of(slug, server))
+    assert "roomy" not in text and "smokes" not in text and "MiB" not in text
 
 
 def test_address_fills_the_form_in(operator: Visitor, server: Server) -> None:

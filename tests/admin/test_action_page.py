@@ -55,6 +55,38 @@ def test_events_show_attempts_reasons_and_the_verdicts(operator: Visitor, server
         assert said in text
 
 
+@pytest.mark.parametrize("page", [LOG, "/admin/", "action", "server"])
+def test_why_an_action_failed_is_told_to_who_sees_details(
+    page: str, operator: Visitor, onlooker: Visitor, server: Server
+) -> None:
+    action = make_action(
+        server, "migrate", status="failed", error_text="rack-9 is full", finished_at=clock.now()
+    )
+    address = {"action": page_of(action), "server": page_of(server)}.get(page, page)
+    assert "rack-9 is full" in operator.text(address)
+    assert "rack-9" not in onlooker.text(address) and "failed" in onlooker.text(address)
+
+
+def test_host_that_was_asked_for_is_told_to_who_sees_hosts(
+    operator: Visitor, onlooker: Visitor, server: Server
+) -> None:
+    asked = {"host": "rack-9", "block_migration": "auto"}
+    action = make_action(
+        server, "live-migration", params=asked, result={"left_behind": "rack-8: it was there"}
+    )
+    text = onlooker.text(page_of(action))
+    assert "Block migration auto" in text and "rack-" not in text
+    assert "rack-9" in operator.text(page_of(action)) and "rack-8" in operator.text(page_of(action))
+
+
+def test_migration_of_an_action_is_shown_to_who_may_list_migrations(
+    project: Project, onlooker: Visitor, server: Server
+) -> None:
+    action = make_action(server, "live-migration", migration=make_migration(server))
+    assert "Statuses" not in onlooker.text(page_of(action))
+    assert "Statuses" in Visitor(project, "manager").text(page_of(action))
+
+
 def test_running_move_shows_bytes_rate_and_what_can_be_done(operator: Visitor, project: Project) -> None:
     server = make_server(project, task_state=TaskState.MIGRATING)
     counters = {

@@ -12,7 +12,7 @@ from servers import clock
 from servers.engine.execution.queue import run_until_idle
 from servers.models import ActionRecord, Image, Project, Server
 from tests.admin.visiting import Visitor, page_of, words
-from tests.factories import make_image, make_project
+from tests.factories import make_image, make_project, make_server
 from tests.small_fleet import SmallFleet
 
 LIST = "/admin/servers/image/"
@@ -137,3 +137,26 @@ def test_a_reader_reads_why_no_server_is_made_for_him(onlooker: Visitor, project
 
 def test_an_image_that_cannot_be_restored_says_why(operator: Visitor, project: Project) -> None:
     assert "is unacceptable" in operator.text(page_of(stored(project)))
+
+
+def test_backup_that_another_project_made_is_shown_where_it_is_shared(
+    onlooker: Visitor, project: Project
+) -> None:
+    server, other = make_server(project), make_project()
+    made = {"server": server, "instance_uuid": server.pk}
+    shared = {"visibility": "shared", "properties": {"instance_owner": project.pk}}
+    make_image(other, name="kept-to-himself", **made)
+    image = make_image(other, name="shared-out", **made, **shared)
+    for address in (page_of(server), "/admin/servers/image/"):
+        text = onlooker.text(address)
+        assert "shared-out" in text and "kept-to-himself" not in text
+    assert server.name in onlooker.text(page_of(image))
+
+
+def test_public_image_does_not_tell_of_whose_server_it_is(onlooker: Visitor) -> None:
+    other = make_project()
+    server = make_server(other, name="secret-plan")
+    image = make_image(other, name="for-all", visibility="public", server=server, instance_uuid=server.pk)
+    assert "for-all" in onlooker.text("/admin/servers/image/")
+    for address in ("/admin/servers/image/", page_of(image), f"{LIST}{image.pk}/restore/"):
+        assert "secret-plan" not in onlooker.text(address)

@@ -16,10 +16,8 @@ from servers.api.resources import (
     fields,
     or_null,
 )
+from servers.engine.visibility import EVENT_DETAILS, EVENT_HOST
 from servers.models import ActionEvent, ActionRecord
-
-EVENTS = "os_compute_api:os-instance-actions:events"
-DETAILS = "os_compute_api:os-instance-actions:events:details"
 
 
 def host_digest(event: ActionEvent) -> str:
@@ -40,10 +38,10 @@ EVENT = Resource(
         Field("start_time", TIME, lambda event: microseconds(event.started_at)),
         Field("finish_time", TIME_OR_NULL, lambda event: microseconds(event.finished_at)),
         Field("result", {"enum": ["Success", "Error", None]}, or_null("result")),
-        Field("traceback", TEXT_OR_NULL, or_null("traceback"), rule=EVENTS),
-        Field("host", TEXT_OR_NULL, or_null("host"), since="2.62", rule=EVENTS),
+        Field("traceback", TEXT_OR_NULL, or_null("traceback"), rule=EVENT_HOST),
+        Field("host", TEXT_OR_NULL, or_null("host"), since="2.62", rule=EVENT_HOST),
         Field("hostId", TEXT, host_digest, since="2.62"),
-        Field("details", TEXT_OR_NULL, or_null("details"), since="2.84", rule=DETAILS),
+        Field("details", TEXT_OR_NULL, or_null("details"), since="2.84", rule=EVENT_DETAILS),
     ),
     project="action.server.project_id",
 )
@@ -62,7 +60,7 @@ INSTANCE_ACTION = Resource(
     "InstanceAction",
     (
         *INSTANCE_ACTION_BRIEF.fields,
-        Field("events", EVENT, newest_first, until="2.50", rule=EVENTS, many=True),
+        Field("events", EVENT, newest_first, until="2.50", rule=EVENT_HOST, many=True),
         Field("events", EVENT, newest_first, since="2.51", many=True),
     ),
     project="server.project_id",

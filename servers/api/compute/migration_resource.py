@@ -18,10 +18,10 @@ from servers.api.resources import (
     one_of,
     or_null,
 )
+from servers.engine.visibility import MIGRATION_HOST
 from servers.models import Migration
 from servers.states import MigrationStatus, MigrationType
 
-HOST_RULE = "os_compute_api:os-migrations:index:host"
 HOST_RULE_OF_SERVER = "os_compute_api:servers:migrations:index:host"
 
 
@@ -50,7 +50,7 @@ MIGRATION = Resource(
     "Migration",
     (
         *COMMON,
-        *hosts(HOST_RULE),
+        *hosts(MIGRATION_HOST),
         Field("instance_uuid", UUID, lambda migration: str(migration.server_id)),
         Field("old_instance_type_id", NUMBER_OR_NULL, "old_flavor"),
         Field("new_instance_type_id", NUMBER_OR_NULL, "new_flavor"),

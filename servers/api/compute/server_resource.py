@@ -28,14 +28,13 @@ from servers.api.resources import (
     one_of,
     or_null,
 )
+from servers.engine.visibility import SERVER_HOST, shows_fault
 from servers.models import Server
 from servers.states import PowerState, TaskState, VmState
 
-EXTENDED = "os_compute_api:os-extended-server-attributes"
 HOST_STATUS = "os_compute_api:servers:show:host_status"
 EXTRA_SPECS = "os_compute_api:os-flavor-extra-specs:index"
 
-FAULT_STATUSES = {"ERROR", "DELETED"}
 PROGRESS_STATUSES = {"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"}
 TASK_STATE = {"type": ["string", "null"], "enum": [*(t.value for t in TaskState if t.value), None]}
 POWER_STATE = {"type": "integer", "enum": [p.value for p in PowerState]}
@@ -171,7 +170,7 @@ SERVER_DETAIL = Resource(
         Field("key_name", TEXT_OR_NULL, or_null("key_name")),
         Field("security_groups", list_of(TEXTS), fixed([{"name": "default"}])),
         Field("OS-DCF:diskConfig", one_of("AUTO", "MANUAL"), fixed("AUTO")),
-        Field("OS-EXT-AZ:availability_zone", TEXT, lambda s: (s.host or s).availability_zone),
+        Field("OS-EXT-AZ:availability_zone", TEXT, "zone"),
         Field("OS-EXT-STS:vm_state", one_of(*VmState), "vm_state"),
         Field("OS-EXT-STS:task_state", TASK_STATE, or_null("task_state")),
         Field("OS-EXT-STS:power_state", POWER_STATE, "power_state"),
@@ -179,7 +178,7 @@ SERVER_DETAIL = Resource(
         Field("OS-SRV-USG:terminated_at", TIME_OR_NULL, lambda s: microseconds(s.terminated_at)),
         Field("os-extended-volumes:volumes_attached", list_of(OBJECT), fixed([])),
         Field("progress", NUMBER, "progress", when=lambda s: s.status in PROGRESS_STATUSES),
-        Field("fault", FAULT, itself, when=lambda s: s.fault_at and s.status in FAULT_STATUSES),
+        Field("fault", FAULT, itself, when=shows_fault),
         Field("locked", FLAG, lambda server: bool(server.locked_by), since="2.9"),
         Field("description", TEXT_OR_NULL, "description", since="2.19"),
         Field("tags", list_of(TEXT), "tags", since="2.26"),
@@ -188,16 +187,18 @@ SERVER_DETAIL = Resource(
         Field("pinned_availability_zone", TEXT_OR_NULL, fixed(None), since="2.96"),
         Field("scheduler_hints", OBJECT, scheduler_hints, since="2.100"),
         Field("host_status", TEXT, host_status, since="2.16", rule=HOST_STATUS),
-        Field(f"{ATTRIBUTES}host", TEXT_OR_NULL, lambda s: s.host and s.host.name, rule=EXTENDED),
-        Field(f"{ATTRIBUTES}hypervisor_hostname", TEXT_OR_NULL, hypervisor_hostname, rule=EXTENDED),
-        Field(f"{ATTRIBUTES}instance_name", TEXT, "instance_name", rule=EXTENDED),
-        Field(f"{ATTRIBUTES}hostname", TEXT, hostname, since="2.3", until="2.89", rule=EXTENDED),
+        Field(f"{ATTRIBUTES}host", TEXT_OR_NULL, lambda s: s.host and s.host.name, rule=SERVER_HOST),
+        Field(f"{ATTRIBUTES}hypervisor_hostname", TEXT_OR_NULL, hypervisor_hostname, rule=SERVER_HOST),
+        Field(f"{ATTRIBUTES}instance_name", TEXT, "instance_name", rule=SERVER_HOST),
+        Field(f"{ATTRIBUTES}hostname", TEXT, hostname, since="2.3", until="2.89", rule=SERVER_HOST),
         Field(f"{ATTRIBUTES}hostname", TEXT, hostname, since="2.90"),
-        Field(f"{ATTRIBUTES}reservation_id", TEXT, "reservation_id", since="2.3", rule=EXTENDED),
-        Field(f"{ATTRIBUTES}launch_index", NUMBER, fixed(0), since="2.3", rule=EXTENDED),
-        *fields(f"{ATTRIBUTES}kernel_id {ATTRIBUTES}ramdisk_id", TEXT, fixed(""), since="2.3", rule=EXTENDED),
-        Field(f"{ATTRIBUTES}root_device_name", TEXT, fixed("/dev/vda"), since="2.3", rule=EXTENDED),
-        Field(f"{ATTRIBUTES}user_data", TEXT_OR_NULL, fixed(None), since="2.3", rule=EXTENDED),
+        Field(f"{ATTRIBUTES}reservation_id", TEXT, "reservation_id", since="2.3", rule=SERVER_HOST),
+        Field(f"{ATTRIBUTES}launch_index", NUMBER, fixed(0), since="2.3", rule=SERVER_HOST),
+        *fields(
+            f"{ATTRIBUTES}kernel_id {ATTRIBUTES}ramdisk_id", TEXT, fixed(""), since="2.3", rule=SERVER_HOST
+        ),
+        Field(f"{ATTRIBUTES}root_device_name", TEXT, fixed("/dev/vda"), since="2.3", rule=SERVER_HOST),
+        Field(f"{ATTRIBUTES}user_data", TEXT_OR_NULL, fixed(None), since="2.3", rule=SERVER_HOST),
     ),
 )
 """A server in a list with details."""

@@ -55,7 +55,7 @@ class ActionList(GantryView):
         wanted = {"true": [waiting()], "false": [still_tried()]}
         parts = wanted.get(self.value("waiting") or "", [waiting(), still_tried()])
         rows = [row for part in parts for row in visible_actions(part, self.context)[:MAX_LIMIT]]
-        return self.answer({"actions": [*map(Bodies(UNRESOLVED), rows[:MAX_LIMIT])]})
+        return self.answer({"actions": [*map(Bodies(UNRESOLVED, self), rows[:MAX_LIMIT])]})
 
 
 class ActionShow(GantryView):
@@ -64,7 +64,7 @@ class ActionShow(GantryView):
     def get(self, request: Request, action_id: str) -> HttpResponse:
         record = find_action(action_id, self.context)
         self.require(RULE, record.server)
-        return self.answer({"action": Bodies(with_evidence(evidence_of(record)))(record)})
+        return self.answer({"action": Bodies(with_evidence(evidence_of(record)), self)(record)})
 
 
 class ActionJudgement(GantryView):
@@ -84,4 +84,4 @@ class ActionJudgement(GantryView):
         """Return the answer that shows the action as it is now."""
         judged = find_action(str(record.pk), self.context)
         later = self.body["verdict"] in {LOOK_AGAIN, UNDO}  # a worker does it
-        return self.answer({"action": Bodies(JUDGED)(judged)}, 202 if later else 200)
+        return self.answer({"action": Bodies(JUDGED, self)(judged)}, 202 if later else 200)

@@ -26,9 +26,11 @@ from servers.api.resources import (
     fixed,
     list_of,
     one_of,
+    or_null,
 )
 from servers.engine.judgement.cases import Case
 from servers.engine.judgement.judge import VERDICTS, ways_out
+from servers.engine.visibility import EVENT_DETAILS
 from servers.models import ActionRecord
 from servers.states import ActionStatus
 
@@ -68,11 +70,12 @@ UNRESOLVED = Resource(
         *fields("status", one_of(*ActionStatus)),
         Field("waiting", FLAG, lambda record: record.stalled_at is not None),
         Field("waiting_since", TIME_OR_NULL, lambda record: microseconds(record.stalled_at)),
-        Field("reason", TEXT_OR_NULL, lambda record: record.error_text or None),
+        Field("reason", TEXT_OR_NULL, or_null("error_text"), rule=EVENT_DETAILS, otherwise=None),
         Field("created_at", TIME, lambda record: microseconds(record.created_at)),
         Field("attempts", NUMBER, "attempt"),
         links(addresses),
     ),
+    project="server.project_id",
 )
 
 # --------------------------------------------------------------------------- judgements and evidence
@@ -91,7 +94,9 @@ JUDGEMENT = Resource(
     ),
 )
 JUDGED = Resource(
-    "JudgedAction", (*UNRESOLVED.fields, Field("judgements", JUDGEMENT, "judgements", many=True))
+    "JudgedAction",
+    (*UNRESOLVED.fields, Field("judgements", JUDGEMENT, "judgements", many=True)),
+    project="server.project_id",
 )
 HOST_SEEN = Resource("HostSeen", (*keys("host says", TEXT), *keys("matters up forced_down silent", FLAG)))
 EVIDENCE = Resource(
@@ -116,4 +121,5 @@ def with_evidence(case: Case | None = None) -> Resource:
     return Resource(
         "ActionWithEvidence",
         (*JUDGED.fields, Field("evidence", EVIDENCE, fixed(told)), Field("ways_out", WAYS_OUT, fixed(ways))),
+        project="server.project_id",
     )

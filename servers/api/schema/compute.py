@@ -21,7 +21,6 @@ from servers.api.compute.instance_action_resource import INSTANCE_ACTION, INSTAN
 from servers.api.compute.links import LINK
 from servers.api.compute.migration_resource import MIGRATION, SERVER_MIGRATION, SERVER_MIGRATION_IN_LIST
 from servers.api.compute.server_resource import (
-    FAULT_STATUSES,
     PROGRESS_STATUSES,
     SERVER,
     SERVER_BRIEF,
@@ -30,6 +29,7 @@ from servers.api.compute.server_resource import (
 from servers.api.compute.service_resource import ORDERED_SERVICE, SERVICE
 from servers.api.resources import Field, Resource, Schema
 from servers.api.schema.operation import Operation, Reply, shows, wrapped
+from servers.engine.visibility import FAULT_STATUSES
 
 VERSIONS = Operation(
     "List the versions of the API",

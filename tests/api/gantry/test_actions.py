@@ -43,10 +43,14 @@ def judge(caller: Caller, record: ActionRecord, verdict: str, **more: Any) -> An
     return caller.post(f"{LIST}/{record.pk}/judgement", said)
 
 
-def test_what_waits_is_listed_with_links(reader: Caller, stalled: ActionRecord) -> None:
+def test_what_waits_is_listed_with_links_and_its_reason_to_who_sees_details(
+    admin: Caller, reader: Caller, stalled: ActionRecord
+) -> None:
     (found,) = body(reader.get(f"{LIST}?waiting=true"))["actions"]
     assert (found["id"], found["server_name"], found["waiting"]) == (str(stalled.pk), "web", True)
-    assert found["reason"].startswith("It made no progress in 5 attempts")
+    assert found["reason"] is None
+    (told,) = body(admin.get(f"{LIST}?waiting=true"))["actions"]
+    assert told["reason"].startswith("It made no progress in 5 attempts")
     links = {link["rel"]: link["href"] for link in found["links"]}
     assert links["judgement"].endswith(f"{LIST}/{stalled.pk}/judgement")
     assert body(reader.get(f"{LIST}?waiting=false")) == {"actions": []}
