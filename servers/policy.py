@@ -77,6 +77,11 @@ class Context:
             "system_scope": self.system_scope,
         }
 
+    @classmethod
+    def of(cls, credentials: Mapping[str, Any]) -> Context:
+        """Return the context of whoever has these `credentials`; what no rule asks about is left empty."""
+        return cls(**{**credentials, "roles": frozenset(credentials["roles"])})
+
 
 _IMPLIED = {
     "admin": {"manager", "member", "reader"},
