@@ -40,15 +40,57 @@ MOST_KEPT = 1_000_000
 
 
 OF_GLANCE = frozenset(
-    "id name owner status visibility protected os_hidden tags disk_format container_format size virtual_size"
-    " min_disk min_ram checksum os_hash_algo os_hash_value created_at updated_at deleted deleted_at"
-    " schema self file direct_url location locations stores".split()
+    [
+        "id",
+        "name",
+        "owner",
+        "status",
+        "visibility",
+        "protected",
+        "os_hidden",
+        "tags",
+        "disk_format",
+        "container_format",
+        "size",
+        "virtual_size",
+        "min_disk",
+        "min_ram",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "created_at",
+        "updated_at",
+        "deleted",
+        "deleted_at",
+        "schema",
+        "self",
+        "file",
+        "direct_url",
+        "location",
+        "locations",
+        "stores",
+    ]
 )
 """What an image is: attributes of Glance's, which are no properties (glance/api/v2/images.py)."""
 OF_NOVA = frozenset(
-    "instance_uuid instance_owner user_id owner_id owner_user_name owner_project_name boot_roles"
-    " image_type image_location image_state backup_type base_image_ref block_device_mapping bdm_v2"
-    " root_device_name mappings".split()
+    [
+        "instance_uuid",
+        "instance_owner",
+        "user_id",
+        "owner_id",
+        "owner_user_name",
+        "owner_project_name",
+        "boot_roles",
+        "image_type",
+        "image_location",
+        "image_state",
+        "backup_type",
+        "base_image_ref",
+        "block_device_mapping",
+        "bdm_v2",
+        "root_device_name",
+        "mappings",
+    ]
 )
 """Where an image comes from, and with whom it is shared: properties that Nova sets itself (nova/compute/api.py)."""
 RESERVED_NAMESPACE = "os_glance"
