@@ -53,6 +53,11 @@ def _(kind: kinds.Name) -> Schema:
 
 
 @schema_of.register
+def _(kind: kinds.Secret) -> Schema:
+    return {**text_schema(kind), "format": "password", "writeOnly": True}
+
+
+@schema_of.register
 def _(kind: kinds.Count) -> Schema:
     return {**text_schema(kind.digits), "type": ["integer", "string"], "minimum": 0}
 
