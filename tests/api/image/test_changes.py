@@ -107,8 +107,11 @@ def test_name_is_measured_as_it_is_kept(member: Any, project: Project) -> None:
     assert image.properties == {"/" * 255: "x"}
 
 
-def test_more_operations_than_anybody_needs_are_refused(member: Any, project: Project) -> None:
-    many = [operation("replace", "/name", "x")] * (MOST_OPERATIONS + 1)
+@pytest.mark.parametrize("one", [operation("replace", "/name", "x"), {}])
+def test_more_operations_than_anybody_needs_are_refused_before_one_is_looked_at(
+    member: Any, project: Project, one: Any
+) -> None:
+    many = [one] * (MOST_OPERATIONS + 1)
     assert patch(member, make_image(project), *many).json()["title"] == (
         "The request body must have at most 1000 items."
     )
