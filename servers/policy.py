@@ -6,13 +6,16 @@ of them in `policy.yaml` (or the old `policy.json`), which is read again when it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from oslo_config import cfg
@@ -20,6 +23,11 @@ from oslo_policy import opts
 from oslo_policy import policy as oslo
 
 from servers.errors import NotPermitted
+
+log = structlog.get_logger(__name__)
+
+ASKED_RULE = re.compile(r"rule:([^\s()]+)")
+"""How a check asks for another rule."""
 
 
 class Role(StrEnum):
@@ -76,6 +84,11 @@ class Context:
             "roles": sorted(self.roles),
             "system_scope": self.system_scope,
         }
+
+    @classmethod
+    def of(cls, credentials: Mapping[str, Any]) -> Context:
+        """Return the context of whoever has these `credentials`; what no rule asks about is left empty."""
+        return cls(**{**credentials, "roles": frozenset(credentials["roles"])})
 
 
 _IMPLIED = {
@@ -185,6 +198,7 @@ class Policy:
         self._enforcer = oslo.Enforcer(conf, policy_file=str(policy_file))
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.register_defaults(_BASE)
+        self._seen = self._enforcer.file_rules
         self.register(_declared.values())
 
     def register(self, rules: Iterable[Rule]) -> None:
@@ -202,7 +216,12 @@ class Policy:
     def allows(self, context: Context, rule: str, project_id: str | None = None) -> bool:
         """Return whether `rule` lets `context` act on what `project_id` owns (None: its own project)."""
         target = {"project_id": project_id if project_id is not None else context.project_id}
-        return bool(self._enforcer.enforce(rule, target, context.credentials()))
+        allowed = bool(self._enforcer.enforce(rule, target, context.credentials()))
+        if self._enforcer.file_rules is not self._seen:  # oslo.policy has read the file
+            self._seen = self._enforcer.file_rules
+            for complaint in self.complaints():
+                log.warning("policy.mistake", file=str(self.path), reason=complaint)
+        return allowed
 
     def require(self, context: Context, rule: str, project_id: str | None = None) -> None:
         """Do nothing when `rule` allows it. Raises NotPermitted, which names the rule."""
@@ -213,6 +232,29 @@ class Policy:
         """Return whether `context` acts on every project: it passes every lock and sees every server."""
         return bool(self._enforcer.enforce("context_is_admin", {}, context.credentials()))
 
+    def complaints(self) -> list[str]:
+        """Return what the operator's file says that cannot be meant, a sentence each.
+
+        A rule that nobody asks, one that is empty, and one that asks for what is not there.
+        """
+        self._enforcer.load_rules()
+        written = {name: str(rule.check_str or "") for name, rule in self._enforcer.file_rules.items()}
+        asked = {name: set(ASKED_RULE.findall(text)) for name, text in written.items()}
+        known = {*self.rules, *(base.name for base in _BASE)}
+        used = known.union(*asked.values())
+        return [
+            *(f"There is no rule {name}{_meant(name, known)}" for name in sorted({*written} - used)),
+            *(
+                f'{name} is empty, so everybody passes: write "@" if that is meant.'
+                for name in _empty(written)
+            ),
+            *(
+                f"{name} asks for rule:{other}, which there is not, so nobody passes{_meant(other, known)}"
+                for name in sorted(asked)
+                for other in sorted(asked[name] - known - {*written})
+            ),
+        ]
+
     def overridden(self) -> dict[str, str]:
         """Return the checks that the operator's file sets, by rule, as it is now."""
         self._enforcer.load_rules()
@@ -222,6 +264,15 @@ class Policy:
         """Return the check of `rule` that is in force, as the policy file would write it."""
         self._enforcer.load_rules()
         return str(self._enforcer.rules[rule])
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.8)
+    return f": is {close[0]} meant?" if close else "."
+
+
+def _empty(written: Mapping[str, str]) -> list[str]:
+    return sorted(name for name, text in written.items() if not text.strip())
 
 
 POLICY_FILES = ("policy.yaml", "policy.json")

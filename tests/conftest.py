@@ -19,10 +19,12 @@ from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
 from servers.models import Project
 from servers.monitoring.health import Held
+from tests.columns import be_strict
 from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
 from tests.shares import ALL, keep_share
 
+be_strict()
 hypothesis.register_profile("long", max_examples=2000, deadline=None)
 if os.environ.get("HYPOTHESIS_PROFILE"):
     hypothesis.load_profile(os.environ["HYPOTHESIS_PROFILE"])

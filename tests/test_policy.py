@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from structlog.testing import CapturingLogger
 
 from servers import policy
 from servers.actions import registry
@@ -94,3 +95,20 @@ def test_every_rule_of_every_action_is_in_force() -> None:
     for action in registry.values():
         for rule in action.policy:
             assert policy.in_force().check_string(rule.name) == rule.default.value
+
+
+def test_a_mistake_in_the_file_is_said_once_each_time_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(policy, "log", log)
+    path = tmp_path / "policy.yaml"
+    found = Policy(path)
+    for text in ('"os_compute_api:os-create-backupp": "role:x"\n', f'"{BACKUP}": ""\n'):
+        touched_later(path, text)
+        for _ in range(2):
+            found.allows(somebody("member"), BACKUP)
+    assert [(call.method_name, call.kwargs["reason"]) for call in log.calls] == [
+        ("warning", f"There is no rule os_compute_api:os-create-backupp: is {BACKUP} meant?"),
+        ("warning", f'{BACKUP} is empty, so everybody passes: write "@" if that is meant.'),
+    ]

@@ -26,7 +26,7 @@ class CreateBackup(Action):
     """Save an image of the server, and keep only the newest ones of its type.
 
     The guest runs on. The new image is complete and verified before an old one goes; with rotation 0 nothing
-    is uploaded and every backup of the type is deleted.
+    is uploaded and every backup of the type is deleted. Backups that the caller may not delete stay, and do not count.
     """
 
     wire_name = "createBackup"
@@ -52,7 +52,7 @@ class CreateBackup(Action):
     edges = ("save_data", "begin_pending_upload", "begin_uploading", "delete_image", "end_task")
     events = (EVENT,)
     examples = (Example("2.1", {"name": "nightly", "backup_type": "daily", "rotation": 1}),)
-    consequence = "The guest runs on; its disk is copied, and older backups of this type may be deleted."
+    consequence = "The guest runs on; its disk is copied, and older backups of this type that you may delete can be deleted."
 
     def check_request(self, request: Request) -> None:
         limited = request.microversion < UNLIMITED_METADATA

@@ -16,6 +16,8 @@ FALSE_WORDS = ("False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", 
 """What Nova takes for a boolean besides JSON's own (nova/api/validation/parameter_types.py)."""
 
 AUTO = "auto"
+LINE = 255
+"""Characters that a column keeps of a text (`CharField` of `servers/models`)."""
 NOT_KEPT = re.compile("[\0\ud800-\udfff]")
 """What no database keeps: NUL, and half of a surrogate pair."""
 
@@ -99,18 +101,17 @@ class Text(Kind):
     """A string of bounded length."""
 
     min_length: int = 0
-    max_length: int | None = None
+    max_length: int = LINE
     characters: str = ""
     """The set of its characters, as a regular expression; where it is empty, all that a database keeps."""
 
     @property
     def wanted(self) -> str:
-        most = "or more" if self.max_length is None else f"to {self.max_length}"
-        return f"{self.min_length} {most} characters of {self.characters or 'Unicode, without NUL'}"
+        characters = self.characters or "Unicode, without NUL"
+        return f"{self.min_length} to {self.max_length} characters of {characters}"
 
     def fits(self, text: str) -> bool:
-        is_short_enough = self.max_length is None or len(text) <= self.max_length
-        if len(text) < self.min_length or not is_short_enough or NOT_KEPT.search(text):
+        if not self.min_length <= len(text) <= self.max_length or NOT_KEPT.search(text):
             return False
         return not self.characters or re.fullmatch(f"{self.characters}*", text) is not None
 
@@ -120,7 +121,6 @@ class HostName(Text):
     """The name of a host."""
 
     min_length: int = 1
-    max_length: int | None = 255
     characters: str = "[a-zA-Z0-9-._]"
     nullable: bool = True
 
@@ -130,7 +130,6 @@ class Name(Text):
     """Printable characters, without white space at either end."""
 
     min_length: int = 1
-    max_length: int | None = 255
 
     @property
     def wanted(self) -> str:
@@ -153,6 +152,8 @@ def _is_printable(text: str) -> bool:
 @dataclass(frozen=True)
 class Secret(Text):
     """A string that is never shown, logged or kept in clear."""
+
+    max_length: int = 4096
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,8 @@ class MigrationId(Count):
 class KeyValues(Kind):
     """Strings by key. As a text, one pair of them is read: key=value."""
 
-    key: ClassVar[Text] = Text(1, 255, "[a-zA-Z0-9-_:. ]")
-    value: ClassVar[Text] = Text(0, 255)
+    key: ClassVar[Text] = Text(1, LINE, "[a-zA-Z0-9-_:. ]")
+    value: ClassVar[Text] = Text()
 
     @property
     def wanted(self) -> str:

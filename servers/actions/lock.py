@@ -18,7 +18,7 @@ class Lock(Action):
     respects_lock = False
     policy = (Rule("os_compute_api:os-lock-server:lock", Role.MEMBER, "lock a server"),)
     bodies = (Body(Shape.ANYTHING, until="2.72"), Body(Shape.OBJECT_OR_NULL, since="2.73"))
-    parameters = (Parameter("locked_reason", Text(1, 255), "why it is locked", since="2.73", required=False),)
+    parameters = (Parameter("locked_reason", Text(1), "why it is locked", since="2.73", required=False),)
     transition = ANY_STATE
     examples = (
         Example("2.1"),

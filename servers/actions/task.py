@@ -381,6 +381,7 @@ class ImageTask(Task, Protocol):
     def rotate_images(self, backup_type: str, keep: int) -> None:
         """Delete the oldest finished backups of this server and type beyond the newest `keep`.
 
-        The store is asked for each before one is deleted. Raises ImageStoreFault, and then none was.
+        Only those count, and go, that the caller of the action may delete one by one; the others are named in its
+        result. The store is asked for each before one is deleted. Raises ImageStoreFault, and then none was.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import DataError
 from django.http import HttpResponse
 from rest_framework.exceptions import APIException
 
@@ -51,6 +52,10 @@ class Malformed(Invalid):
 
 class MalformedUrl(Invalid):
     """Malformed request URL"""
+
+
+class ValueNotKept(Invalid):
+    """A value of the request is longer, or larger, than the database keeps."""
 
 
 class TooLarge(Refusal):
@@ -142,6 +147,8 @@ def refusal_of(error: Exception) -> Refusal | APIException | None:
         return TooLarge()
     if isinstance(error, SuspiciousOperation):  # Django's, for more keys in a query than it takes
         return MalformedUrl()
+    if isinstance(error, DataError):  # every schema has its columns' limits: this is what one has forgotten
+        return ValueNotKept()
     if isinstance(error, TOLD_IN_THE_REQUEST):
         return Invalid(str(error))
     if isinstance(error, InvalidPowerState):

@@ -96,11 +96,17 @@ def first_error(
 def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return in a sentence which member of a value offends against the schema, and how; None where none does.
 
-    It is made of the schema alone and never repeats the value, which may be a secret. Raises Malformed.
+    Raises Malformed.
     """
     first = first_error(value, schema)
-    if first is None:
-        return None
+    return None if first is None else sentence(first)
+
+
+def sentence(first: ValidationError) -> str:
+    """Return which member of a value offends, and how.
+
+    It is made of the schema alone and never repeats the value, which may be a secret.
+    """
     error: Any = _deepest(first)
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from servers import clock, policy
 from servers.deployment.standing import STANDING, Work
@@ -32,9 +32,74 @@ from servers.states import OPEN_ACTION_STATUSES, ImageStatus
 
 log = structlog.get_logger(__name__)
 
+DELETE = "delete_image"
+"""The rule that lets somebody delete an image, alone or by rotation."""
 TRIED_AT_ONCE = 100
 MOST_KEPT = 1_000_000
 """A rotation above this number keeps all backups; the API sets no upper limit."""
+
+
+OF_GLANCE = frozenset(
+    [
+        "id",
+        "name",
+        "owner",
+        "status",
+        "visibility",
+        "protected",
+        "os_hidden",
+        "tags",
+        "disk_format",
+        "container_format",
+        "size",
+        "virtual_size",
+        "min_disk",
+        "min_ram",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "created_at",
+        "updated_at",
+        "deleted",
+        "deleted_at",
+        "schema",
+        "self",
+        "file",
+        "direct_url",
+        "location",
+        "locations",
+        "stores",
+    ]
+)
+"""What an image is: attributes of Glance's, which are no properties (glance/api/v2/images.py)."""
+OF_NOVA = frozenset(
+    [
+        "instance_uuid",
+        "instance_owner",
+        "user_id",
+        "owner_id",
+        "owner_user_name",
+        "owner_project_name",
+        "boot_roles",
+        "image_type",
+        "image_location",
+        "image_state",
+        "backup_type",
+        "base_image_ref",
+        "block_device_mapping",
+        "bdm_v2",
+        "root_device_name",
+        "mappings",
+    ]
+)
+"""Where an image comes from, and with whom it is shared: properties that Nova sets itself (nova/compute/api.py)."""
+RESERVED_NAMESPACE = "os_glance"
+"""With what the names of properties begin that are Glance's own."""
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a property has a name under which no caller may say anything (Nova contract F13)."""
+    return name in OF_GLANCE | OF_NOVA or name.startswith(RESERVED_NAMESPACE)
 
 
 def store() -> ImageStore:
@@ -152,39 +217,56 @@ class Survey:
     protected: frozenset[UUID] = frozenset()
 
 
-def survey(server_id: UUID, backup_type: str, keep: int, *, newest: UUID) -> Survey:
-    """Return which finished backups of the server and type the image store has lost, and which it protects.
+@dataclass(frozen=True)
+class Rotation:
+    """What became of the finished backups of a server and type: `out` are deleted, `left_to_others` were not touched."""
+
+    out: list[UUID]
+    left_to_others: list[UUID]
+
+
+def survey(server_id: UUID, backup_type: str, keep: int, caller: Context, *, newest: UUID) -> Survey:
+    """Return which of the backups that `rotate` may touch the image store has lost, and which it protects.
 
     A lost backup must not count as one that is kept. `keep` is the rotation, `newest` the backup just made.
     Raises ImageStoreFault when the store fails, and when it has lost `newest` although `keep` is not 0: then
     its answers about the others are not trusted either.
     """
     lost, protected = set(), set()
-    for image in finished(server_id, backup_type).values_list("pk", flat=True):
+    for image in finished(server_id, backup_type, caller)[0]:
         try:
-            if store().look(image).protected:
-                protected.add(image)
+            if store().look(image.pk).protected:
+                protected.add(image.pk)
         except ImageMissing:
-            lost.add(image)
+            lost.add(image.pk)
     if newest in lost and keep > 0:
         raise ImageStoreFault(reason="the new backup is not to be found; no old one is deleted")
     return Survey(frozenset(lost), frozenset(protected))
 
 
-def finished(server_id: UUID, backup_type: str) -> QuerySet[Image]:
-    """Return the finished backups of a server and type, the newest first."""
+def finished(server_id: UUID, backup_type: str, caller: Context) -> tuple[list[Image], list[Image]]:
+    """Return the finished backups of a server and type, the newest first: those `caller` may delete, and the others."""
     found = Image.objects.filter(server_id=server_id, backup_type=backup_type, status=ImageStatus.ACTIVE)
-    return found.order_by("-created_at", "-uuid")
+    images = list(found.only("project_id", "protected").order_by("-created_at", "-uuid"))
+    owners = {image.project_id for image in images}
+    may_delete = {owner for owner in owners if policy.in_force().allows(caller, DELETE, owner)}
+    return (
+        [image for image in images if image.project_id in may_delete],
+        [image for image in images if image.project_id not in may_delete],
+    )
 
 
-def rotate(server_id: UUID, backup_type: str, keep: int, seen: Survey, *, newest: UUID) -> list[UUID]:
-    """Mark the oldest finished backups beyond `keep` as deleted; return their UUIDs.
+def rotate(
+    server_id: UUID, backup_type: str, keep: int, seen: Survey, caller: Context, *, newest: UUID
+) -> Rotation:
+    """Mark the oldest finished backups beyond `keep` as deleted, of those that `caller` may delete one by one.
 
-    Only finished backups of this server and type count; protected ones stay. Those in `seen.lost` do not
-    count: they are marked too, and not returned. `newest` is marked only when `keep` is 0, which is when it
-    was never uploaded. Runs in the caller's transaction.
+    Only these, of this server and type, count. Protected ones stay. Those in `seen.lost` do not count: they are
+    marked too, and not returned. `newest` is marked only when `keep` is 0, which is when it was never
+    uploaded. Runs in the caller's transaction.
     """
-    there = [image for image in finished(server_id, backup_type) if image.pk not in seen.lost]
+    own, others = finished(server_id, backup_type, caller)
+    there = [image for image in own if image.pk not in seen.lost]
     gone = [
         image.pk
         for image in there[min(keep, MOST_KEPT) :]
@@ -194,7 +276,7 @@ def rotate(server_id: UUID, backup_type: str, keep: int, seen: Survey, *, newest
         gone.append(newest)
     for pk in {*gone, *seen.lost}:
         mark_deleted(pk)
-    return gone
+    return Rotation(gone, [image.pk for image in others if image.pk != newest])
 
 
 def discard(image_id: UUID) -> None:
@@ -304,7 +386,7 @@ def delete_image(image: Image, context: Context, keep: Callable[[Image], None] |
     `keep` is called in the transaction that marks the record as deleted. Raises NotPermitted when the policy refuses or the image is protected; ImagesUnavailable when the store
     does not say whether it is. Bytes that cannot be removed now are left to `discard_left`.
     """
-    policy.in_force().require(context, "delete_image", image.project_id)
+    policy.in_force().require(context, DELETE, image.project_id)
     if image.protected or is_protected_in_store(image):
         raise NotPermitted(f"Image {image.pk} is protected and cannot be deleted.")
     with transaction.atomic():

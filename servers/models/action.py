@@ -14,6 +14,9 @@ from servers.models.migration import Migration
 from servers.models.server import Server
 from servers.states import HELD_ACTION_STATUSES, ActionStatus, QueueClass
 
+CALLER = "caller"
+"""What the memo calls whoever asked, with the credentials that a policy rule is asked with (`Context.credentials`)."""
+
 
 class ActionRecord(ActionMachine):
     """An accepted action: who wants what done to which server, who works on it, and how far it is.

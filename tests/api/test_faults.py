@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.db import DataError
 from django.test import RequestFactory
 
 from servers import errors
@@ -97,3 +98,9 @@ def test_kept_fault_has_novas_number(kind: type[errors.Fault], number: int) -> N
 
 def test_kept_fault_that_nobody_knows_is_ours() -> None:
     assert faults.kept_code("of_another_age") == 500
+
+
+def test_a_value_that_a_database_does_not_keep_is_the_callers_fault() -> None:
+    refusal = faults.refusal_of(DataError("value too long for type character varying(255): swordfish"))
+    assert refusal is not None
+    assert (faults.code_of(refusal), "swordfish" in str(refusal)) == (400, False)

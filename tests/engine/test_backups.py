@@ -8,7 +8,6 @@ from django.conf import settings
 from servers import clock
 from servers.drivers.base import JobKind, Pool
 from servers.engine import images
-from servers.engine.accepting.accept_context import RESERVED_PROPERTIES
 from servers.engine.execution.queue import run_until_idle
 from servers.engine.execution.task import WorkingTask
 from servers.fleet.drivers import ref
@@ -86,8 +85,16 @@ def test_a_caller_overrides_no_property_that_gantry_goes_by(fleet: SmallFleet) -
     server = fleet.add_server()
     honest = fleet.submit("create-backup", server, **BACKUP).record.image
     fleet.work()
-    lies = dict.fromkeys(RESERVED_PROPERTIES, "a lie") | {"mine": "kept"}
+    lies = dict.fromkeys([*images.OF_GLANCE, *images.OF_NOVA, "os_glance_x"], "a lie") | {"mine": "kept"}
     liar = fleet.submit("create-backup", server, **BACKUP, metadata=lies).record.image
     assert honest is not None and liar is not None
     assert liar.properties == honest.properties | {"mine": "kept"}
-    assert {"boot_roles", "instance_owner"} <= RESERVED_PROPERTIES
+
+
+def test_no_property_that_a_server_hands_on_says_whose_its_backup_is(fleet: SmallFleet) -> None:
+    lies = dict.fromkeys([*images.OF_GLANCE, *images.OF_NOVA], "a lie")
+    server = fleet.add_server(image_properties=lies | {"os_type": "linux"})
+    image = fleet.submit("create-backup", server, **BACKUP).record.image
+    assert image is not None
+    assert {key for key, value in image.properties.items() if value == "a lie"} == set()
+    assert image.properties["os_type"] == "linux"

@@ -97,7 +97,8 @@ def test_backup_that_was_never_completed_counts_as_none(fleet: SmallFleet) -> No
     clock.sleep(1)
     fields = {"server": server, "project_id": whole.project_id, "backup_type": "daily"}
     Image.objects.create(name="broken", created_at=clock.now(), **fields)
-    assert images.rotate(server.pk, "daily", 1, images.Survey(), newest=uuid4()) == []
+    rotation = images.rotate(server.pk, "daily", 1, images.Survey(), fleet.context(), newest=uuid4())
+    assert (rotation.out, rotation.left_to_others) == ([], [])
 
 
 def test_a_guest_that_ran_and_could_not_be_started_again_is_in_error_for_everybody_to_see(

@@ -44,6 +44,7 @@ VALUES = {
     "more digits than Python reads": "1" * 5000,
     "a number with a fraction": 1e300,
     "a long text": "x" * 70_000,
+    "as many characters as a column keeps, of four bytes": "\U0001f600" * 255,
     "digits of another script": "١٢",
 }
 TEXTS = {
@@ -54,6 +55,7 @@ TEXTS = {
     "a way out": "..%2F..%2Fetc",
     "more digits than Python reads": "1" * 5000,
     "a huge number": "9" * 400,
+    "a number of 18 digits": "9" * 18,
     "less than nothing": "-1",
     "digits of another script": quote("١٢"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -71,3 +72,30 @@ def test_a_user_passes_by_the_role_that_he_has_in_the_project() -> None:
 def test_an_unknown_user_is_named() -> None:
     with pytest.raises(CommandError, match="nobody"):
         said("check", "--user", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('"os_compute_api:os-migrate-server:migrat": "@"', f"migrat: is {RULE} meant?"),
+        ('"nova_only:shelve": "@"', "There is no rule nova_only:shelve."),
+        (f'"{RULE}": ""', f'{RULE} is empty, so everybody passes: write "@" if that is meant.'),
+        (f'"{RULE}":', f"{RULE} is empty"),
+        (
+            f'"{RULE}": "rule:nosuch or role:x"',
+            f"{RULE} asks for rule:nosuch, which there is not, so nobody passes.",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(tmp_path: Path, line: str, complaint: str) -> None:
+    (tmp_path / "policy.yaml").write_text(f"{line}\n")
+    with pytest.raises(CommandError, match=re.escape(complaint)):
+        said("check")
+
+
+def test_rules_of_an_operators_own_are_no_mistake_where_another_one_asks_for_them(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        f'"night_shift": "role:member"\n"{RULE}": "rule:night_shift or rule:context_is_admin"\n'
+        '"context_is_admin": "role:admin"\n"delete_image": "@"\n'
+    )
+    assert row(said("check", "--role", "member"), RULE)[-1] == "yes"

@@ -14,7 +14,12 @@ from servers.actions import registry
 from servers.api.compute.actions import NO_MIGRATION, abort_migration, migration_number
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import next_link
-from servers.api.compute.migration_resource import MIGRATION, SERVER_MIGRATION, SERVER_MIGRATION_IN_LIST
+from servers.api.compute.migration_resource import (
+    HOST_RULE,
+    MIGRATION,
+    SERVER_MIGRATION,
+    SERVER_MIGRATION_IN_LIST,
+)
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.periods import changed, period_terms
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term
@@ -66,6 +71,8 @@ class MigrationList(NovaView):
         self.require(RULES)
         if self.value("project_id") != self.context.project_id:
             self.require(f"{RULES}:all_projects")
+        if self.value("host") is not None or self.value("source_compute") is not None:
+            self.require(HOST_RULE)  # what nobody is shown is not to be guessed by filters either
         limit = limit_of(self.values) if self.at_least("2.59") else None
         found = page(self.wanted(), NEWEST_FIRST, limit, self.marker())
         body: dict[str, Any] = {"migrations": list(map(Bodies(MIGRATION, self), found))}

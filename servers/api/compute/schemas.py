@@ -34,11 +34,9 @@ def _(kind: kinds.Boolean) -> Schema:
 @schema_of.register
 def text_schema(kind: kinds.Text) -> Schema:
     """Return the schema of a string within limits."""
-    schema: Schema = {"type": "string"}
+    schema: Schema = {"type": "string", "maxLength": kind.max_length}
     if kind.min_length:
         schema["minLength"] = kind.min_length
-    if kind.max_length is not None:
-        schema["maxLength"] = kind.max_length
     if kind.characters:
         schema["pattern"] = f"^{kind.characters}*{END}"
     return schema
@@ -52,6 +50,11 @@ def _(kind: kinds.HostName) -> Schema:
 @schema_of.register
 def _(kind: kinds.Name) -> Schema:
     return {**text_schema(kind), "format": "name"}
+
+
+@schema_of.register
+def _(kind: kinds.Secret) -> Schema:
+    return {**text_schema(kind), "format": "password", "writeOnly": True}
 
 
 @schema_of.register

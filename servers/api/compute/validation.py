@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
 from jsonschema import FormatChecker, ValidationError
 
-from servers.actions.kinds import Name, Text
+from servers.actions import definitions
+from servers.actions.kinds import Name, Secret, Text
 from servers.api.compute.schemas import text_schema
-from servers.api.validation import first_error, is_date_time
+from servers.api.validation import first_error, is_date_time, sentence
 from servers.errors import InvalidParameters
 from servers.microversions import Microversion
 
@@ -44,13 +45,37 @@ def _is_trimmed_name(value: object) -> bool:
 
 
 def check_body(body: Any, schema: Mapping[str, Any], *, trims: bool = False) -> None:
-    """Do nothing for a body that keeps to its schema. Raises InvalidParameters with Nova's text."""
+    """Do nothing for a body that keeps to its schema. Raises InvalidParameters with Nova's text.
+
+    Nova's text repeats what was said. Where a secret may be among it, what is wrong is said without.
+    """
     error = first_error(body, schema, trimming_formats if trims else formats)
     if error is None:
         return
     if isinstance(error.cause, InvalidName):
         raise InvalidParameters(str(error.cause))
+    if secret_names() & {*names_in(schema), *names_in(body)}:
+        raise InvalidParameters(sentence(error))
     raise InvalidParameters(_text(error, "field/attribute", error.path[-1] if error.path else None))
+
+
+def secret_names() -> set[str]:
+    """Return what actions call their secret parameters."""
+    return {
+        p.name for action in definitions.values() for p in action.parameters if isinstance(p.kind, Secret)
+    }
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Yield every name of a member in a value of JSON, however deep."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            yield from value
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
 
 
 def _text(error: ValidationError, what: str, name: Any) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
-from servers.api.image.bodies import IMAGE
 from servers.api.resources import FLAG, Schema, an_object, one_of
 from servers.api.validation import bounded_text
-from servers.engine.accepting.accept_context import RESERVED_PROPERTIES
+from servers.engine.images import OF_GLANCE, OF_NOVA, is_reserved
 from servers.errors import Conflict, ImageMetadataLimit, NotPermitted
 from servers.models import Image
 
@@ -17,8 +16,7 @@ MEDIA_TYPE = "application/openstack-images-v2.1-json-patch"
 LONGEST = 255
 MOST_OPERATIONS = 1000
 CHANGEABLE = {"name", "protected"}
-READ_ONLY = ({field.name for field in IMAGE.fields} | RESERVED_PROPERTIES) - CHANGEABLE
-"""What an image is, where it comes from, and with whom it is shared: nobody's to claim."""
+READ_ONLY = (OF_GLANCE | OF_NOVA) - CHANGEABLE
 
 
 def writes(path: Schema, value: Schema) -> Schema:
@@ -73,7 +71,7 @@ def change(image: Image, operations: list[dict[str, Any]]) -> None:
 
 def change_property(image: Image, verb: str, name: str, value: Any) -> None:
     """Add, replace or remove a further property. Raises Refusal."""
-    if name in READ_ONLY:
+    if is_reserved(name):
         raise NotPermitted(f"Attribute '{name}' is read-only.")
     if verb != "add" and name not in image.properties:
         raise Conflict(f"Image {image.pk} has no property '{name}'.")

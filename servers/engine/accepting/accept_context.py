@@ -15,12 +15,14 @@ from servers.actions.base import Exclusivity
 from servers.actions.task import MigrationFacts, MoveAllocations, ServerFacts
 from servers.engine.capacity import claims
 from servers.engine.execution.queue import enqueue
+from servers.engine.images import is_reserved
 from servers.engine.records.changes import take_server_edges, write_migration
 from servers.engine.records.facts import migration_facts, server_facts
 from servers.errors import Refusal
 from servers.fleet.drivers import finished_migration
 from servers.microversions import Microversion
 from servers.models import ActionRecord, Image, Migration, Server
+from servers.models.action import CALLER
 from servers.policy import Context
 from servers.states import (
     HELD_ACTION_STATUSES,
@@ -30,21 +32,8 @@ from servers.states import (
     QueueClass,
 )
 
-RESERVED_PROPERTIES = frozenset(
-    [
-        "instance_uuid",
-        "user_id",
-        "image_type",
-        "backup_type",
-        "base_image_ref",
-        "boot_roles",
-        "instance_owner",
-    ]
-)
-"""Image properties that no caller can override: rotation and sharing depend on them (Nova contract F13)."""
-
 NOT_INHERITED = ("cache_in_nova", "bittorrent")
-NOT_INHERITED_PREFIXES = ("cinder_encryption_key_", "img_signature", "os_glance")
+NOT_INHERITED_PREFIXES = ("cinder_encryption_key_", "img_signature")
 
 
 @dataclass
@@ -70,9 +59,12 @@ class ActionAcceptContext:
     ) -> None:
         """Insert the record of the image that the action will fill, and attach it to the action record.
 
+        The caller's credentials are kept with the action, which is carried out without a token: they say which
+        older images it may delete.
+
         The image belongs to the caller's project, and is shared with the server's project where that is
-        another one. It inherits the server's image properties; `metadata` overrides them, except
-        RESERVED_PROPERTIES.
+        another one. It inherits the server's image properties; `metadata` overrides them. Neither says what is
+        reserved (`is_reserved`).
         """
         server, foreign = self.row, self.context.project_id != self.row.project_id
         properties = {
@@ -80,10 +72,11 @@ class ActionAcceptContext:
             for key, value in server.image_properties.items()
             if key not in NOT_INHERITED and not key.startswith(NOT_INHERITED_PREFIXES)
         }
+        properties = {key: value for key, value in {**properties, **metadata}.items() if not is_reserved(key)}
         properties["boot_roles"] = ",".join(sorted(self.context.roles))
         if foreign:
             properties["instance_owner"] = server.project_id
-        properties |= {key: value for key, value in metadata.items() if key not in RESERVED_PROPERTIES}
+        self.record.memo = {**self.record.memo, CALLER: self.context.credentials()}
         self.record.image = Image.objects.create(
             name=name,
             project_id=self.context.project_id,

@@ -59,6 +59,9 @@ class Command(BaseCommand):
             f"Read from {policy.in_force().path}"
             + ("" if policy.in_force().path.is_file() else ", which is not there")
         )
+        complaints = policy.in_force().complaints()
+        if complaints:
+            raise CommandError("\n".join(complaints))
 
 
 def all_rules() -> list[Rule]:

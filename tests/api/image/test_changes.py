@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.api.image.changes import MEDIA_TYPE, MOST_OPERATIONS, change
+from servers.api.image.bodies import IMAGE
+from servers.api.image.changes import CHANGEABLE, MEDIA_TYPE, MOST_OPERATIONS, change
+from servers.engine.images import OF_GLANCE, OF_NOVA
 from servers.models import Image, Project
 from tests.factories import make_image
 
@@ -57,29 +59,17 @@ def test_name_and_properties_are_changed(member: Any, project: Project) -> None:
     assert image.properties == {"old": "changed", "a/b~c": "new"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "id",
-        "status",
-        "owner",
-        "size",
-        "visibility",
-        "os_hash_value",
-        "image_type",
-        "backup_type",
-        "instance_uuid",
-        "base_image_ref",
-        "instance_owner",
-        "user_id",
-        "boot_roles",
-    ],
-)
-def test_what_an_image_is_cannot_be_claimed(member: Any, project: Project, name: str) -> None:
-    image = make_image(project)
+@pytest.mark.parametrize("verb", ["add", "replace", "remove"])
+@pytest.mark.parametrize("name", sorted((OF_GLANCE | OF_NOVA) - CHANGEABLE | {"os_glance_importing"}))
+def test_what_an_image_is_cannot_be_claimed(member: Any, project: Project, name: str, verb: str) -> None:
+    image = make_image(project, properties={name: "true"})
     before = Image.objects.values().get(pk=image.pk)
-    assert patch(member, image, operation("add", f"/{name}", "x")).status_code == 403
+    assert patch(member, image, operation(verb, f"/{name}", "x")).status_code == 403
     assert Image.objects.values().get(pk=image.pk) == before
+
+
+def test_every_attribute_of_an_image_is_reserved() -> None:
+    assert {field.name for field in IMAGE.fields} <= OF_GLANCE | OF_NOVA
 
 
 @pytest.mark.parametrize(
@@ -117,8 +107,11 @@ def test_name_is_measured_as_it_is_kept(member: Any, project: Project) -> None:
     assert image.properties == {"/" * 255: "x"}
 
 
-def test_more_operations_than_anybody_needs_are_refused(member: Any, project: Project) -> None:
-    many = [operation("replace", "/name", "x")] * (MOST_OPERATIONS + 1)
+@pytest.mark.parametrize("one", [operation("replace", "/name", "x"), {}])
+def test_more_operations_than_anybody_needs_are_refused_before_one_is_looked_at(
+    member: Any, project: Project, one: Any
+) -> None:
+    many = [one] * (MOST_OPERATIONS + 1)
     assert patch(member, make_image(project), *many).json()["title"] == (
         "The request body must have at most 1000 items."
     )

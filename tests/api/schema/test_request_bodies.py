@@ -19,7 +19,21 @@ from tests.fuzz.rows import rows
 
 pytestmark = pytest.mark.django_db
 SECRET = "correct-horse"
-ODD: list[Any] = [None, True, 0, 1.5, 10**400, "", "x", "x" * 5000, [], {}, [None], {"x": {}}]
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    1.5,
+    10**400,
+    "",
+    "x",
+    "x" * 5000,
+    "\U0001f600" * 255,
+    [],
+    {},
+    [None],
+    {"x": {}},
+]
 """Values of every type."""
 QUOTING: list[Any] = [[SECRET], {SECRET: SECRET}, SECRET * 400, [{"name": SECRET}]]
 """Values that a refusal might quote."""
