@@ -15,7 +15,6 @@ from servers.api.compute.actions import NO_MIGRATION, abort_migration, migration
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import next_link
 from servers.api.compute.migration_resource import (
-    HOST_RULE,
     MIGRATION,
     SERVER_MIGRATION,
     SERVER_MIGRATION_IN_LIST,
@@ -26,6 +25,7 @@ from servers.api.compute.validation import NUMBER, TEXT, Query, Term
 from servers.api.idempotency import once
 from servers.api.resources import Bodies
 from servers.engine.accepting.submit import find_server
+from servers.engine.visibility import MIGRATION_HOST
 from servers.errors import Invalid, Missing
 from servers.models import Migration
 from servers.states import MigrationType
@@ -72,7 +72,7 @@ class MigrationList(NovaView):
         if self.value("project_id") != self.context.project_id:
             self.require(f"{RULES}:all_projects")
         if self.value("host") is not None or self.value("source_compute") is not None:
-            self.require(HOST_RULE)  # what nobody is shown is not to be guessed by filters either
+            self.require(MIGRATION_HOST)  # what nobody is shown is not to be guessed by filters either
         limit = limit_of(self.values) if self.at_least("2.59") else None
         found = page(self.wanted(), NEWEST_FIRST, limit, self.marker())
         body: dict[str, Any] = {"migrations": list(map(Bodies(MIGRATION, self), found))}
