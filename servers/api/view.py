@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
+from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import View
 from rest_framework.authentication import BaseAuthentication
@@ -31,10 +32,9 @@ from servers.api.validation import read_json, violation
 from servers.deployment.standing import STANDING
 from servers.engine.accepting.idempotency import Answer, Claim
 from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
-from servers.errors import DeploymentDiffers, InvalidParameters, Missing, TooManyFailedLogins
+from servers.errors import DeploymentDiffers, InvalidParameters, Missing, TooManyFailedLogins, printable
 from servers.microversions import MINIMUM, Microversion
 from servers.models import Server
-from servers.outage import is_outage
 from servers.policy import Context
 
 log = structlog.get_logger(__name__)
@@ -171,8 +171,8 @@ class ServiceView(APIView):
             log.error("request.failed", exc_info=exc, **facts)
             return self.refusal(500, self.unforeseen.format(kind=faults.novas_name(exc)))
         bind_contextvars(code=getattr(refusal, "code", type(refusal).__name__))
-        if is_outage(exc):
-            bind_contextvars(reason=str(exc))
+        if isinstance(exc, DatabaseFault):
+            bind_contextvars(reason=printable(str(exc)))
         answer = self.refusal(faults.code_of(refusal), str(refusal))
         if answer.status_code == 405:
             answer["Allow"] = ", ".join(self.allowed_methods)

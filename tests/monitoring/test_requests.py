@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from django.conf import settings as configured
+from django.db import DataError
 from django.test import Client
 
 from project import logs
@@ -200,3 +201,12 @@ def test_next_request_knows_nothing_of_the_one_before(admin: Caller, lines: Call
     assert first["request_id"] != second["request_id"]
     assert "user" not in second and "global_request_id" not in second
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_value_that_no_column_keeps_is_refused_and_the_line_has_what_the_database_said(
+    lines: Callable[[], list[Line]], admin: Caller
+) -> None:
+    with blocked(DataError("value too long")):
+        assert admin.get("/v2.1/servers").status_code == 400
+    (line,) = lines()
+    assert (line["code"], line["reason"]) == ("value_not_kept", "value too long")

@@ -78,9 +78,9 @@ def set_race(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let somebody set task_state to deleting after the check and before the write."""
     real = submit.accept
 
-    def overtaken(definition: Any, server_id: Any, *rest: Any) -> Any:
+    def overtaken(definition: Any, server_id: Any, *rest: Any, **named: Any) -> Any:
         Server.objects.filter(pk=server_id).update(task_state="deleting")
-        return real(definition, server_id, *rest)
+        return real(definition, server_id, *rest, **named)
 
     monkeypatch.setattr(submit, "accept", overtaken)
 

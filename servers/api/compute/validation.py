@@ -15,6 +15,7 @@ from servers.api.compute.schemas import text_schema
 from servers.api.validation import first_error, is_date_time, sentence
 from servers.errors import InvalidParameters
 from servers.microversions import Microversion
+from servers.web.limits import HEADER_BYTES
 
 NAME_TEXT = (
     "An invalid 'name' value was provided. The name must be: printable characters. "
@@ -86,7 +87,7 @@ def _text(error: ValidationError, what: str, name: Any) -> str:
 
 
 TEXT = {"type": "string"}
-NUMBER = text_schema(Text(min_length=1, characters="[0-9]"))
+NUMBER = text_schema(Text(min_length=1, max_length=HEADER_BYTES, characters="[0-9]"))
 DATE_TIME = {"type": "string", "format": "date-time"}
 
 
