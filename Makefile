@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
+.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak attack procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -81,6 +81,7 @@ bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; 
 	@$(BIN)/python -m bench.server_list
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.queue_delay
+	@$(BIN)/python -m bench.web_server
 	@$(BIN)/python -m bench.live_migration
 
 libvirt: setup
@@ -111,6 +112,9 @@ postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get ins
 
 soak: procrastinate ## Ask for many actions while workers, a machine and the database are broken (SOAK_S=180 seconds; SOAK_ACTIONS=10000 ends it)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster $(BIN)/python -m tests.soak
+
+attack: setup ## Attack a running Gantry in every way that a review has found, and measure what others feel (ATTACK_S=60 seconds)
+	@DATA_DIR=.data/test $(BIN)/python -m tests.attack
 
 procrastinate: setup
 	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \

@@ -33,6 +33,7 @@ from servers.web.limits import (
     REFUSED,
     REQUEST_S,
 )
+from servers.web.pool import Pool
 
 LOOK_S = 1.0
 """How often it looks for what has taken too long."""
@@ -150,10 +151,9 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, application: Application, listener: socket.socket, threads: int) -> None:
+    def __init__(self, application: Application, listener: socket.socket, pool: Pool) -> None:
         adjustments = Adjustments(
             sockets=[listener],
-            threads=threads,
             ident="",
             backlog=BACKLOG,
             channel_timeout=KEEP_ALIVE_S,
@@ -166,7 +166,9 @@ class Server(TcpWSGIServer):
             log_socket_errors=False,
         )
         address = (listener.family, listener.type, listener.proto, listener.getsockname())
-        super().__init__(application, _sock=listener, adj=adjustments, sockinfo=address, bind_socket=False)
+        super().__init__(
+            application, _sock=listener, dispatcher=pool, adj=adjustments, sockinfo=address, bind_socket=False
+        )
 
     def handle_accept(self) -> None:
         super().handle_accept()

@@ -18,6 +18,7 @@ from django.core.wsgi import get_wsgi_application
 from servers.management.listening import listen
 from servers.web import server as web
 from servers.web.limits import BODY_BYTES, HEADER_BYTES, REFUSED
+from servers.web.pool import Pool
 from servers.web.server import Server
 
 THREADS = 2
@@ -74,7 +75,7 @@ class Served:
     def __init__(self, application: Any) -> None:
         listener = listen("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
-        self.server = Server(application, listener, THREADS)
+        self.server = Server(application, listener, Pool(THREADS))
         self.stopping = threading.Event()
         self.thread = threading.Thread(
             target=self.server.serve, args=(self.stopping, PATIENCE_S), daemon=True

@@ -15,6 +15,7 @@ from servers.deployment.comparison import Membership, name_of_web
 from servers.management.listening import listen
 from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
+from servers.web.pool import Pool
 from servers.web.server import Server
 
 LOGINS = 2 * (settings.LOGIN_QUEUE + 1)
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         )
         PLACES.limit(settings.WEB_THREADS)
         waiting = settings.WEB_THREADS + LOGINS
-        server = Server(get_wsgi_application(), listener, settings.WEB_THREADS + waiting)
+        pool = Pool(settings.WEB_THREADS + waiting, at_end=connections.close_all)
+        server = Server(get_wsgi_application(), listener, pool)
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()
         server.serve(stopping, GRACE_S)

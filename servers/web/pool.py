@@ -1,0 +1,73 @@
+"""The threads that handle requests: no more at work than are needed, and none for long that is not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+IDLE_S = 60.0
+"""How long a thread waits for a request before it ends, and what it keeps open with it."""
+
+log = logging.getLogger(__name__)
+
+
+class Idle:
+    """A thread that waits for a request."""
+
+    def __init__(self) -> None:
+        self.task: Any = None
+        self.given = threading.Semaphore(0)
+
+
+class Pool:
+    """Waitress' dispatcher: at most `threads`, of which the one that has waited shortest gets the next request.
+
+    So as few of them as can be have a connection to the database. `at_end` is called in a thread that ends.
+    """
+
+    def __init__(self, threads: int, at_end: Callable[[], object] = lambda: None) -> None:
+        self._left, self._at_end = threads, at_end
+        self._lock = threading.Lock()
+        self._tasks: deque[Any] = deque()
+        self._idle: list[Idle] = []
+
+    def add_task(self, task: Any) -> None:
+        """Let a thread call `task.service`; without a free one it waits for its turn."""
+        with self._lock:
+            if self._idle:
+                idle = self._idle.pop()
+                idle.task = task
+                idle.given.release()
+                return
+            self._tasks.append(task)
+            if not self._left:
+                return
+            self._left -= 1
+        threading.Thread(target=self._work, name="request", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while (task := self._next()) is not None:
+                try:
+                    task.service()
+                except Exception as error:
+                    log.error("a request was not served", exc_info=error)
+        finally:
+            self._at_end()
+
+    def _next(self) -> Any:
+        """Return the next request, or None when the thread is to end."""
+        mine = Idle()
+        with self._lock:
+            if self._tasks:
+                return self._tasks.popleft()
+            self._idle.append(mine)
+        if not mine.given.acquire(timeout=IDLE_S):
+            with self._lock:
+                if mine in self._idle:
+                    self._idle.remove(mine)
+                    self._left += 1
+        return mine.task

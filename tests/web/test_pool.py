@@ -1,0 +1,94 @@
+"""The threads of the web server: no more than are needed, and none for long that is not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from servers.web import pool as pools
+from servers.web.pool import Pool
+
+PATIENCE_S = 10.0
+
+
+class Task:
+    """A request that goes on until somebody lets it end."""
+
+    def __init__(self, work: Callable[[], object] = lambda: None) -> None:
+        self.work = work
+        self.thread: int | None = None
+        self.begun, self.go_on, self.done = threading.Event(), threading.Event(), threading.Event()
+
+    def service(self) -> None:
+        self.thread = threading.get_ident()
+        self.begun.set()
+        self.go_on.wait(PATIENCE_S)
+        self.done.set()
+        self.work()
+
+
+def at_once(pool: Pool, number: int) -> list[Task]:
+    """Return tasks that are all in work, or wait."""
+    tasks = [Task() for _ in range(number)]
+    for task in tasks:
+        pool.add_task(task)
+    return tasks
+
+
+def end(*tasks: Task) -> None:
+    for task in tasks:
+        task.go_on.set()
+    for task in tasks:
+        assert task.done.wait(PATIENCE_S)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_requests_one_after_the_other_are_handled_by_one_thread() -> None:
+    pool, used = Pool(8), set()
+    for _ in range(20):
+        (task,) = at_once(pool, 1)
+        end(task)
+        used.add(task.thread)
+        until(lambda: len(pool._idle) == 1)
+    assert len(used) == 1
+
+
+def test_as_many_as_there_are_at_once_and_the_next_waits_for_its_turn() -> None:
+    pool = Pool(3)
+    first = at_once(pool, 3)
+    assert all(task.begun.wait(PATIENCE_S) for task in first)
+    (late,) = at_once(pool, 1)
+    assert not late.begun.wait(0.1)
+    end(first[1])
+    assert late.begun.wait(PATIENCE_S)
+    end(late, first[0], first[2])
+
+
+def test_after_a_crowd_those_who_waited_longest_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    pool = Pool(4, at_end=lambda: ended.append(threading.get_ident()))
+    monkeypatch.setattr(pools, "IDLE_S", 0.2)
+    end(*at_once(pool, 4))
+    until(lambda: len(ended) == 4)
+    end(*at_once(pool, 4))  # and there are as many again
+    until(lambda: len(ended) == 8)
+
+
+def test_a_request_that_fails_takes_no_thread_with_it() -> None:
+    def fail() -> None:
+        raise ValueError("odd")
+
+    pool = Pool(1)
+    failing = Task(fail)
+    pool.add_task(failing)
+    end(failing)
+    end(*at_once(pool, 2))
