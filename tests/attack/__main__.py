@@ -44,7 +44,8 @@ def main() -> int:
         with attacked(target, tuple(ATTACKS)), others.at_work():
             time.sleep(seconds)
         all_s = told("everything at once", others)
-        died = [str(process.pid) for process in processes if not process.is_running()]
+        died = [f"{name} ({process.pid})" for process, name in processes.items() if not process.is_running()]
+        why = ends(running) if died else []
     wrong = [
         *(
             [f"p95 {slow_s / quiet_s:.1f} times that in quiet"]
@@ -54,7 +55,10 @@ def main() -> int:
         *([f"p95 {all_s:.2f} s while everything is attacked"] if all_s > LIMIT_S else []),
         *([f"processes have died: {', '.join(died)}"] if died else []),
     ]
-    print("\n".join(wrong) or f"Nobody died; {slow_s / quiet_s:.1f} times the quiet p95 with slow clients.")
+    print(
+        "\n".join([*wrong, *why])
+        or f"Nobody died; {slow_s / quiet_s:.1f} times the quiet p95 with slow clients."
+    )
     return 1 if wrong else 0
 
 
@@ -81,15 +85,26 @@ def add_hosts(running: Running) -> tuple[str, ...]:
     return tuple(done.stdout.split())
 
 
-def alive(running: Running) -> list[psutil.Process]:
-    """Return the processes of Gantry: the web server's, the supervisor and the workers."""
+def ends(running: Running) -> list[str]:
+    """Return what the logs say of processes that have ended."""
+    logs = [running.data / "up.log", *(running.data / "log").iterdir()]
+    return [
+        line
+        for log in logs
+        for line in log.read_text().splitlines()
+        if "ended" in line or "level=error" in line
+    ][-20:]
+
+
+def alive(running: Running) -> dict[psutil.Process, str]:
+    """Return the processes of Gantry, each with its command: the web server's, the supervisor and the workers."""
     (up,) = (
         child
         for child in psutil.Process().children()
         if child.cmdline()[-2:] == ["manage.py", "up"]
         and child.environ().get("DATA_DIR") == str(running.data)
     )
-    return [up, *up.children(recursive=True)]
+    return {each: " ".join(each.cmdline()[-8:]) for each in (up, *up.children(recursive=True))}
 
 
 @contextmanager

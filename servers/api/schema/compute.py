@@ -142,7 +142,7 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
 }
 """By view and method; the actions stand in a module of their own."""
 
-REFUSALS = (400, 401, 403, 404, 406, 413, 415, 503)
+REFUSALS = (400, 401, 403, 404, 406, 415, 503)
 """With which any address below `/v2.1` may answer, for its headers, its token or its query.
 
 503 only where tokens are the site's own Keystone's, and that does not answer.

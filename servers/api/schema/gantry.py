@@ -52,5 +52,5 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
 }
 """By view and method."""
 
-REFUSALS = (400, 401, 403, 404, 413, 415, 503)
+REFUSALS = (400, 401, 403, 404, 415, 503)
 """With which any of these addresses may answer."""

@@ -127,4 +127,4 @@ ONE: dict[tuple[type[View], str], Operation] = {
 }
 """What views of two addresses do at the one that ends with an id."""
 
-REFUSALS = (400, 401, 403, 404, 413, 503)
+REFUSALS = (400, 401, 403, 404, 503)

@@ -70,4 +70,4 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
     ),
 }
 
-REFUSALS = (400, 401, 403, 404, 413, 503)
+REFUSALS = (400, 401, 403, 404, 503)

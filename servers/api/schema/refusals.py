@@ -14,6 +14,8 @@ RETRY_AFTER = "Retry-After"
 """The header of a 429 or 503 that says when to ask again, where that is known."""
 REQUEST_IDS = ("x-openstack-request-id", "x-compute-request-id")
 """The headers by which an answer is found in the log; the second is Nova's alone."""
+UNREAD = (408, 413, 431)
+"""With which the web server itself refuses: a request that takes too long, or is too large."""
 FAULT: Schema = {
     "type": "object",
     "properties": {"code": {"type": "integer"}, "message": TEXT},
@@ -50,7 +52,7 @@ class Service(StrEnum):
         """Return the codes with which any of its addresses may refuse."""
         doors = {"compute": compute, "identity": identity, "image": image, "gantry": gantry}
         refusals: tuple[int, ...] = doors[self].REFUSALS
-        return refusals
+        return (*refusals, *UNREAD)
 
     @property
     def headers(self) -> tuple[str, ...]:
