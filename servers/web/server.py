@@ -29,7 +29,9 @@ from servers.web.limits import (
     HEADER_BYTES,
     HEADER_S,
     KEEP_ALIVE_S,
+    LINGER_BYTES,
     LINGER_S,
+    RECEIVED_BYTES,
     REFUSED,
     REQUEST_S,
 )
@@ -109,10 +111,13 @@ class Channel(HTTPChannel):
         """When the last request was there to its end."""
         self.is_refused = False
         self.lingers_until: float | None = None
+        self.left_to_read = LINGER_BYTES
         super().__init__(*args, **kwargs)
 
     def received(self, data: bytes) -> bool:
         if self.lingers_until is not None:
+            self.left_to_read -= len(data)
+            self.will_close = self.left_to_read < 0
             return False
         read: bool = super().received(data)
         if self.requests:
@@ -158,6 +163,7 @@ class Server(TcpWSGIServer):
             backlog=BACKLOG,
             channel_timeout=KEEP_ALIVE_S,
             cleanup_interval=LOOK_S,
+            recv_bytes=RECEIVED_BYTES,
             connection_limit=10 * CONNECTIONS,  # never reached: see `handle_accept`
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=BODY_BYTES + 1,
