@@ -126,7 +126,7 @@ class Channel(HTTPChannel):
 
     def handle_close(self) -> None:
         """Close the connection; after a refusal only when the client has heard it: what it still sends would reset both."""
-        if self.is_refused and self.lingers_until is None:
+        if self.is_refused and self.lingers_until is None and self.socket is not None:
             try:
                 self.socket.shutdown(socket.SHUT_WR)
             except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import cycle
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from servers.engine.execution import lease_renewal as heartbeats
 from servers.engine.execution.lease import Lease, claim
 from servers.engine.execution.lease_renewal import Heartbeat
 from servers.engine.execution.task import WorkingTask
-from servers.errors import LeaseLost
+from servers.errors import ComputeHostNotFound, LeaseLost
 from tests.small_fleet import SmallFleet
 
 LEASE = Lease(UUID(int=1), 1, "worker")
@@ -158,3 +159,18 @@ def test_a_worker_without_progress_is_ended_though_its_lease_is_renewed(
         heartbeat.watch()
     assert ended == [True]
     assert "No progress" in said[0]
+
+
+def test_an_event_that_ends_is_progress_also_one_that_has_failed(db: None) -> None:
+    fleet = SmallFleet()
+    record = fleet.submit("live-migration", fleet.add_server(), host=None, block_migration="auto").record
+    lease = claim(record.pk, "worker")
+    assert lease is not None
+    heartbeat = Heartbeat(lease)
+    task = WorkingTask(lease, heartbeat)
+    for fault in (None, ComputeHostNotFound(host="node9")):
+        heartbeat.progress_at = 0.0
+        with suppress(ComputeHostNotFound), task.event("a check", "node9"):
+            if fault is not None:
+                raise fault
+        assert heartbeat.progress_at > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -209,6 +210,29 @@ def test_what_cannot_be_read_is_refused_and_the_connection_is_closed(
 
 def test_body_of_the_greatest_length_is_taken(served: Served) -> None:
     assert len(served.ask("POST", "/", b"a" * BODY_BYTES).read()) == BODY_BYTES
+
+
+@pytest.mark.parametrize("after_s", [0, 0.1])
+def test_clients_who_go_before_they_have_heard_end_nothing(after_s: float, served: Served) -> None:
+    for _ in range(20):
+        client = served.connect(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (BODY_BYTES + 1))
+        client.sendall(b"a" * 1000)
+        time.sleep(after_s / 20)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        client.close()
+    assert served.ask("POST", "/", b"whole").read() == b"whole"
+    assert served.thread.is_alive()
+
+
+def test_a_connection_that_is_closed_twice_is_closed(served: Served) -> None:
+    with served.connect(HALF["a header"]):
+        while not served.server.active_channels:
+            time.sleep(0.01)
+        (channel,) = served.server.active_channels.values()
+        channel.is_refused = True
+        channel.close()
+        channel.handle_close()
+    assert served.ask("POST", "/", b"whole").read() == b"whole"
 
 
 @pytest.mark.parametrize("half", ["a header", "a body", "a chunk"])

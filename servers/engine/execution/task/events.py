@@ -18,7 +18,7 @@ class Events(Hosts):
 
     @contextmanager
     def event(self, name: str, host: str = "") -> Iterator[None]:
-        """Record an event around the block, with Success, or Error and what the block raises.
+        """Record an event around the block, with Success, or Error and what the block raises. Its end is progress.
 
         After LeaseLost, Later, HypervisorTimeout or a database error the event stays open: the next attempt
         goes on with it. Cancelled is a Success.
@@ -37,6 +37,7 @@ class Events(Hosts):
         self._close(name, host, None)
 
     def _close(self, name: str, host: str | None, fault: BaseException | None) -> None:
+        self.beat()
         with self.fenced(of_server=False):
             event = events.newest_open(self.row, name, host)
             if event is not None:
