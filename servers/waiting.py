@@ -1,6 +1,6 @@
 """How many requests of this process wait at a time for somebody else: a host, the site's Keystone, its Glance.
 
-Whoever waits holds a thread. The web server has so many more of them that as many requests as ever find one.
+Whoever waits holds a thread, and steps aside: the web server lets another request begin in his place.
 """
 
 from __future__ import annotations
@@ -8,8 +8,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from servers.errors import TooManyWaiting
+
+
+class Threads(Protocol):
+    """The threads of a server, of which so many are at work at a time."""
+
+    def step_aside(self) -> None:
+        """Let another request begin: the one of this thread waits."""
+
+    def come_back(self) -> None:
+        """Count this thread again among those at work."""
 
 
 class Places:
@@ -17,11 +28,13 @@ class Places:
 
     def __init__(self) -> None:
         self._free: threading.Semaphore | None = None
+        self._threads: Threads | None = None
         self._mine = threading.local()
 
-    def limit(self, number: int | None) -> None:
-        """Let `number` threads wait at a time from now on, None for any number; to be called before any does."""
+    def limit(self, number: int | None, threads: Threads | None = None) -> None:
+        """Let `number` of `threads` wait at a time from now on, None for any number; to be called before any does."""
         self._free = threading.Semaphore(number) if number is not None else None
+        self._threads = threads
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -38,13 +51,26 @@ class Places:
         if free is not None and not free.acquire(blocking=False):
             yield False
             return
-        self._mine.held = self._held + 1
         try:
-            yield True
+            with self.aside():
+                yield True
         finally:
-            self._mine.held = self._held - 1
             if free is not None:
                 free.release()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let another request begin during the block, without a place: for what has a bound of its own."""
+        threads = self._threads if not self._held else None
+        self._mine.held = self._held + 1
+        if threads is not None:
+            threads.step_aside()
+        try:
+            yield
+        finally:
+            if threads is not None:
+                threads.come_back()
+            self._mine.held = self._held - 1
 
     @property
     def _held(self) -> int:

@@ -55,3 +55,29 @@ def test_a_place_is_given_back_by_whoever_fails() -> None:
     with pytest.raises(ZeroDivisionError), places.place():
         _ = 1 / 0
     assert in_another_thread(places) == [True]
+
+
+class Counting:
+    """Threads of which one knows how many have stepped aside."""
+
+    def __init__(self) -> None:
+        self.aside: list[int] = [0]
+
+    def step_aside(self) -> None:
+        self.aside.append(self.aside[-1] + 1)
+
+    def come_back(self) -> None:
+        self.aside.append(self.aside[-1] - 1)
+
+
+def test_whoever_waits_steps_aside_once_and_comes_back_also_when_he_fails() -> None:
+    places, threads = Places(), Counting()
+    places.limit(1, threads)
+    with pytest.raises(ZeroDivisionError), places.place(), places.aside(), places.place():
+        _ = 1 / 0
+    assert threads.aside == [0, 1, 0]
+    with places.aside():
+        assert in_another_thread(places) == [True]  # it takes no place
+    with places.place(), pytest.raises(AssertionError):
+        assert in_another_thread(places) == [True]
+    assert threads.aside[-1] == 0

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from servers.errors import LoginsBusy
+from servers.waiting import PLACES
 
 NICE = 10
 """Of the strangers' thread, above that of the process: on Linux each thread has its own."""
@@ -57,7 +58,8 @@ class Lane:
             self._logins += 1
         taken = _lane.set(self)
         try:
-            yield
+            with PLACES.aside():
+                yield
         finally:
             _lane.reset(taken)
             with self._guard:

@@ -23,13 +23,15 @@ class Idle:
 
 
 class Pool:
-    """Waitress' dispatcher: at most `threads`, of which the one that has waited shortest gets the next request.
+    """Waitress' dispatcher: at most `threads` at work, of which the one that was idle shortest gets the next request.
 
-    So as few of them as can be have a connection to the database. `at_end` is called in a thread that ends.
+    So as few of them as can be have a connection to the database. One that steps aside does not count meanwhile. `at_end`
+    is called in a thread that ends.
     """
 
     def __init__(self, threads: int, at_end: Callable[[], object] = lambda: None) -> None:
         self._left, self._at_end = threads, at_end
+        """How many more threads may begin; negative when some have come back meanwhile."""
         self._lock = threading.Lock()
         self._tasks: deque[Any] = deque()
         self._idle: list[Idle] = []
@@ -43,7 +45,23 @@ class Pool:
                 idle.given.release()
                 return
             self._tasks.append(task)
-            if not self._left:
+        self._begin()
+
+    def step_aside(self) -> None:
+        """Let another request begin, since the one of this thread waits for somebody else."""
+        with self._lock:
+            self._left += 1
+        self._begin()
+
+    def come_back(self) -> None:
+        """Count this thread among those at work again, though there may be more than `threads` for a while."""
+        with self._lock:
+            self._left -= 1
+
+    def _begin(self) -> None:
+        """Start a thread where a request waits for one, and one more may begin."""
+        with self._lock:
+            if not self._tasks or self._left <= 0:
                 return
             self._left -= 1
         threading.Thread(target=self._work, name="request", daemon=True).start()
@@ -62,6 +80,9 @@ class Pool:
         """Return the next request, or None when the thread is to end."""
         mine = Idle()
         with self._lock:
+            if self._left < 0:
+                self._left += 1
+                return None
             if self._tasks:
                 return self._tasks.popleft()
             self._idle.append(mine)

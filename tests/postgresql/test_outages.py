@@ -38,6 +38,7 @@ AWAY_S = float(os.environ.get("AWAY_S", "8"))
 LONG_LEASE_S = 40
 HOSTS = 100
 MOST_CONNECTIONS = 40
+"""With one process of the web server; each further one has WEB_THREADS more."""
 CLIENTS = 24
 LIVE = {"host": None, "block_migration": "auto"}
 Start = Callable[..., Workers]

@@ -92,3 +92,45 @@ def test_a_request_that_fails_takes_no_thread_with_it() -> None:
     pool.add_task(failing)
     end(failing)
     end(*at_once(pool, 2))
+
+
+def test_one_that_steps_aside_lets_another_begin_and_there_are_no_more_afterwards() -> None:
+    pool = Pool(1)
+
+    def wait_aside() -> None:
+        pool.step_aside()
+        begun.set()
+        go_on.wait(PATIENCE_S)
+        pool.come_back()
+
+    begun, go_on = threading.Event(), threading.Event()
+    waiting = Task(wait_aside)
+    pool.add_task(waiting)
+    waiting.go_on.set()
+    assert begun.wait(PATIENCE_S)
+    (other,) = at_once(pool, 1)
+    assert other.begun.wait(PATIENCE_S)
+    go_on.set()
+    end(other)
+    first, second = at_once(pool, 2)
+    assert first.begun.wait(PATIENCE_S) or second.begun.wait(PATIENCE_S)
+    assert sum(task.begun.wait(0.2) for task in (first, second)) == 1
+    end(first, second)
+
+
+def test_request_that_waits_for_a_thread_gets_that_of_one_that_steps_aside() -> None:
+    pool, go_on = Pool(1), threading.Event()
+
+    def wait_aside() -> None:
+        pool.step_aside()
+        go_on.wait(PATIENCE_S)
+        pool.come_back()
+
+    waiting = Task(wait_aside)
+    pool.add_task(waiting)
+    (late,) = at_once(pool, 1)
+    assert not late.begun.wait(0.1)
+    waiting.go_on.set()
+    assert late.begun.wait(PATIENCE_S)
+    go_on.set()
+    end(late)

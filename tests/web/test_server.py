@@ -20,7 +20,7 @@ from servers.management.listening import listen
 from servers.web import server as web
 from servers.web.limits import BODY_BYTES, HEADER_BYTES, REFUSED
 from servers.web.pool import Pool
-from servers.web.server import Server
+from servers.web.server import Channel, Server
 
 THREADS = 2
 PATIENCE_S = 10.0
@@ -224,15 +224,13 @@ def test_clients_who_go_before_they_have_heard_end_nothing(after_s: float, serve
     assert served.thread.is_alive()
 
 
-def test_a_connection_that_is_closed_twice_is_closed(served: Served) -> None:
-    with served.connect(HALF["a header"]):
-        while not served.server.active_channels:
-            time.sleep(0.01)
-        (channel,) = served.server.active_channels.values()
-        channel.is_refused = True
-        channel.close()
+def test_a_connection_that_is_lost_already_is_closed_all_the_same(served: Served) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(served.server, ours, ("127.0.0.1", 0), served.server.adj, map={})
+        channel.is_refused, channel.socket = True, None
         channel.handle_close()
-    assert served.ask("POST", "/", b"whole").read() == b"whole"
+        assert not channel.connected and channel.lingers_until is None
 
 
 @pytest.mark.parametrize("half", ["a header", "a body", "a chunk"])

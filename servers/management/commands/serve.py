@@ -18,8 +18,6 @@ from servers.waiting import PLACES
 from servers.web.pool import Pool
 from servers.web.server import Server
 
-LOGINS = 2 * (settings.LOGIN_QUEUE + 1)
-"""How many logins wait for their hash at a time: the places of both lanes."""
 GRACE_S = 3.0
 """How long it goes on with what was asked before it was told to end."""
 
@@ -42,9 +40,8 @@ class Command(BaseCommand):
         listener = (
             listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
         )
-        PLACES.limit(settings.WEB_THREADS)
-        waiting = settings.WEB_THREADS + LOGINS
-        pool = Pool(settings.WEB_THREADS + waiting, at_end=connections.close_all)
+        pool = Pool(settings.WEB_THREADS, at_end=connections.close_all)
+        PLACES.limit(settings.WEB_THREADS, pool)
         server = Server(get_wsgi_application(), listener, pool)
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()
