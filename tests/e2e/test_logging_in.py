@@ -48,7 +48,7 @@ def test_too_many_are_refused_on_the_same_page_with_for_how_long(stranger: Page)
 
 
 def test_a_new_password_of_ones_own_by_the_keyboard(browser: Browser, gantry: Running) -> None:
-    page, fresh = log_in(browser, gantry, "robert"), f"a longer one {uuid4()}"
+    page, fresh = log_in(browser, gantry, "robert", reduced_motion="reduce"), f"a longer one {uuid4()}"
     page.get_by_role("link", name="Change password").focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("#password-form")
