@@ -30,7 +30,8 @@ class Pool:
     """
 
     def __init__(self, threads: int, at_end: Callable[[], object] = lambda: None) -> None:
-        self._left, self._at_end = threads, at_end
+        self._at_end = at_end
+        self._left = threads
         """How many more threads may begin; negative when some have come back meanwhile."""
         self._lock = threading.Lock()
         self._tasks: deque[Any] = deque()
@@ -64,9 +65,15 @@ class Pool:
             if not self._tasks or self._left <= 0:
                 return
             self._left -= 1
-        threading.Thread(target=self._work, name="request", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="request", daemon=True).start()
+        except RuntimeError as error:  # the machine has no more: the request waits for one that is there
+            log.error("no thread for a request", exc_info=error)
+            with self._lock:
+                self._left += 1
 
     def _work(self) -> None:
+        """Serve requests until the thread is to end; whatever ends it, another one may begin then."""
         try:
             while (task := self._next()) is not None:
                 try:
@@ -74,6 +81,9 @@ class Pool:
                 except Exception as error:
                     log.error("a request was not served", exc_info=error)
         finally:
+            with self._lock:
+                self._left += 1
+            self._begin()
             self._at_end()
 
     def _next(self) -> Any:
@@ -81,7 +91,6 @@ class Pool:
         mine = Idle()
         with self._lock:
             if self._left < 0:
-                self._left += 1
                 return None
             if self._tasks:
                 return self._tasks.popleft()
@@ -90,5 +99,4 @@ class Pool:
             with self._lock:
                 if mine in self._idle:
                     self._idle.remove(mine)
-                    self._left += 1
         return mine.task

@@ -7,6 +7,7 @@ when its last byte is there, and is free again when the answer is in a buffer, o
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import threading
 import time
@@ -39,6 +40,8 @@ from servers.web.pool import Pool
 
 LOOK_S = 1.0
 """How often it looks for what has taken too long."""
+log = logging.getLogger(__name__)
+
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -180,7 +183,13 @@ class Server(TcpWSGIServer):
         super().handle_accept()
         if len(self.active_channels) > CONNECTIONS:
             quiet = [c for c in self.active_channels.values() if not c.requests and not c.will_close]
-            min(quiet, key=lambda channel: channel.asked_at).will_close = True
+            quietest = min(quiet, key=lambda channel: channel.asked_at, default=None)
+            if quietest is not None:  # else each waits for an answer, or closes already
+                quietest.will_close = True
+
+    def handle_error(self) -> None:
+        """Go on after a connection that could not be taken: Waitress would listen no more."""
+        log.error("a connection was not taken", exc_info=True)
 
     def maintenance(self, now: float) -> None:
         super().maintenance(now)

@@ -134,3 +134,30 @@ def test_request_that_waits_for_a_thread_gets_that_of_one_that_steps_aside() -> 
     assert late.begun.wait(PATIENCE_S)
     go_on.set()
     end(late)
+
+
+def test_a_machine_without_threads_keeps_the_request_until_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = Pool(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        (waiting,) = at_once(pool, 1)
+    assert not waiting.begun.is_set()
+    (other,) = at_once(pool, 1)
+    end(waiting, other)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_ends_a_thread_another_one_takes_its_place() -> None:
+    def leave() -> None:
+        raise SystemExit
+
+    pool = Pool(1)
+    leaving = Task(leave)
+    pool.add_task(leaving)
+    (late,) = at_once(pool, 1)
+    end(leaving, late)

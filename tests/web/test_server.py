@@ -283,6 +283,41 @@ def test_connections_without_number_take_nobodys_place_but_that_of_the_quietest(
         assert len(served.server.active_channels) <= 11
 
 
+def test_a_crowd_of_which_each_waits_for_an_answer_ends_nothing(
+    served: Served, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "CONNECTIONS", 3)
+    with ExitStack() as clients:
+        waiting = [clients.enter_context(served.connect(b"GET /wait HTTP/1.0\r\n\r\n")) for _ in range(4)]
+        while sum(bool(channel.requests) for channel in list(served.server.active_channels.values())) < 3:
+            time.sleep(0.01)
+        monkeypatch.setattr(
+            web.TcpWSGIServer, "handle_accept", lambda self: None
+        )  # another process was faster
+        monkeypatch.setattr(web, "CONNECTIONS", 0)
+        served.server.handle_accept()
+        monkeypatch.undo()
+        application.go_on.set()
+        assert status(read_all(waiting[0])) == 200
+    assert served.ask("POST", "/", b"whole").read() == b"whole"
+
+
+def test_a_connection_that_cannot_be_taken_costs_itself_alone(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        tried.set()
+        raise OSError("gone already")
+
+    monkeypatch.setattr(served.server, "channel_class", fail)
+    with served.connect():
+        assert tried.wait(PATIENCE_S)
+        monkeypatch.undo()
+    assert served.ask("POST", "/", b"whole").read() == b"whole"
+
+
 def test_what_was_asked_before_the_end_is_answered(served: Served, application: Application) -> None:
     with served.connect(b"GET /wait HTTP/1.0\r\n\r\n") as client:
         while application.at_work == 0:

@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.wsgi import get_wsgi_application
-from django.db import connections
 
 from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, name_of_web
 from servers.management.listening import listen
+from servers.outage import drop_connections
 from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
 from servers.web.pool import Pool
@@ -35,12 +35,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **given: Any) -> None:
         end_with_parent(GRACE_S + 2)
         refuse_strange_database()
-        connections.close_all()
+        drop_connections()
         inherited = given["socket"]
         listener = (
             listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
         )
-        pool = Pool(settings.WEB_THREADS, at_end=connections.close_all)
+        pool = Pool(settings.WEB_THREADS, at_end=drop_connections)
         PLACES.limit(settings.WEB_THREADS, pool)
         server = Server(get_wsgi_application(), listener, pool)
         stopping = WebStopping(server).listen()
