@@ -1,4 +1,4 @@
-"""The web application, which `manage.py serve` runs."""
+"""The web application for other servers than `manage.py serve`, which has limits and is a member of the deployment."""
 
 import os
 

@@ -57,7 +57,6 @@ class ServiceView(APIView):
     """By which an answer is found in the log."""
     unforeseen: ClassVar[str] = "An unexpected error prevented the server from fulfilling your request."
     """What is said of an error that nobody has foreseen."""
-    max_body_bytes: ClassVar[int] = LIMIT_BYTES
     public: ClassVar[bool] = False
     """Whether it answers without a token."""
     is_of_this_process: ClassVar[bool] = False
@@ -108,7 +107,7 @@ class ServiceView(APIView):
 
     def require_size(self, request: Request) -> None:
         """Do nothing for a body that may be read. Raises RequestDataTooBig."""
-        if length_of(request) > self.max_body_bytes:
+        if length_of(request) > LIMIT_BYTES:
             raise RequestDataTooBig
 
     def perform_authentication(self, request: Request) -> None:

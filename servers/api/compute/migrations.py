@@ -14,11 +14,7 @@ from servers.actions import registry
 from servers.api.compute.actions import NO_MIGRATION, abort_migration, migration_number
 from servers.api.compute.door import NovaView, versions
 from servers.api.compute.links import next_link
-from servers.api.compute.migration_resource import (
-    MIGRATION,
-    SERVER_MIGRATION,
-    SERVER_MIGRATION_IN_LIST,
-)
+from servers.api.compute.migration_resource import MIGRATION, SERVER_MIGRATION, SERVER_MIGRATION_IN_LIST
 from servers.api.compute.paging import Key, is_full, limit_of, page
 from servers.api.compute.periods import changed, period_terms
 from servers.api.compute.validation import NUMBER, TEXT, Query, Term

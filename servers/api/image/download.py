@@ -33,9 +33,8 @@ class ImageFile(ImageView):
         asked = range(size) if part is None else part
         chunks = iter(()) if request.method == "HEAD" else open_image(image, asked.start, asked.stop)
         code = 200 if part is None else 206
-        kind = (
-            FileResponse if hasattr(chunks, "read") else StreamingHttpResponse
-        )  # no thread waits for a file
+        is_file = hasattr(chunks, "read")  # the web server sends one without a thread
+        kind = FileResponse if is_file else StreamingHttpResponse
         answer = kind(chunks, status=code, content_type=MEDIA_TYPE)
         answer["Content-Length"] = str(len(asked))
         answer["Accept-Ranges"] = "bytes"

@@ -145,5 +145,5 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
 REFUSALS = (400, 401, 403, 404, 406, 415, 503)
 """With which any address below `/v2.1` may answer, for its headers, its token or its query.
 
-503 only where tokens are the site's own Keystone's, and that does not answer.
+503 while the database, the site's own Keystone or a place to wait for somebody cannot be had.
 """

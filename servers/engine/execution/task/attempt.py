@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -41,8 +40,8 @@ class Attempt:
     ) -> None:
         self.lease = lease
         self.heartbeat = heartbeat
-        self.deadline = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else None
         self.until = time.monotonic() + deadline_s if deadline_s is not None else None
+        """How long somebody waits, by time.monotonic(); None where nobody does."""
         self.force_sent = False
         self.fault: ActionFault | None = None
         self.step: Step | None = None
@@ -181,7 +180,7 @@ class Attempt:
         """Raise Cancelled when the action was asked to stop, or Later when the deadline has passed."""
         if self.is_cancelled():
             raise Cancelled
-        if self.deadline is not None and clock.now() > self.deadline:
+        if self.until is not None and time.monotonic() > self.until:
             raise Later(reason=LONG_ENOUGH, delay_s=0)
 
 
