@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from hypothesis import settings as hypothesis
@@ -47,6 +49,17 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     settings.IMAGE_DIR = tmp_path / "images"
     settings.SIMULATED_FLEET = tmp_path / "fleet.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def own_entries(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[None]:
+    """Empty Procrastinate's tables after a test that commits: Django flushes only tables that it manages."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    commits = "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction"))
+    if commits and configured.QUEUE == "procrastinate":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers, procrastinate_events CASCADE")
 
 
 @pytest.fixture(autouse=True)

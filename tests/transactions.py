@@ -10,6 +10,8 @@ from typing import Any
 from django.db import connection, transaction
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
+WRITING_FUNCTION = "procrastinate_defer_jobs"
+"""The function of PostgreSQL by which Procrastinate writes an entry; a row of its result is a row written."""
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Transactions:
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if sql.lstrip().upper().startswith(WRITES):
+        if sql.lstrip().upper().startswith(WRITES) or WRITING_FUNCTION in sql:
             self.count(max(context["cursor"].rowcount, sql.count("), (") + 1 if "VALUES" in sql else 0))
         return result
 
