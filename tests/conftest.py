@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 from django.db import connection
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.http import HttpResponse
 from django.test import Client
 from hypothesis import settings as hypothesis
 
 from servers.actions import definitions
+from servers.audit.saying import may_cut
 from servers.deployment import comparison
 from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
@@ -27,6 +29,8 @@ from tests.factories import make_project, make_token, make_user
 from tests.shares import ALL, keep_share
 
 be_strict()
+BaseDatabaseOperations.execute_sql_flush = may_cut()(BaseDatabaseOperations.execute_sql_flush)  # type: ignore[method-assign]
+"""A database that is emptied after a test loses its audit trail too."""
 hypothesis.register_profile("long", max_examples=2000, deadline=None)
 if os.environ.get("HYPOTHESIS_PROFILE"):
     hypothesis.load_profile(os.environ["HYPOTHESIS_PROFILE"])

@@ -12,9 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from servers.admin.base import RecordAdmin
 from servers.admin.showing import render
-
-KINDS = {"+": "made", "~": "changed", "-": "deleted"}
-
+from servers.models import AuditRecord
 
 @dataclass(frozen=True)
 class Entry:
@@ -28,25 +26,20 @@ class Entry:
 
 
 def entries_of(row: Any) -> list[Entry]:
-    """Return the changes of a row, newest first; those that changed nothing that is kept are left out."""
-    records = list(row.history.select_related("history_user").order_by("-history_date", "-history_id"))
-    older = [*records[1:], None]
-    entries = [entry_of(new, old) for new, old in zip(records, older, strict=True)]
-    return [entry for entry in entries if entry.lines or entry.kind != KINDS["~"]]
-
-
-def entry_of(new: Any, old: Any) -> Entry:
-    """Return what one record of the history says, compared with the one before it."""
-    changed = new.diff_against(old, foreign_keys_are_objs=True).changes if old is not None else []
-    return Entry(
-        at=new.history_date,
-        who=new.who or str(new.history_user or "–"),
-        door=new.door,
-        kind=KINDS[new.history_type],
-        lines=tuple(
-            (new._meta.get_field(change.field).verbose_name, change.old, change.new) for change in changed
-        ),
-    )
+    """Return the changes of a row, newest first."""
+    return [
+        Entry(
+            record.at,
+            record.who,
+            record.door,
+            record.verb,
+            tuple(
+                (name, record.before.get(name), record.after.get(name))
+                for name in sorted({*record.before, *record.after})
+            ),
+        )
+        for record in AuditRecord.of(row)
+    ]
 
 
 class RememberedAdmin(RecordAdmin):

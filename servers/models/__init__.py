@@ -2,8 +2,8 @@
 
 from servers.models.action import ActionEvent, ActionRecord, Worker
 from servers.models.allocation import Allocation
+from servers.models.audit import AuditLink, AuditRecord
 from servers.models.deployment import DeploymentFact, Member
-from servers.models.history import Change
 from servers.models.host import Aggregate, Host, StoragePool
 from servers.models.idempotency import IdempotencyKey
 from servers.models.identity import (
@@ -27,7 +27,8 @@ __all__ = [
     "Aggregate",
     "Allocation",
     "ApplicationCredential",
-    "Change",
+    "AuditLink",
+    "AuditRecord",
     "DeploymentFact",
     "Divergence",
     "Domain",

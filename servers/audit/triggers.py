@@ -1,0 +1,236 @@
+"""The database writes the trail: a trigger of each watched table, in the transaction of the change, whoever makes it.
+
+No way into the database goes past a trigger: not a bulk update, not another program. The same is said once for SQLite
+and PostgreSQL; what they call differently is a `Dialect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, models
+from django.db.models.fields.json import JSONField
+
+from servers.audit.watched import DELETED, INSERTED, UPDATED, WATCHED, Watched
+from servers.models import AuditLink, AuditRecord
+
+RECORDS, LINKS = AuditRecord._meta.db_table, AuditLink._meta.db_table
+APPEND_ONLY = "The audit trail is append-only: nothing of it is changed, and only `manage.py audit archive` cuts it."
+VERBS = {INSERTED: "created", UPDATED: "changed", DELETED: "deleted"}
+PREFIX = "audit_"
+SECRET = "…"
+"""What stands for a secret."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a database says what the triggers need. `{}` is the expression that is meant."""
+
+    differs: str
+    secret: str
+    other: str
+    kinds: tuple[tuple[type[models.Field[Any, Any]], str], ...]
+    rows: str
+    together: str
+    said: str
+    now: str
+    nobody: str
+    identifier: str
+
+    def value(self, field: models.Field[Any, Any], row: str) -> str:
+        """Return the JSON value of a column."""
+        form = next((form for kind, form in self.kinds if isinstance(field, kind)), self.other)
+        return form.format(f'{row}."{field.column}"')
+
+
+SQLITE = Dialect(
+    differs="{} IS NOT {}",
+    secret=f"""CASE WHEN {{}} IS NULL THEN 'null' ELSE '"{SECRET}"' END""",
+    other="json_quote({})",
+    kinds=(
+        (JSONField, "coalesce({}, 'null')"),
+        (models.BooleanField, "CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"),
+    ),
+    rows="SELECT {} AS c, {} AS o, {} AS n, {} AS differs",
+    together="json_group_object(c, json({}))",
+    said="json_extract(said, '$.{}')",
+    now="strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    nobody="'somebody with the database'",
+    identifier="replace({}, '-', '')",
+)
+POSTGRESQL = Dialect(
+    differs="{} IS DISTINCT FROM {}",
+    secret=f"""CASE WHEN {{}} IS NULL THEN 'null'::jsonb ELSE '"{SECRET}"'::jsonb END""",
+    other="coalesce(to_jsonb({}), 'null'::jsonb)",
+    kinds=(),
+    rows="SELECT {} AS c, {} AS o, {} AS n, {} AS differs",
+    together="coalesce(jsonb_object_agg(c, {}), '{{}}'::jsonb)",
+    said="said ->> '{}'",
+    now="now()",
+    nobody="session_user::text",
+    identifier="replace({}::text, '-', '')",
+)
+
+
+def dialect() -> Dialect:
+    return POSTGRESQL if connection.vendor == "postgresql" else SQLITE
+
+
+# ---------------------------------------------------------------------------------- what a trigger writes
+
+
+def changes(watched: Watched, event: str, says: Dialect) -> str:
+    """Return a SELECT of each watched column: its name, its JSON before and after, and whether that differs."""
+    only = dict(watched.only)
+    null = "'null'" if says is SQLITE else "'null'::jsonb"
+    lines = []
+    for field in watched.columns:
+        name = f'"{field.column}"'
+        old, new = (
+            says.secret.format(f"{row}.{name}") if field.name in watched.secret else says.value(field, row)
+            for row in ("OLD", "NEW")
+        )
+        if event == UPDATED:
+            differs = says.differs.format(f"OLD.{name}", f"NEW.{name}")
+            if field.name in only:
+                differs = f"({differs} AND {only[field.name]})"
+        else:
+            there = "OLD" if event == DELETED else "NEW"
+            differs = f"{there}.{name} IS NOT NULL"
+            old, new = (old, null) if event == DELETED else (null, new)
+        lines.append(says.rows.format(f"'{field.name}'", old, new, differs))
+    return " UNION ALL ".join(lines)
+
+
+def insertion(watched: Watched, event: str, says: Dialect) -> str:
+    """Return the INSERT of the record about a change of one row; none where nothing watched has changed."""
+    row = "OLD" if event == DELETED else "NEW"
+    columns = changes(watched, event, says)
+    empty = "'{}'" if says is SQLITE else "'{}'::jsonb"
+
+    def gathered(which: str) -> str:
+        return f"(SELECT {says.together.format(which)} FROM ({columns}) AS t WHERE differs)"
+
+    object_id = watched.object_id or watched.model._meta.pk.column  # type: ignore[union-attr]
+    at = says.said.format("at")
+    values = {
+        "at": f"coalesce({at}{'::timestamp AT TIME ZONE ' + chr(39) + 'UTC' + chr(39) if says is POSTGRESQL else ''}, {says.now})",
+        "who": f"coalesce({says.said.format('who')}, {says.nobody})",
+        "door": f"coalesce({says.said.format('door')}, 'sql')",
+        **{
+            name: f"coalesce({says.said.format(name)}, '')"
+            for name in ("who_id", "on_behalf_of", "source", "request_id", "reason")
+        },
+        "verb": f"'{VERBS[event] if not watched.object_type else VERBS[UPDATED]}'",
+        "object_type": f"'{watched.kind}'",
+        "object_id": says.identifier.format(f"{row}.{object_id}"),
+        "object_name": f"substr(coalesce({watched.name.format(row=row)}, ''), 1, 255)",
+        "project_id": watched.project.format(row=row),
+        "before": empty if event == INSERTED else gathered("o"),
+        "after": empty if event == DELETED else gathered("n"),
+    }
+    names = ", ".join(f'"{name}"' for name in values)
+    chosen = f"INSERT INTO {RECORDS} ({names}) SELECT {', '.join(values.values())} FROM (SELECT gantry_acting() AS said) AS a"
+    return f"{chosen} WHERE EXISTS (SELECT 1 FROM ({columns}) AS t WHERE differs)"
+
+
+# ------------------------------------------------------------------------------------------ installing
+
+ACTING = """CREATE OR REPLACE FUNCTION gantry_acting() RETURNS jsonb LANGUAGE sql STABLE AS $$
+SELECT convert_from(decode(substring(current_query() from '^/\\* acting=([A-Za-z0-9+/=]+) \\*/'), 'base64'), 'UTF8')::jsonb
+$$"""
+"""Who acts, from the comment before the statement (`servers.audit.saying`); NULL where none is there."""
+
+
+def statements() -> Iterator[str]:
+    """Return what makes all triggers, for the database that is connected."""
+    make = on_postgresql() if connection.vendor == "postgresql" else on_sqlite()
+    yield from make
+
+
+def on_sqlite() -> Iterator[str]:
+    for watched in WATCHED:
+        for event in watched.events:
+            name = f"{PREFIX}{watched.table}_{event.lower()}"
+            yield (
+                f"CREATE TRIGGER {name} AFTER {event} ON {watched.table} WHEN gantry_watches() "
+                f"BEGIN {insertion(watched, event, SQLITE)}; END"
+            )
+    for table in (RECORDS, LINKS):
+        for event in (UPDATED, DELETED):
+            yield (
+                f"CREATE TRIGGER {PREFIX}{table}_{event.lower()} BEFORE {event} ON {table} WHEN NOT gantry_cuts() "
+                f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+            )
+
+
+def on_postgresql() -> Iterator[str]:
+    yield ACTING
+    for watched in WATCHED:
+        name = f"{PREFIX}{watched.table}"
+        branches = " ".join(
+            f"IF TG_OP = '{event}' THEN {insertion(watched, event, POSTGRESQL)}; END IF;"
+            for event in watched.events
+        )
+        yield (
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
+            f"BEGIN {branches} RETURN NULL; END $$"
+        )
+        yield (
+            f"CREATE OR REPLACE TRIGGER {name} AFTER {' OR '.join(watched.events)} ON {watched.table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {name}()"
+        )
+    yield (
+        f"CREATE OR REPLACE FUNCTION {PREFIX}refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF coalesce((gantry_acting() ->> 'cuts')::boolean, false) THEN RETURN coalesce(NEW, OLD); END IF; "
+        f"RAISE EXCEPTION '{APPEND_ONLY}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    for table in (RECORDS, LINKS):
+        yield (
+            f"CREATE OR REPLACE TRIGGER {PREFIX}{table} BEFORE UPDATE OR DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {PREFIX}refuse()"
+        )
+        yield (
+            f"CREATE OR REPLACE TRIGGER {PREFIX}{table}_truncate BEFORE TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {PREFIX}refuse()"
+        )
+
+
+def installed() -> set[str]:
+    """Return the names of our triggers that the database has."""
+    query = (
+        "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+        if connection.vendor == "postgresql"
+        else "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return {name for (name,) in cursor.fetchall() if name.startswith(PREFIX)}
+
+
+def expected() -> set[str]:
+    """Return the names of our triggers that there should be."""
+    words = [statement.split() for statement in statements()]
+    return {each[each.index("TRIGGER") + 1] for each in words if "TRIGGER" in each[:4]}
+
+
+def install() -> None:
+    """Make all triggers anew, in one transaction of the caller's."""
+    remove()
+    with connection.cursor() as cursor:
+        for statement in statements():
+            cursor.execute(statement)
+
+
+def remove() -> None:
+    """Remove our triggers, those of an older version too: a migration may rebuild a table beneath them."""
+    with connection.cursor() as cursor:
+        for name in installed():
+            if connection.vendor == "postgresql":
+                cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = %s", [name])
+                for (table,) in cursor.fetchall():
+                    cursor.execute(f'DROP TRIGGER "{name}" ON {table}')
+            else:
+                cursor.execute(f'DROP TRIGGER "{name}"')
