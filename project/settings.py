@@ -33,6 +33,7 @@ OF_THIS_MACHINE = frozenset(
         "LOG_FORMAT",
         "METRICS_PORT",
         "QUEUE_AGE_LIMIT",
+        "AUDIT_SYSLOG",
         "WEB_PROCESSES",
         "WEB_THREADS",
         "WORKERS",
@@ -129,6 +130,17 @@ def env_networks(name: str, default: list[str]) -> tuple[IPv4Network | IPv6Netwo
         raise ImproperlyConfigured(f"{name} must be addresses or networks, by commas: {error}") from error
 
 
+def env_syslog(name: str) -> str | tuple[str, int]:
+    """Return where the system's log listens: a socket, or host and port; raise ImproperlyConfigured for what is neither."""
+    value = env.str(name, "/dev/log" if Path("/dev/log").is_socket() else "")
+    host, _, port = value.rpartition(":")
+    if value.startswith("/") or not value:
+        return str(value)
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ImproperlyConfigured(f"{name} must be a path, or host:port, not {value!r}")
+    return host.strip("[]"), int(port)
+
+
 def require_address(name: str, value: str) -> None:
     """Do nothing when `value` is an address of the web; raise ImproperlyConfigured otherwise."""
     parts = urlsplit(value)
@@ -190,6 +202,7 @@ RECONCILE_INTERVAL_S = env_number("RECONCILE_INTERVAL", 60, 0)
 UNKNOWN_RETRY_S = env_number("UNKNOWN_RETRY", 15, 0.1)
 MAX_FUTILE_ATTEMPTS = env_int("MAX_FUTILE_ATTEMPTS", 5, 1)
 KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1)
+AUDIT_SYSLOG = env_syslog("AUDIT_SYSLOG")
 KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0)
 IDEMPOTENCY_KEEP_S = env_int("IDEMPOTENCY_KEEP", 24 * 3600, 60)
 IDEMPOTENCY_CLAIM_S = env_number("IDEMPOTENCY_CLAIM", max(120, 2 * SYNC_CHECK_LIMIT_S), SYNC_CHECK_LIMIT_S)
@@ -261,6 +274,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "servers.monitoring.requests.Requests",  # outermost: it sees every answer
     "servers.logins.addresses.TrustedProxies",  # before whoever asks where a request comes from
+    "servers.audit.requests.Acting",
     "project.errors.RefusedByServer",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

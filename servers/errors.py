@@ -222,6 +222,10 @@ class InvalidState(Conflict):
     """Instance {server} is in an invalid state for '{verb}'"""
 
 
+class TrailChanged(Conflict):
+    """The audit trail was changed, so nothing of it is archived: {problem}"""
+
+
 class NotReady(Conflict):
     """Instance {server} is not ready"""
 

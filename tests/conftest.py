@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def own_folders(settings: Any, tmp_path: Path) -> None:
     """Keep what a test writes away from everybody else's data."""
     settings.DATA_DIR = tmp_path
+    settings.AUDIT_SYSLOG = ""
     settings.IMAGE_DIR = tmp_path / "images"
     settings.SIMULATED_FLEET = tmp_path / "fleet.sqlite3"
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from structlog.contextvars import bind_contextvars
 
 from servers import policy
+from servers.acting import become
 from servers.engine.accepting.request_context import REQUEST_ID, context_of
 from servers.models import Membership, Project, User
 from servers.policy import Context
@@ -88,6 +89,7 @@ def _find(request: HttpRequest) -> Caller:
     user = request.user
     if not isinstance(user, User):
         return Caller(Context("", "", frozenset(), door=DOOR), None, ())
+    become(who=user.name, who_id=user.pk)
     bind_contextvars(user=user.name)
     choices = choices_of(user)
     by_key = {choice.key: choice for choice in choices}

@@ -14,6 +14,7 @@ from servers.admin.base import RecordAdmin
 from servers.admin.showing import render
 from servers.models import AuditRecord
 
+
 @dataclass(frozen=True)
 class Entry:
     """One change: `lines` say what of it is different, each as name, old and new value."""

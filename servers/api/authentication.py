@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
+from servers.acting import become
 from servers.api.answers import json_answer
 from servers.engine.accepting.request_context import new_request_id
 from servers.errors import Unauthenticated
@@ -36,7 +37,7 @@ def authenticate(request: HttpRequest, request_id: str | None = None) -> Context
         request, request_id or new_request_id()
     )
     if found:
-        request.META["REMOTE_USER"] = found.user_name  # for the history of what the request changes
+        become(who=found.user_name, who_id=found.user_id)
         bind_contextvars(user=found.user_name)
     return found
 

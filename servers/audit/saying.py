@@ -57,5 +57,3 @@ def comment() -> str:
     if _cuts.get():
         facts["cuts"] = True
     return f"/* acting={base64.b64encode(json.dumps(facts).encode()).decode()} */"
-
-

@@ -17,11 +17,16 @@ from servers.audit.watched import DELETED, INSERTED, UPDATED, WATCHED, Watched
 from servers.models import AuditLink, AuditRecord
 
 RECORDS, LINKS = AuditRecord._meta.db_table, AuditLink._meta.db_table
-APPEND_ONLY = "The audit trail is append-only: nothing of it is changed, and only `manage.py audit archive` cuts it."
+APPEND_ONLY = (
+    "The audit trail is append-only: nothing of it is changed, and only `manage.py audit archive` cuts it."
+)
 VERBS = {INSERTED: "created", UPDATED: "changed", DELETED: "deleted"}
 PREFIX = "audit_"
 SECRET = "…"
 """What stands for a secret."""
+SQL = "sql"
+"""The door of whoever changes rows past Gantry."""
+SAID = ("who_id", "on_behalf_of", "source", "request_id", "reason")
 
 
 @dataclass(frozen=True)
@@ -30,52 +35,50 @@ class Dialect:
 
     differs: str
     secret: str
-    other: str
-    kinds: tuple[tuple[type[models.Field[Any, Any]], str], ...]
-    rows: str
+    value_of: tuple[tuple[type[models.Field[Any, Any]], str], ...]
+    """The JSON of a value, by the kind of its column: the first that fits."""
     together: str
+    """An object of the values; of those that are NULL none."""
     said: str
+    at: str
     now: str
     nobody: str
     identifier: str
 
-    def value(self, field: models.Field[Any, Any], row: str) -> str:
-        """Return the JSON value of a column."""
-        form = next((form for kind, form in self.kinds if isinstance(field, kind)), self.other)
+    def value(self, field: models.Field[Any, Any], row: str, *, secret: bool) -> str:
+        """Return the JSON value of a column, or what stands for a secret."""
+        form = (
+            self.secret if secret else next(form for kind, form in self.value_of if isinstance(field, kind))
+        )
         return form.format(f'{row}."{field.column}"')
 
 
 SQLITE = Dialect(
     differs="{} IS NOT {}",
-    secret=f"""CASE WHEN {{}} IS NULL THEN 'null' ELSE '"{SECRET}"' END""",
-    other="json_quote({})",
-    kinds=(
-        (JSONField, "coalesce({}, 'null')"),
-        (models.BooleanField, "CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"),
+    secret=f"""CASE WHEN {{}} IS NULL THEN NULL ELSE '"{SECRET}"' END""",
+    value_of=(
+        (JSONField, "{}"),
+        (models.BooleanField, "CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"),
+        (models.Field, "json_quote({})"),
     ),
-    rows="SELECT {} AS c, {} AS o, {} AS n, {} AS differs",
-    together="json_group_object(c, json({}))",
+    together="json_group_object(c, json({0})) FILTER (WHERE {0} IS NOT NULL AND {0} <> 'null')",
     said="json_extract(said, '$.{}')",
+    at="json_extract(said, '$.at')",
     now="strftime('%Y-%m-%d %H:%M:%f', 'now')",
-    nobody="'somebody with the database'",
+    nobody="''",  # never asked for: without this process's functions SQLite refuses the change
     identifier="replace({}, '-', '')",
 )
 POSTGRESQL = Dialect(
     differs="{} IS DISTINCT FROM {}",
-    secret=f"""CASE WHEN {{}} IS NULL THEN 'null'::jsonb ELSE '"{SECRET}"'::jsonb END""",
-    other="coalesce(to_jsonb({}), 'null'::jsonb)",
-    kinds=(),
-    rows="SELECT {} AS c, {} AS o, {} AS n, {} AS differs",
-    together="coalesce(jsonb_object_agg(c, {}), '{{}}'::jsonb)",
+    secret=f"""CASE WHEN {{}} IS NOT NULL THEN '"{SECRET}"'::jsonb END""",
+    value_of=((models.Field, "to_jsonb({})"),),
+    together="coalesce(jsonb_object_agg(c, {0}) FILTER (WHERE {0} IS NOT NULL), '{{}}'::jsonb)",
     said="said ->> '{}'",
+    at="(said ->> 'at')::timestamp AT TIME ZONE 'UTC'",
     now="now()",
     nobody="session_user::text",
     identifier="replace({}::text, '-', '')",
 )
-
-
-def dialect() -> Dialect:
-    return POSTGRESQL if connection.vendor == "postgresql" else SQLITE
 
 
 # ---------------------------------------------------------------------------------- what a trigger writes
@@ -84,56 +87,53 @@ def dialect() -> Dialect:
 def changes(watched: Watched, event: str, says: Dialect) -> str:
     """Return a SELECT of each watched column: its name, its JSON before and after, and whether that differs."""
     only = dict(watched.only)
-    null = "'null'" if says is SQLITE else "'null'::jsonb"
     lines = []
     for field in watched.columns:
-        name = f'"{field.column}"'
-        old, new = (
-            says.secret.format(f"{row}.{name}") if field.name in watched.secret else says.value(field, row)
-            for row in ("OLD", "NEW")
-        )
-        if event == UPDATED:
-            differs = says.differs.format(f"OLD.{name}", f"NEW.{name}")
-            if field.name in only:
-                differs = f"({differs} AND {only[field.name]})"
-        else:
-            there = "OLD" if event == DELETED else "NEW"
-            differs = f"{there}.{name} IS NOT NULL"
-            old, new = (old, null) if event == DELETED else (null, new)
-        lines.append(says.rows.format(f"'{field.name}'", old, new, differs))
+        column = f'"{field.column}"'
+        old, new = (says.value(field, row, secret=field.name in watched.secret) for row in ("OLD", "NEW"))
+        differs = says.differs.format(f"OLD.{column}", f"NEW.{column}")
+        if event == INSERTED:
+            old, differs = "NULL", f"NEW.{column} IS NOT NULL"
+        elif event == DELETED:
+            new, differs = "NULL", f"OLD.{column} IS NOT NULL"
+        elif field.name in only:
+            differs = f"({differs} AND {only[field.name]})"
+        lines.append(f"SELECT '{field.name}' AS c, {old} AS o, {new} AS n, {differs} AS differs")
     return " UNION ALL ".join(lines)
 
 
 def insertion(watched: Watched, event: str, says: Dialect) -> str:
-    """Return the INSERT of the record about a change of one row; none where nothing watched has changed."""
+    """Return the INSERT of the record about a change of one row; it inserts none where nothing watched has changed."""
     row = "OLD" if event == DELETED else "NEW"
-    columns = changes(watched, event, says)
-    empty = "'{}'" if says is SQLITE else "'{}'::jsonb"
-
-    def gathered(which: str) -> str:
-        return f"(SELECT {says.together.format(which)} FROM ({columns}) AS t WHERE differs)"
-
-    object_id = watched.object_id or watched.model._meta.pk.column  # type: ignore[union-attr]
-    at = says.said.format("at")
+    object_id = watched.object_id or watched.model._meta.pk.column
     values = {
-        "at": f"coalesce({at}{'::timestamp AT TIME ZONE ' + chr(39) + 'UTC' + chr(39) if says is POSTGRESQL else ''}, {says.now})",
+        "at": f"coalesce({says.at}, {says.now})",
         "who": f"coalesce({says.said.format('who')}, {says.nobody})",
-        "door": f"coalesce({says.said.format('door')}, 'sql')",
-        **{
-            name: f"coalesce({says.said.format(name)}, '')"
-            for name in ("who_id", "on_behalf_of", "source", "request_id", "reason")
-        },
-        "verb": f"'{VERBS[event] if not watched.object_type else VERBS[UPDATED]}'",
+        "door": f"coalesce({says.said.format('door')}, '{SQL}')",
+        **{name: f"coalesce({says.said.format(name)}, '')" for name in SAID},
+        "verb": f"'{VERBS[UPDATED if watched.object_type else event]}'",
         "object_type": f"'{watched.kind}'",
         "object_id": says.identifier.format(f"{row}.{object_id}"),
         "object_name": f"substr(coalesce({watched.name.format(row=row)}, ''), 1, 255)",
         "project_id": watched.project.format(row=row),
-        "before": empty if event == INSERTED else gathered("o"),
-        "after": empty if event == DELETED else gathered("n"),
+        "before": "was",
+        "after": "became",
     }
     names = ", ".join(f'"{name}"' for name in values)
-    chosen = f"INSERT INTO {RECORDS} ({names}) SELECT {', '.join(values.values())} FROM (SELECT gantry_acting() AS said) AS a"
-    return f"{chosen} WHERE EXISTS (SELECT 1 FROM ({columns}) AS t WHERE differs)"
+    gathered = (
+        f"SELECT {says.together.format('o')} AS was, {says.together.format('n')} AS became, count(*) AS many "
+        f"FROM ({changes(watched, event, says)}) AS t WHERE differs"
+    )
+    return (
+        f"INSERT INTO {RECORDS} ({names}) SELECT {', '.join(values.values())} "
+        f"FROM (SELECT gantry_acting() AS said) AS a, ({gathered}) AS d WHERE many > 0"
+    )
+
+
+def event_of(watched: Watched, event: str) -> str:
+    """Return the event of a trigger: an UPDATE of no watched column is none."""
+    columns = ", ".join(f'"{field.column}"' for field in watched.columns)
+    return f"{event} OF {columns}" if event == UPDATED else event
 
 
 # ------------------------------------------------------------------------------------------ installing
@@ -155,7 +155,7 @@ def on_sqlite() -> Iterator[str]:
         for event in watched.events:
             name = f"{PREFIX}{watched.table}_{event.lower()}"
             yield (
-                f"CREATE TRIGGER {name} AFTER {event} ON {watched.table} WHEN gantry_watches() "
+                f"CREATE TRIGGER {name} AFTER {event_of(watched, event)} ON {watched.table} WHEN gantry_watches() "
                 f"BEGIN {insertion(watched, event, SQLITE)}; END"
             )
     for table in (RECORDS, LINKS):
@@ -170,6 +170,7 @@ def on_postgresql() -> Iterator[str]:
     yield ACTING
     for watched in WATCHED:
         name = f"{PREFIX}{watched.table}"
+        events = [event_of(watched, event) for event in watched.events]
         branches = " ".join(
             f"IF TG_OP = '{event}' THEN {insertion(watched, event, POSTGRESQL)}; END IF;"
             for event in watched.events
@@ -179,7 +180,7 @@ def on_postgresql() -> Iterator[str]:
             f"BEGIN {branches} RETURN NULL; END $$"
         )
         yield (
-            f"CREATE OR REPLACE TRIGGER {name} AFTER {' OR '.join(watched.events)} ON {watched.table} "
+            f"CREATE OR REPLACE TRIGGER {name} AFTER {' OR '.join(events)} ON {watched.table} "
             f"FOR EACH ROW EXECUTE FUNCTION {name}()"
         )
     yield (

@@ -123,7 +123,7 @@ WATCHED = (
     Watched(StoragePool, _words("capacity_gb")),
     Watched(Aggregate, _words("created_at")),
     Watched(Host.aggregates.through, name=_HOST, object_type="host", object_id="host_id"),
-    Watched(Host.pools.through, name=_HOST, object_type="host", object_id="host_id"),
+    Watched(StoragePool.hosts.through, name=_HOST, object_type="host", object_id="host_id"),
     Watched(Flavor),
     Watched(ServerGroup, project="{row}.project_id"),
     Watched(
@@ -138,9 +138,7 @@ WATCHED = (
         object_type="server",
         object_id="server_id",
     ),
-    Watched(
-        NetworkInterface, _words("server"), name=_OF_SERVER, object_type="server", object_id="server_id"
-    ),
+    Watched(NetworkInterface, _words("server"), name=_OF_SERVER, object_type="server", object_id="server_id"),
     Watched(
         Image,
         _words("revision updated_at created_at definition size_bytes virtual_size_bytes discarded_at"),

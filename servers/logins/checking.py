@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password,
 from django.http import HttpRequest
 from structlog.contextvars import bind_contextvars
 
+from servers.acting import acting
 from servers.errors import printable
 from servers.logins import limits
 from servers.logins.addresses import address_of
@@ -16,6 +17,7 @@ from servers.logins.hashing import KNOWN, STRANGERS
 from servers.logins.limits import Attempt
 from servers.models import User
 
+HASHED_ANEW = "the same password, hashed anew"
 MAX_NAME = 255
 """As long as is counted; nobody's name is longer."""
 
@@ -31,7 +33,8 @@ def check_password(request: HttpRequest | None, name: str, user: User | None, pa
     right, is_outdated = check_secret(request, name, kept, password, may_log_in=may_log_in)
     if user and right and is_outdated:
         user.password = make_password(password)
-        User.objects.filter(pk=user.pk, password=kept).update(password=user.password)
+        with acting(who=user.name, who_id=user.pk, reason=HASHED_ANEW):
+            User.objects.filter(pk=user.pk, password=kept).update(password=user.password)
     return right
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from django.core.management import execute_from_command_line
 
+from servers.acting import process_acts, somebody_at_the_machine
 from servers.errors import (
     DatabaseUnavailable,
     DeploymentDiffers,
@@ -20,12 +21,16 @@ from servers.management import exit_codes
 from servers.management.refusals import of_fault
 from servers.outage import is_outage
 
+SERVICES = {"serve", "work"}
+"""Commands that act for whoever asks them, and else for nobody."""
 OF_THE_DISK = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
 """What a file system says that is full, broken, or not to be written."""
 
 
 def execute(arguments: list[str]) -> None:
     """Do what Django's own does. Raises SystemExit, and whatever is nobody's outage."""
+    if set(arguments[1:2]).isdisjoint(SERVICES):
+        process_acts(somebody_at_the_machine(" ".join(["manage.py", *arguments[1:2]])))
     try:
         execute_from_command_line(arguments)
     except Exception as error:

@@ -12,6 +12,7 @@ from servers.errors import (
     NotPermitted,
     ServiceUnavailable,
     StrangeDatabase,
+    TrailChanged,
     Unauthenticated,
 )
 from servers.states import ActionStatus
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 9
     UNAVAILABLE = 10
     STRANGE_DATABASE = 11
+    TRAIL_CHANGED = 12
 
 
 MEANING = {
@@ -47,12 +49,14 @@ MEANING = {
     ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
     ExitCode.UNAVAILABLE: "the database, the disk or another service cannot be used; what was asked may have been accepted all the same",
     ExitCode.STRANGE_DATABASE: "the database is newer than this version, or cannot be brought up to date",
+    ExitCode.TRAIL_CHANGED: "somebody has changed the audit trail, or cut it",
 }
 
 _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
     (NotPermitted, ExitCode.NOT_PERMITTED),
     (Unauthenticated, ExitCode.NOT_PERMITTED),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
+    (TrailChanged, ExitCode.TRAIL_CHANGED),
     (StrangeDatabase, ExitCode.STRANGE_DATABASE),
     (Missing, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from servers.acting import become
 from servers.actions import Action
 from servers.engine.accepting.request_context import context_of, local_operator
 from servers.engine.accepting.submit import explain, find_server
@@ -23,6 +24,7 @@ def find_context(user_name: str | None, project_name: str | None) -> Context:
     user = User.objects.filter(name=user_name).select_related("domain", "default_project").first()
     if user is None or not user.may_log_in:
         raise Missing(f"There is no active user {user_name}.")
+    become(on_behalf_of=user.name)
     project = project or user.default_project
     if project is None:
         raise Invalid(f"User {user_name} has no default project: say which one with --project.")

@@ -22,7 +22,9 @@ class AuditRecord(models.Model):
     at = models.DateTimeField(default=clock.now, db_index=True)
     who = models.CharField(max_length=255, blank=True)
     who_id = models.CharField(max_length=64, blank=True)
-    on_behalf_of = models.CharField(max_length=255, blank=True, help_text="The user in whose stead it was done.")
+    on_behalf_of = models.CharField(
+        max_length=255, blank=True, help_text="The user in whose stead it was done."
+    )
     door = models.CharField(max_length=16)
     source = models.CharField(max_length=255, blank=True, help_text="Address, or machine.")
     request_id = models.CharField(max_length=64, blank=True, db_index=True)

@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connections
 
 from servers import clock
+from servers.acting import acting
+from servers.audit.chain import chain
 from servers.deployment.standing import STANDING, Work
 from servers.engine.execution.dead_workers import release
 from servers.engine.execution.lease import stall_foreign
@@ -41,6 +43,8 @@ FOREIGN_AFTER_S = 600.0
 """So long workers of another version may take an action that this version does not know (a rolling upgrade)."""
 RECONCILE_S = 5.0
 """How often the task looks whether a pass is due, in seconds; RECONCILE_INTERVAL says how often one is."""
+CHAIN_S = 2.0
+"""How often what has been committed to the audit trail is chained."""
 PRUNE_S = 3600.0
 FORGET_WORKERS = timedelta(days=1)
 SLOW_AT_A_TIME = 3
@@ -94,7 +98,7 @@ class PeriodicTask:
         """
         if self.work is not None and STANDING.refuses(self.work) is not None:
             return
-        with self.turn:
+        with self.turn, acting(reason=f"periodic task: {self.name}"):
             try:
                 check_connections()
                 self.do()
@@ -123,6 +127,7 @@ class PeriodicTasks:
             PeriodicTask("look again", LOOK_AGAIN_S, look_again_when_hosts_return, slow),
             PeriodicTask("foreign actions", FOREIGN_S, lambda: stall_foreign(FOREIGN_AFTER_S), slow),
             PeriodicTask("reconcile", RECONCILE_S, reconcile_when_due, slow),
+            PeriodicTask("chain", CHAIN_S, chain, keeps_connection=True),
             PeriodicTask("prune", PRUNE_S, prune, slow),
             PeriodicTask("tidy up", PRUNE_S, lambda: work_queue().tidy_up(), slow),
         ]

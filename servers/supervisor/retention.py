@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from servers import clock
+from servers.audit.notes import note
 from servers.engine.records.batches import forget
 from servers.models import (
     ActionEvent,
@@ -120,4 +121,7 @@ def prune() -> dict[str, int]:
 
     At most AT_MOST rows of each kind are deleted in one call.
     """
-    return {kind.name: forget(kind.rows(), kind.delete, at_most=AT_MOST) for kind in FORGOTTEN}
+    gone = {kind.name: forget(kind.rows(), kind.delete, at_most=AT_MOST) for kind in FORGOTTEN}
+    if any(gone.values()):
+        note("pruned", "records", "old records", **gone)
+    return gone

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from servers import policy
+from servers.acting import acting
 from servers.actions.base import Request
 from servers.actions.restore import Restore
 from servers.engine import images
@@ -94,7 +95,7 @@ def restore(
     if refusal is not None:
         raise refusal
     request = Request(Restore.clean(params, NEWEST), NEWEST, settings.IMAGE_METADATA_LIMIT)
-    with transaction.atomic():
+    with acting(request_id=context.request_id), transaction.atomic():
         server = new_server(image, request.params["name"], context, owner_of(image, project))
         record = new_record(Restore(), server, request, context)
         record.image = image

@@ -13,6 +13,7 @@ from django.db import transaction
 from django_fsm import TransitionNotAllowed
 
 from servers import clock, policy, sealed_parameters
+from servers.acting import acting
 from servers.actions.base import Action, Exclusivity, Request
 from servers.actions.kinds import Secret
 from servers.deployment.standing import STANDING
@@ -115,7 +116,10 @@ def submit(
     definition.check_request(request)
     evidence = collect_sightings(server) if action.looks_first else None
     is_awaited = any(step.waits(version) for step in definition.steps)
-    with PLACES.place_if_free() if is_awaited else nullcontext(False) as waits:
+    with (
+        acting(request_id=context.request_id),
+        PLACES.place_if_free() if is_awaited else nullcontext(False) as waits,
+    ):
         accepted = accept(definition, server.uuid, request, context, evidence, keep, waits=waits)
         record = accepted.record
         if record.image is not None:

@@ -12,6 +12,7 @@ from django.db import Error as DatabaseFault
 from django.db import connection
 from structlog.contextvars import bound_contextvars
 
+from servers.acting import acting, become
 from servers.actions.base import Exclusivity, Step, StepFunction
 from servers.actions.task import Change, MoveAllocations
 from servers.engine.execution import lease as leases
@@ -49,9 +50,15 @@ def work(lease: Lease, *, heartbeat: bool) -> None:
     worker tries again. A process that was told to end hands the action over at the end of a step.
     """
     handed_over: list[dict[str, object]] | None = None
-    with bound_contextvars(**lease.named), Heartbeat(lease) if heartbeat else nullcontext() as beat:
+    with (
+        acting(source=lease.worker),
+        bound_contextvars(**lease.named),
+        Heartbeat(lease) if heartbeat else nullcontext() as beat,
+    ):
         try:
-            attempt(task := WorkingTask(lease, beat))
+            task = WorkingTask(lease, beat)
+            become(on_behalf_of=task.row.user_name or task.row.user_id, request_id=task.row.request_id)
+            attempt(task)
         except HandedOver:
             handed_over = task.row.steps
         except LeaseLost:

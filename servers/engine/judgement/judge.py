@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from servers import clock, policy
+from servers.acting import acting
 from servers.engine import images
 from servers.engine.accepting.idempotency import Keep, keep_nothing
 from servers.engine.execution.lease import Lease, fenced_record
@@ -72,11 +73,12 @@ def judge(
     Raises NotWaiting, NotKnown, HostUnknown, HostAnswers, NotPermitted, and InvalidParameters for the reason or
     another verdict; for UNDO CannotUndo, when a forward-only step has had an effect; and what `close` raises.
     """
-    if verdict in {LOOK_AGAIN, UNDO}:
-        return _hand_over(action, context, reason, dead_hosts, verdict, keep)
-    if verdict not in VERDICTS:
-        raise InvalidParameters(detail=f"A verdict is one of {', '.join(VERDICTS)}.")
-    return close(action, context, reason, Outcome(verdict), dead_hosts, keep)
+    with acting(reason=reason, request_id=context.request_id):
+        if verdict in {LOOK_AGAIN, UNDO}:
+            return _hand_over(action, context, reason, dead_hosts, verdict, keep)
+        if verdict not in VERDICTS:
+            raise InvalidParameters(detail=f"A verdict is one of {', '.join(VERDICTS)}.")
+        return close(action, context, reason, Outcome(verdict), dead_hosts, keep)
 
 
 def close(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
+from servers.audit.notes import note
 from servers.errors import printable
 from servers.logins import limits
 from servers.logins.addresses import counted
@@ -43,8 +45,13 @@ class Command(OnDatabase):
         elif not given["unlock_all"]:
             self.show()
             return
-        if not chosen.delete()[0]:
-            raise CommandError("No login has failed there lately.", returncode=ExitCode.NOT_FOUND)
+        with transaction.atomic():
+            gone = chosen.delete()[0]
+            if not gone:
+                raise CommandError("No login has failed there lately.", returncode=ExitCode.NOT_FOUND)
+            note(
+                "unlocked", "login", given["unlock"] or given["unlock_address"] or "everybody", failures=gone
+            )
         self.stdout.write("Unlocked.")
 
     def show(self) -> None:

@@ -1,0 +1,106 @@
+"""The chain: each committed record gets the next number, and a hash of itself and of the link before it.
+
+Writers never wait for it: it follows them, in one process at a time. A record that is committed late gets a later number
+than its id would say, so that numbers have no gaps though ids do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from typing import Any
+
+from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from servers import clock
+from servers.audit import checkpoints
+from servers.models import AuditLink, AuditRecord
+from servers.outage import is_outage
+
+GENESIS = "0" * 64
+"""What the first link follows."""
+AT_ONCE = 500
+SETTLED_S = 600.0
+"""So long a transaction may take. What was committed before is chained, so it is not looked through again."""
+
+_passed: deque[tuple[float, int]] = deque([(0.0, 0)])
+"""When this process had chained what, by time.monotonic(): the highest id of a record."""
+
+
+def facts(record: AuditRecord) -> dict[str, Any]:
+    """Return a record as JSON data: all its columns, the time in UTC."""
+    names = [field.attname for field in AuditRecord._meta.concrete_fields]
+    return {
+        name: getattr(record, name).astimezone(UTC).isoformat(timespec="microseconds")
+        if name == "at"
+        else getattr(record, name)
+        for name in names
+    }
+
+
+def digest(previous: str, number: int, record: dict[str, Any]) -> str:
+    """Return the digest of a link: SHA-256 of the one before it, its number, and the record as canonical JSON."""
+    said = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(f"{previous}\n{number}\n{said}".encode()).hexdigest()
+
+
+def unchained(after: int = 0) -> QuerySet[AuditRecord]:
+    """Return the records with a higher id than `after` that have no link yet."""
+    linked = AuditLink.objects.filter(record_id=OuterRef("pk"))
+    return AuditRecord.objects.filter(~Exists(linked), pk__gt=after).order_by("pk")
+
+
+def chain() -> int:
+    """Chain what has been committed, and write a checkpoint; return how many records. A periodic task.
+
+    Where another process is at it, this one leaves it to that. The first call of a process looks through the whole
+    trail, later ones through what is newer than SETTLED_S.
+    """
+    done = 0
+    while True:
+        records = list(unchained(_looked_through())[:AT_ONCE])
+        last = link(records) if records else None
+        if last is None:
+            break
+        done += len(records)
+        checkpoints.write(last)
+        if len(records) < AT_ONCE:
+            break
+    if not records:
+        newest = AuditRecord.objects.order_by("-pk").values_list("pk", flat=True).first()
+        _passed.append((time.monotonic(), newest or 0))
+    return done
+
+
+def _looked_through() -> int:
+    """Return up to which id every record is chained that can ever be committed."""
+    while len(_passed) > 1 and _passed[1][0] < time.monotonic() - SETTLED_S:
+        _passed.popleft()
+    return _passed[0][1] if _passed[0][0] < time.monotonic() - SETTLED_S else 0
+
+
+def link(records: Sequence[AuditRecord]) -> AuditLink | None:
+    """Append the records to the chain; return the last link, or None where another process has appended first."""
+    try:
+        with transaction.atomic():
+            end = AuditLink.objects.select_for_update(nowait=True).order_by("-number").first()
+            links = list(following(end, records))
+            AuditLink.objects.bulk_create(links)
+    except (IntegrityError, OperationalError) as error:
+        if isinstance(error, OperationalError) and is_outage(error):
+            raise
+        return None
+    return links[-1]
+
+
+def following(end: AuditLink | None, records: Sequence[AuditRecord]) -> Iterator[AuditLink]:
+    """Yield the link of each record, behind the end of the chain."""
+    last, previous = (end.number, end.digest) if end else (0, GENESIS)
+    for number, record in enumerate(records, start=last + 1):
+        previous = digest(previous, number, facts(record))
+        yield AuditLink(number=number, record_id=record.pk, digest=previous, chained_at=clock.now())
