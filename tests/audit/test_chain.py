@@ -75,7 +75,9 @@ def test_each_link_is_the_digest_of_the_one_before_and_of_its_record(trail: None
         previous = link.digest
 
 
-@pytest.mark.parametrize("column", [f.attname for f in AuditRecord._meta.concrete_fields if not f.primary_key])
+@pytest.mark.parametrize(
+    "column", [f.attname for f in AuditRecord._meta.concrete_fields if not f.primary_key]
+)
 def test_a_change_of_any_column_is_found(column: str, trail: None) -> None:
     link = AuditLink.objects.get(number=3)
     value = {
@@ -83,7 +85,9 @@ def test_a_change_of_any_column_is_found(column: str, trail: None) -> None:
         "before": json.dumps({"name": "x"}),
         "after": json.dumps({"name": "x"}),
     }
-    by_hand(f"UPDATE servers_auditrecord SET {column} = %s WHERE id = %s", value.get(column, "x"), link.record_id)
+    by_hand(
+        f"UPDATE servers_auditrecord SET {column} = %s WHERE id = %s", value.get(column, "x"), link.record_id
+    )
     (problem,) = proof().problems
     assert problem.startswith("Number 3 was changed")
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "logins": [],
     "deployment": [],
     "policy": ["check", "--user", "anna"],
+    "audit": ["verify"],
     "migrate": [],
 }
 NEED_NONE = {"draw_states", "health"}
