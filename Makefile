@@ -108,7 +108,7 @@ POSTGRESQL ?= all
 postgresql: procrastinate ## Run tests on a PostgreSQL of their own (apt-get install postgresql-15; POSTGRESQL=0/6: a sixth of those that SQLite plays too)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster sh -c '\
 		$(BIN)/python -m pytest tests/postgresql && SHARE=$(POSTGRESQL) \
-		$(BIN)/python -m pytest -n 2 tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
+		$(BIN)/python -m pytest -n 2 tests/audit tests/fleet tests/engine tests/inventory tests/supervisor tests/contracts tests/api'
 
 soak: procrastinate ## Ask for many actions while workers, a machine and the database are broken (SOAK_S=180 seconds; SOAK_ACTIONS=10000 ends it)
 	@DATA_DIR=.data/postgresql $(BIN)/python -m tests.postgresql.cluster $(BIN)/python -m tests.soak
