@@ -81,6 +81,7 @@ bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; 
 	@$(BIN)/python -m bench.server_list
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.queue_delay
+	@$(BIN)/python -m bench.audit_trail
 	@$(BIN)/python -m bench.web_server
 	@$(BIN)/python -m bench.live_migration
 

@@ -36,17 +36,22 @@ class Dialect:
     differs: str
     secret: str
     value_of: tuple[tuple[type[models.Field[Any, Any]], str], ...]
-    """The JSON of a value, by the kind of its column: the first that fits."""
+    """A value as its JSON is made of, by the kind of its column: the first that fits."""
+    as_json: str
+    whole: str
+    """An object of names and values."""
     together: str
-    """An object of the values; of those that are NULL none."""
+    """An object of the names `c` and their JSON, in several rows."""
+    empty: str
     said: str
     at: str
     now: str
     nobody: str
     identifier: str
 
-    def value(self, field: models.Field[Any, Any], row: str, *, secret: bool) -> str:
-        """Return the JSON value of a column, or what stands for a secret."""
+    def value(self, watched: Watched, field: models.Field[Any, Any], row: str) -> str:
+        """Return the value of a column, or what stands for a secret."""
+        secret = field.name in watched.secret
         form = (
             self.secret if secret else next(form for kind, form in self.value_of if isinstance(field, kind))
         )
@@ -55,13 +60,16 @@ class Dialect:
 
 SQLITE = Dialect(
     differs="{} IS NOT {}",
-    secret=f"""CASE WHEN {{}} IS NULL THEN NULL ELSE '"{SECRET}"' END""",
+    secret=f"CASE WHEN {{}} IS NOT NULL THEN '{SECRET}' END",
     value_of=(
-        (JSONField, "{}"),
-        (models.BooleanField, "CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"),
-        (models.Field, "json_quote({})"),
+        (JSONField, "json({})"),
+        (models.BooleanField, "json(CASE {} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"),
+        (models.Field, "{}"),
     ),
-    together="json_group_object(c, json({0})) FILTER (WHERE {0} IS NOT NULL AND {0} <> 'null')",
+    as_json="json_quote({})",
+    whole="json_object({})",
+    together="json_group_object(c, json({}))",
+    empty="'{}'",
     said="json_extract(said, '$.{}')",
     at="json_extract(said, '$.at')",
     now="strftime('%Y-%m-%d %H:%M:%f', 'now')",
@@ -70,9 +78,12 @@ SQLITE = Dialect(
 )
 POSTGRESQL = Dialect(
     differs="{} IS DISTINCT FROM {}",
-    secret=f"""CASE WHEN {{}} IS NOT NULL THEN '"{SECRET}"'::jsonb END""",
-    value_of=((models.Field, "to_jsonb({})"),),
-    together="coalesce(jsonb_object_agg(c, {0}) FILTER (WHERE {0} IS NOT NULL), '{{}}'::jsonb)",
+    secret=f"CASE WHEN {{}} IS NOT NULL THEN '{SECRET}'::text END",
+    value_of=((models.Field, "{}"),),
+    as_json="coalesce(to_jsonb({}), 'null'::jsonb)",
+    whole="jsonb_build_object({})",
+    together="jsonb_object_agg(c, {})",
+    empty="'{}'::jsonb",
     said="said ->> '{}'",
     at="(said ->> 'at')::timestamp AT TIME ZONE 'UTC'",
     now="now()",
@@ -84,22 +95,29 @@ POSTGRESQL = Dialect(
 # ---------------------------------------------------------------------------------- what a trigger writes
 
 
-def changes(watched: Watched, event: str, says: Dialect) -> str:
-    """Return a SELECT of each watched column: its name, its JSON before and after, and whether that differs."""
-    only = dict(watched.only)
-    lines = []
+def changed(watched: Watched, event: str, says: Dialect) -> str:
+    """Return a SELECT of what a row `was` and what it `became`; of an UPDATE the columns that differ, if any."""
+    if event == INSERTED:
+        return f"SELECT {says.empty} AS was, {whole(watched, 'NEW', says)} AS became"
+    if event == DELETED:
+        return f"SELECT {whole(watched, 'OLD', says)} AS was, {says.empty} AS became"
+    only, lines = dict(watched.only), []
     for field in watched.columns:
-        column = f'"{field.column}"'
-        old, new = (says.value(field, row, secret=field.name in watched.secret) for row in ("OLD", "NEW"))
-        differs = says.differs.format(f"OLD.{column}", f"NEW.{column}")
-        if event == INSERTED:
-            old, differs = "NULL", f"NEW.{column} IS NOT NULL"
-        elif event == DELETED:
-            new, differs = "NULL", f"OLD.{column} IS NOT NULL"
-        elif field.name in only:
+        old, new = (says.as_json.format(says.value(watched, field, row)) for row in ("OLD", "NEW"))
+        differs = says.differs.format(f'OLD."{field.column}"', f'NEW."{field.column}"')
+        if field.name in only:
             differs = f"({differs} AND {only[field.name]})"
         lines.append(f"SELECT '{field.name}' AS c, {old} AS o, {new} AS n, {differs} AS differs")
-    return " UNION ALL ".join(lines)
+    return (
+        f"SELECT {says.together.format('o')} AS was, {says.together.format('n')} AS became "
+        f"FROM ({' UNION ALL '.join(lines)}) AS t WHERE differs HAVING count(*) > 0"
+    )
+
+
+def whole(watched: Watched, row: str, says: Dialect) -> str:
+    """Return all watched columns of a row as one JSON object."""
+    pairs = (f"'{field.name}', {says.value(watched, field, row)}" for field in watched.columns)
+    return says.whole.format(", ".join(pairs))
 
 
 def insertion(watched: Watched, event: str, says: Dialect) -> str:
@@ -120,13 +138,9 @@ def insertion(watched: Watched, event: str, says: Dialect) -> str:
         "after": "became",
     }
     names = ", ".join(f'"{name}"' for name in values)
-    gathered = (
-        f"SELECT {says.together.format('o')} AS was, {says.together.format('n')} AS became, count(*) AS many "
-        f"FROM ({changes(watched, event, says)}) AS t WHERE differs"
-    )
     return (
         f"INSERT INTO {RECORDS} ({names}) SELECT {', '.join(values.values())} "
-        f"FROM (SELECT gantry_acting() AS said) AS a, ({gathered}) AS d WHERE many > 0"
+        f"FROM (SELECT gantry_acting() AS said LIMIT 1) AS a, ({changed(watched, event, says)}) AS d"
     )
 
 

@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
             name='AuditRecord',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_index=True, default=servers.clock.now)),
+                ('at', models.DateTimeField(default=servers.clock.now)),
                 ('who', models.CharField(blank=True, max_length=255)),
                 ('who_id', models.CharField(blank=True, max_length=64)),
                 ('on_behalf_of', models.CharField(blank=True, help_text='The user in whose stead it was done.', max_length=255)),

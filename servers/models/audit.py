@@ -19,7 +19,7 @@ class AuditRecord(models.Model):
     What it is about is named, not referred to: it outlives its object. `object_id` of a UUID has no hyphens.
     """
 
-    at = models.DateTimeField(default=clock.now, db_index=True)
+    at = models.DateTimeField(default=clock.now)
     who = models.CharField(max_length=255, blank=True)
     who_id = models.CharField(max_length=64, blank=True)
     on_behalf_of = models.CharField(

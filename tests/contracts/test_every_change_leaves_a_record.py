@@ -17,8 +17,9 @@ from servers.actions import Action, registry
 from servers.actions.base import Exclusivity
 from servers.admin.site import console
 from servers.clock import VirtualClock
+from servers.deployment.comparison import compare
 from servers.management import command_line
-from servers.models import ActionRecord, AuditRecord, LoginFailures, Project, Server
+from servers.models import ActionRecord, AuditRecord, DeploymentFact, LoginFailures, Project, Server
 from servers.supervisor.periodic_tasks import PeriodicTask
 from servers.supervisor.retention import prune
 from tests.admin import test_idempotency as forms
@@ -258,18 +259,24 @@ def fail_to_log_in(fleet: SmallFleet) -> list[str]:
     return ["--unlock", "rita"]
 
 
+def agree_on_another_policy(fleet: SmallFleet) -> list[str]:
+    compare()
+    DeploymentFact.objects.filter(name="policy").update(value={"os_compute_api:os-lock-server:lock": "@"})
+    return ["--set", "policy"]
+
+
 CHANGES: dict[str, Callable[[SmallFleet], list[str]]] = {
     "server_action": act,
     "image": restore,
     "discover": find_a_guest,
     "judge": judge_a_move,
     "logins": fail_to_log_in,
+    "deployment": agree_on_another_policy,
 }
 ELSEWHERE = {
     "up": "a new admin and the first comparison are written by what it starts: tests/management/test_up.py",
     "demo": "fills an empty database: tests/demo",
     "reconcile": "below, since its records are the system's actions",
-    "deployment": "below",
     "audit": "its archive: tests/audit/test_chain.py",
     "policy": "only looks",
     "workers": "only looks",
