@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from servers import migrations
 from servers.actions import definitions
+from servers.audit import triggers
 from servers.database_age import strangeness
-from servers.models import ApplicationCredential, Domain, Server, Token
+from servers.models import ApplicationCredential, AuditRecord, Domain, Server, Token
 from servers.models.identity import digest
 
 FOLDER = Path(migrations.__path__[0])
@@ -35,9 +38,11 @@ def migrate(transactional_db: None) -> Iterator[Callable[[str], Any]]:
         executor.migrate([("servers", name)])
         return executor.loader.project_state([("servers", name)]).apps
 
+    triggers.remove()  # as the command does before it migrates
     yield to
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
+    triggers.install()
 
 
 def test_servers_that_shared_a_number_are_told_apart_and_their_guests_keep_their_names(
@@ -144,6 +149,56 @@ def test_credentials_rest_on_the_roles_of_their_owners_and_tokens_of_before_have
     migrate("0015_what_ends_a_right")
     assert ApplicationCredential.objects.get().memberships == [role.pk]
     assert Token.find("secret") is None
+
+
+def test_histories_become_the_first_records_of_the_audit_trail(migrate: Callable[[str], Any]) -> None:
+    then = migrate("0015_what_ends_a_right")
+    history = then.get_model("servers", "HistoricalHost").objects
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    known = {
+        "id": 7,
+        "uuid": UUID(int=1),
+        "service_uuid": UUID(int=2),
+        "created_at": at,
+        "name": "node1",
+        "hypervisor_hostname": "node1",
+        "door": "console",
+        "who": "anna",
+    }
+    history.create(**known, history_type="+", history_date=at)
+    disabled = {**known, "enabled": False, "disabled_reason": "smokes", "door": "rest", "who": "berta"}
+    history.create(**disabled, history_type="~", history_date=at + timedelta(hours=1))
+    history.create(**disabled, history_type="~", history_date=at + timedelta(hours=2))
+    history.create(**disabled, history_type="-", history_date=at + timedelta(hours=3))
+    memberships = then.get_model("servers", "HistoricalMembership").objects
+    memberships.create(
+        id=3, role="admin", user_id="u", project_id="p", history_type="+", history_date=at, who="anna"
+    )
+    migrate("0016_audit_trail")
+    made, changed, gone, given = AuditRecord.objects.order_by("pk")
+    assert (made.verb, made.who, made.door, made.at, made.object_id) == (
+        "created",
+        "anna",
+        "console",
+        at,
+        "7",
+    )
+    assert (made.before, made.after["name"]) == ({}, "node1")
+    assert (changed.verb, changed.who, changed.door) == ("changed", "berta", "rest")
+    assert changed.before == {"enabled": True, "disabled_reason": ""}
+    assert changed.after == {"enabled": False, "disabled_reason": "smokes"}
+    assert (gone.verb, gone.after, gone.before["name"]) == ("deleted", {}, "node1")
+    assert (given.object_type, given.project_id, given.after) == (
+        "membership",
+        "p",
+        {"role": "admin", "user": "u", "project": "p"},
+    )
+
+
+def test_after_migrating_the_database_writes_the_trail_again(transactional_db: None) -> None:
+    triggers.remove()
+    call_command("migrate", verbosity=0)
+    assert triggers.installed() == triggers.expected()
 
 
 def test_a_migration_that_has_landed_is_never_edited() -> None:
