@@ -13,6 +13,7 @@ from servers.errors import (
     ServiceUnavailable,
     StrangeDatabase,
     Unauthenticated,
+    WrongSetting,
 )
 from servers.states import ActionStatus
 
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 9
     UNAVAILABLE = 10
     STRANGE_DATABASE = 11
+    WRONG_SETTING = 12
 
 
 MEANING = {
@@ -47,6 +49,7 @@ MEANING = {
     ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
     ExitCode.UNAVAILABLE: "the database, the disk or another service cannot be used; what was asked may have been accepted all the same",
     ExitCode.STRANGE_DATABASE: "the database is newer than this version, or cannot be brought up to date",
+    ExitCode.WRONG_SETTING: "a setting is wrong; the sentence names it",
 }
 
 _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
@@ -54,6 +57,7 @@ _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
     (Unauthenticated, ExitCode.NOT_PERMITTED),
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
     (StrangeDatabase, ExitCode.STRANGE_DATABASE),
+    (WrongSetting, ExitCode.WRONG_SETTING),
     (Missing, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (ActionFault, ExitCode.FAILED),

@@ -24,7 +24,7 @@ def current_door() -> str:
     request = getattr(HistoricalRecords.context, "request", None)
     if request is None:
         return "command"
-    return "console" if request.path.startswith("/admin/") else "rest"
+    return "console" if request.path_info.startswith("/admin/") else "rest"
 
 
 def current_user() -> str:
