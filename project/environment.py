@@ -72,7 +72,8 @@ def is_text(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-Text, Texts = str, list[str]  # within the next class these names are its methods
+Text = str
+Texts = list[str]  # within the next class these names are its methods
 
 
 class Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         warn_of_root()
         refuse_strange_database()
         drop_connections()
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where there is none
         inherited = given["socket"]
         listener = (
             listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
