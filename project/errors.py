@@ -29,14 +29,14 @@ CONSOLE = "/admin/"
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Answer the error that is being handled."""
     error = sys.exc_info()[1]
-    if isinstance(error, ServiceUnavailable) and request.path.startswith(CONSOLE):
+    if isinstance(error, ServiceUnavailable) and request.path_info.startswith(CONSOLE):
         bind_contextvars(code=error.code)
         return try_again(outage_page(request, str(error), title=NOT_NOW, changed_nothing=True))
     if not isinstance(error, Exception) or not is_outage(error):
         return defaults.server_error(request)
     bind_contextvars(reason=str(error))
     drop_connections()
-    if request.path.startswith(CONSOLE):
+    if request.path_info.startswith(CONSOLE):
         return try_again(outage_page(request, str(DatabaseUnavailable())))
     return answer_to(error, request)
 
@@ -54,7 +54,7 @@ class RefusedByServer:
 
 def refusal(request: HttpRequest, status: HTTPStatus) -> HttpResponseBase:
     """Return the answer to a request that the web server has not read to its end."""
-    if request.path.startswith(CONSOLE):
+    if request.path_info.startswith(CONSOLE):
         said = f"{status.description or status.phrase}."
         return outage_page(request, said, title=status.phrase, status=status, changed_nothing=True)
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
 from importlib.util import find_spec
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from project.environment import (
+    CENTURY_DAYS,
+    CENTURY_S,
+    CHILDREN,
+    PORTS,
+    READ,
+    env,
+    env_address,
+    env_choice,
+    env_database,
+    env_file,
+    env_flag,
+    env_hosts,
+    env_int,
+    env_list,
+    env_networks,
+    env_number,
+    env_origins,
+    env_path,
+    env_public_url,
+    env_secret,
+    env_syslog,
+    env_weights,
+    require_address,
+)
 from project.logs import FORMATS, configure
+from servers.microversions import ceiling
+from servers.scheduler import FILTERS
 from servers.states import WEIGHTED_CLASSES
 from servers.web.limits import BODY_BYTES
 
@@ -39,6 +62,7 @@ OF_THIS_MACHINE = frozenset(
         "WORKERS",
         "WORKER_GRACE",
         "DEBUG",
+        "ALLOW_ROOT",
         "ALLOWED_HOSTS",
         "CSRF_TRUSTED_ORIGINS",
         "BEHIND_PROXY",
@@ -54,98 +78,6 @@ OF_THIS_MACHINE = frozenset(
     ]
 )
 """Variables that may differ between machines on one database: paths, addresses, patience, and secrets, which are told apart elsewhere."""
-SAME_EVERYWHERE: dict[str, Any] = {}
-"""The value of every other variable. Processes that have other ones stay out (servers/deployment)."""
-
-
-class Environment(environ.Env):  # type: ignore[misc]
-    """The environment; what is read from it is kept in SAME_EVERYWHERE."""
-
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        return shared(var, super().get_value(var, *args, **kwargs))
-
-
-def shared(name: str, value: Any) -> Any:
-    """Return the value; keep it in SAME_EVERYWHERE unless the variable is of this machine."""
-    if name not in OF_THIS_MACHINE:
-        SAME_EVERYWHERE[name] = value
-    return value
-
-
-env = Environment()
-
-
-def env_choice(name: str, default: str, choices: set[str]) -> str:
-    """Return the variable `name`; raise ImproperlyConfigured when it is none of `choices`."""
-    value: str = env.str(name, default)
-    if value not in choices:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(sorted(choices))}, not {value!r}")
-    return value
-
-
-def env_number(name: str, default: float, minimum: float) -> float:
-    """Return the number in the variable `name`; raise ImproperlyConfigured when it is below `minimum`."""
-    try:
-        value: float = env.float(name, default)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a number: {error}") from error
-    if not value >= minimum:
-        raise ImproperlyConfigured(f"{name} must be at least {minimum:g}, not {value:g}")
-    return value
-
-
-def env_int(name: str, default: int, minimum: int) -> int:
-    """Return the whole number in the variable `name`; raise ImproperlyConfigured when it is below `minimum`."""
-    value = env_number(name, default, minimum)
-    if value != int(value):
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}")
-    return int(value)
-
-
-def env_weights(name: str, default: str, classes: Collection[str]) -> dict[str, int]:
-    """Return the weight of each class in the variable `name`; raise ImproperlyConfigured unless each has one, from 1."""
-    value = env.str(name, default)
-    pairs = [pair.partition("=")[::2] for pair in value.replace(" ", "").split(",")]
-    weights = {word: int(number) for word, number in pairs if number.isascii() and number.isdigit()}
-    if len(pairs) != len(weights) or set(weights) != set(classes) or min(weights.values()) < 1:
-        raise ImproperlyConfigured(
-            f"{name} must be a whole number from 1 for each of {', '.join(classes)}, as in {default}, not {value!r}"
-        )
-    return weights
-
-
-def env_flag(name: str, default: bool) -> bool:
-    """Return whether the variable `name` says yes; raise ImproperlyConfigured when it says neither yes nor no."""
-    word = env.str(name, str(default)).lower()
-    if word not in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
-        raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}")
-    return bool(shared(name, word in {"true", "yes", "on", "1"}))
-
-
-def env_networks(name: str, default: list[str]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the networks in the variable `name`; raise ImproperlyConfigured for what is none."""
-    try:
-        return tuple(ip_network(text.strip()) for text in env.list(name, default=default))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be addresses or networks, by commas: {error}") from error
-
-
-def env_syslog(name: str) -> str | tuple[str, int]:
-    """Return where the system's log listens: a socket, or host and port; raise ImproperlyConfigured for what is neither."""
-    value = env.str(name, "/dev/log" if Path("/dev/log").is_socket() else "")
-    host, _, port = value.rpartition(":")
-    if value.startswith("/") or not value:
-        return str(value)
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ImproperlyConfigured(f"{name} must be a path, or host:port, not {value!r}")
-    return host.strip("[]"), int(port)
-
-
-def require_address(name: str, value: str) -> None:
-    """Do nothing when `value` is an address of the web; raise ImproperlyConfigured otherwise."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ImproperlyConfigured(f"{name} must be an http or https address, not {value!r}")
 
 
 def kept_secret(path: Path) -> str:
@@ -159,16 +91,19 @@ def kept_secret(path: Path) -> str:
 
 # ------------------------------------------------------------------------------------- where things are
 
-DATA_DIR = Path(env.str("DATA_DIR", "") or BASE_DIR / "data").resolve()
-PORT = env_int("PORT", 8774, 1)
-PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
-require_address("PUBLIC_URL", PUBLIC_URL)
-_public = urlsplit(PUBLIC_URL)
+DATA_DIR = env_path("DATA_DIR", BASE_DIR / "data", folder=True)
+PORT = env_int("PORT", 8774, 1, PORTS)
+_public = env_public_url("PUBLIC_URL", f"http://127.0.0.1:{PORT}")
+PUBLIC_URL = _public.geturl()
+FORCE_SCRIPT_NAME = (
+    _public.path or None
+)  # before each address; the web server takes it off where a proxy does not
+_host = f"[{_public.hostname}]" if ":" in str(_public.hostname) else str(_public.hostname)
 
 DEBUG = env_flag("DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_public.hostname, "localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
+SECRET_KEY = env_secret("SECRET_KEY", "") or kept_secret(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env_hosts("ALLOWED_HOSTS", default=[_host, "localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env_origins("CSRF_TRUSTED_ORIGINS", default=[f"{_public.scheme}://{_public.netloc}"])
 BEHIND_PROXY = env_flag("BEHIND_PROXY", False)
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"])
 if BEHIND_PROXY:  # of others than trusted proxies these headers are dropped: servers/logins/addresses.py
@@ -176,6 +111,7 @@ if BEHIND_PROXY:  # of others than trusted proxies these headers are dropped: se
     USE_X_FORWARDED_HOST = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{_public.path}/"
 SESSION_ENGINE = "servers.admin.sessions"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -183,10 +119,11 @@ X_FRAME_OPTIONS = "DENY"
 # ------------------------------------------------------------------------------------------- the engine
 
 MAX_MICROVERSION = env.str("MAX_MICROVERSION", "")
+ceiling(MAX_MICROVERSION)
 MIGRATE_MAX_RETRIES = env_int("MIGRATE_MAX_RETRIES", -1, -1)
 MAX_ATTEMPTS = env_int("MAX_ATTEMPTS", 3, 1)
 MAX_CONCURRENT_LIVE_MIGRATIONS = env_int("MAX_CONCURRENT_LIVE_MIGRATIONS", 1, 1)
-RESIZE_CONFIRM_WINDOW_S = env_int("RESIZE_CONFIRM_WINDOW", 0, 0)
+RESIZE_CONFIRM_WINDOW_S = env_int("RESIZE_CONFIRM_WINDOW", 0, 0, CENTURY_S)
 LIVE_MIGRATION_COMPLETION_TIMEOUT_S = env_int("LIVE_MIGRATION_COMPLETION_TIMEOUT", 800, 0)
 LIVE_MIGRATION_TIMEOUT_ACTION = env_choice(
     "LIVE_MIGRATION_TIMEOUT_ACTION", "abort", {"abort", "force_complete"}
@@ -196,26 +133,28 @@ LIVE_MIGRATION_AUTO_CONVERGE = env_flag("LIVE_MIGRATION_AUTO_CONVERGE", True)
 LIVE_MIGRATION_POST_COPY = env_flag("LIVE_MIGRATION_POST_COPY", False)
 LIVE_MIGRATION_WITH_NATIVE_TLS = env_flag("LIVE_MIGRATION_WITH_NATIVE_TLS", False)
 SYNC_CHECK_LIMIT_S = env_number("SYNC_CHECK_LIMIT", 20, 0.1)
-LEASE_TTL_S = env_number("LEASE_TTL", 15, 0.2)
+LEASE_TTL_S = env_number("LEASE_TTL", 15, 1)
 NO_PROGRESS_LIMIT_S = env_number("NO_PROGRESS_LIMIT", 300, 1)
 RECONCILE_INTERVAL_S = env_number("RECONCILE_INTERVAL", 60, 0)
 UNKNOWN_RETRY_S = env_number("UNKNOWN_RETRY", 15, 0.1)
-MAX_FUTILE_ATTEMPTS = env_int("MAX_FUTILE_ATTEMPTS", 5, 1)
-KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1)
+MAX_FUTILE_ATTEMPTS = env_int("MAX_FUTILE_ATTEMPTS", 5, 1, 1000)
+KEEP_ACTIONS_DAYS = env_int("KEEP_ACTIONS_DAYS", 90, 1, CENTURY_DAYS)
 AUDIT_SYSLOG = env_syslog("AUDIT_SYSLOG")
-KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0)
-IDEMPOTENCY_KEEP_S = env_int("IDEMPOTENCY_KEEP", 24 * 3600, 60)
-IDEMPOTENCY_CLAIM_S = env_number("IDEMPOTENCY_CLAIM", max(120, 2 * SYNC_CHECK_LIMIT_S), SYNC_CHECK_LIMIT_S)
+KEEP_TOKENS_DAYS = env_int("KEEP_TOKENS_DAYS", 1, 0, CENTURY_DAYS)
+IDEMPOTENCY_KEEP_S = env_int("IDEMPOTENCY_KEEP", 24 * 3600, 60, CENTURY_S)
+IDEMPOTENCY_CLAIM_S = env_number(
+    "IDEMPOTENCY_CLAIM", max(120, 2 * SYNC_CHECK_LIMIT_S), SYNC_CHECK_LIMIT_S, CENTURY_S
+)
 IDENTITY = env_choice("IDENTITY", "embedded", {"embedded", "keystone"})
-KEYSTONE_URL = env.str("KEYSTONE_URL", "").rstrip("/")
+KEYSTONE_URL = env_address("KEYSTONE_URL", "")
 KEYSTONE_USER = env.str("KEYSTONE_USER", "gantry")
-KEYSTONE_PASSWORD = env.str("KEYSTONE_PASSWORD", "")
+KEYSTONE_PASSWORD = env_secret("KEYSTONE_PASSWORD", "")
 KEYSTONE_PROJECT = env.str("KEYSTONE_PROJECT", "service")
 KEYSTONE_DOMAIN_ID = env.str("KEYSTONE_DOMAIN_ID", "default")
-KEYSTONE_TIMEOUT_S = env_int("KEYSTONE_TIMEOUT", 5, 1)
+KEYSTONE_TIMEOUT_S = env_int("KEYSTONE_TIMEOUT", 5, 1, 1_000_000)
 KEYSTONE_TOKEN_CACHE_S = env_int("KEYSTONE_TOKEN_CACHE", 0, 0)
 IMAGES = env_choice("IMAGES", "local", {"local", "glance"})
-GLANCE_URL = env.str("GLANCE_URL", "").rstrip("/")
+GLANCE_URL = env_address("GLANCE_URL", "")
 GLANCE_TIMEOUT_S = env_number("GLANCE_TIMEOUT", 60, 0.1)
 if IDENTITY == "keystone":
     require_address("KEYSTONE_URL", KEYSTONE_URL)
@@ -227,31 +166,33 @@ if IMAGES == "glance":
         raise ImproperlyConfigured(
             "IMAGES=glance needs IDENTITY=keystone: both have to know the same projects"
         )
-TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60)
+TOKEN_LIFETIME_S = env_int("TOKEN_LIFETIME", 6 * 3600, 60, CENTURY_S)
 APPLICATION_CREDENTIAL_LIMIT = env_int("APPLICATION_CREDENTIAL_LIMIT", 100, 0)
-HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 1)
+HEARTBEAT_LIMIT_S = env_number("HEARTBEAT_LIMIT", 60, 15)
 RESET_NETWORK_GONE = env_flag("RESET_NETWORK_GONE", False)
 IMAGE_METADATA_LIMIT = env_int("IMAGE_METADATA_LIMIT", 128, 0)
-POLICY_FILE = env.str("POLICY_FILE", "")
+POLICY_FILE = env_file("POLICY_FILE", "")
 ENFORCE_NEW_DEFAULTS = env_flag("ENFORCE_NEW_DEFAULTS", True)
-SCHEDULER_FILTERS = env.list(
+SCHEDULER_FILTERS = env_list(
     "SCHEDULER_FILTERS",
     default=["driver", "compute", "capabilities", "image_properties", "anti_affinity", "affinity"],
+    choices=set(FILTERS),
 )
 LIBVIRT_TIMEOUT_S = env_number("LIBVIRT_TIMEOUT", 30, 1)
 LIBVIRT_SHUTDOWN_TIMEOUT_S = env_number("LIBVIRT_SHUTDOWN_TIMEOUT", 60, 0)
 LIBVIRT_SHARED_POOLS = env.list("LIBVIRT_SHARED_POOLS", default=[])
-SIMULATED_FLEET = Path(env.str("SIMULATED_FLEET", str(DATA_DIR / "fleet.sqlite3")))
-IMAGE_DIR = Path(env.str("IMAGE_DIR", str(DATA_DIR / "images")))
-WEB_PROCESSES = env_int("WEB_PROCESSES", 2, 1)
-WEB_THREADS = env_int("WEB_THREADS", 8, 1)
-WORKERS = env_int("WORKERS", 4, 1)
+SIMULATED_FLEET = env_path("SIMULATED_FLEET", DATA_DIR / "fleet.sqlite3")
+IMAGE_DIR = env_path("IMAGE_DIR", DATA_DIR / "images", folder=True)
+WEB_PROCESSES = env_int("WEB_PROCESSES", 2, 1, CHILDREN)
+WEB_THREADS = env_int("WEB_THREADS", 8, 1, CHILDREN)
+WORKERS = env_int("WORKERS", 4, 1, CHILDREN)
 WORKER_GRACE_S = env_number("WORKER_GRACE", 5, 0)
 QUEUE_AGE_LIMIT_S = env_number("QUEUE_AGE_LIMIT", 300, 1)
-METRICS_PORT = env_int("METRICS_PORT", 0, 0)
+METRICS_PORT = env_int("METRICS_PORT", 0, 0, PORTS)
 METRICS_DIR = DATA_DIR / "metrics"
 QUEUE_WEIGHTS = env_weights("QUEUE_WEIGHTS", "moves=6,general=3,backups=1", WEIGHTED_CLASSES)
-ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", "")
+ALLOW_ROOT = env_flag("ALLOW_ROOT", False)
+ADMIN_PASSWORD = env_secret("ADMIN_PASSWORD", "")
 
 # -------------------------------------------------------------------------------------------- Django
 
@@ -303,7 +244,7 @@ TEMPLATES = [
         },
     }
 ]
-_database = env.db("DATABASE_URL", f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}")
+_database = env_database("DATABASE_URL", DATA_DIR / "gantry.sqlite3")
 _on_postgresql = _database["ENGINE"].endswith("postgresql")
 _given = _database.get("OPTIONS", {})
 # Nobody waits for a database for as long as a lease lasts: whoever holds one hears of it in time to try again.
@@ -349,8 +290,8 @@ LOGIN_FAILURES_LIMIT = env_int("LOGIN_FAILURES_LIMIT", 10, 1)
 LOGIN_ADDRESS_LIMIT = env_int("LOGIN_ADDRESS_LIMIT", 50, 1)
 LOGIN_NAMES_LIMIT = env_int("LOGIN_NAMES_LIMIT", 15, 1)
 LOGIN_TOTAL_LIMIT = env_int("LOGIN_TOTAL_LIMIT", 200, 1)
-LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1)
-LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1)
+LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1, CENTURY_S)
+LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1, CENTURY_DAYS)
 LOGIN_QUEUE = env_int("LOGIN_QUEUE", 4, 0)
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":
@@ -391,3 +332,10 @@ SILENCED_SYSTEM_CHECKS = ["models.W036", "models.W047"]
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", {"DEBUG", "INFO", "WARNING", "ERROR"})
 LOG_FORMAT = env_choice("LOG_FORMAT", "logfmt", FORMATS)
 LOGGING = configure(LOG_LEVEL, LOG_FORMAT)
+
+# ------------------------------------------------------------------------------- one deployment, many machines
+
+SAME_EVERYWHERE: dict[str, Any] = {
+    name: variable.value for name, variable in READ.items() if name not in OF_THIS_MACHINE
+}
+"""The value of every variable that is not of one machine. Processes that have other ones stay out (servers/deployment)."""

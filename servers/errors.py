@@ -178,6 +178,10 @@ class StrangeDatabase(Refusal):
     """This version can do nothing with the database. {reason}"""
 
 
+class WrongSetting(Refusal):
+    """A setting is wrong: {reason}"""
+
+
 class NotPermitted(Refusal):
     """Policy doesn't allow {rule} to be performed."""
 

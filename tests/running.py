@@ -37,12 +37,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def gantry(python: str = sys.executable, **settings: str) -> Iterator[Running]:
-    """Start Gantry with these settings, and stop it at the end of the block.
+def gantry(python: str = sys.executable, folder: str = "gantry-", **settings: str) -> Iterator[Running]:
+    """Start Gantry with these settings, and stop it at the end of the block. Its folder's name begins with `folder`.
 
     Raises RuntimeError when it does not come up.
     """
-    with TemporaryDirectory(prefix="gantry-") as data:
+    with TemporaryDirectory(prefix=folder) as data:
         port = free_port()
         own = ("DATA_DIR", "PORT", "PUBLIC_URL", "DATABASE_URL")
         environment = {key: value for key, value in os.environ.items() if key not in own}
@@ -54,7 +54,7 @@ def gantry(python: str = sys.executable, **settings: str) -> Iterator[Running]:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
             wait_until_ready(process, log)
-            yield Running(f"http://127.0.0.1:{port}", passwords(Path(data)), Path(data))
+            yield Running(f"http://127.0.0.1:{environment['PORT']}", passwords(Path(data)), Path(data))
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)

@@ -15,12 +15,13 @@ import pytest
 from django.core.management import call_command
 from packaging.requirements import Requirement
 
+from project import environment
 from servers.management import drawing
 from servers.management.exit_codes import MEANING
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "manager"}
-READERS = {"env_int", "env_number", "env_choice", "env_flag", "env_networks", "env_weights"}
+READERS = {name for name in vars(environment) if name.startswith("env_")}
 
 
 PRIVATE_WORDS = frozenset(
@@ -161,7 +162,10 @@ def plain(node: ast.expr) -> object:
     try:
         value = ast.literal_eval(node)
     except ValueError:
-        value = eval(compile(ast.Expression(node), "", "eval")) if isinstance(node, ast.BinOp) else None
+        is_sum = isinstance(node, ast.BinOp) and not any(
+            isinstance(part, ast.Name) for part in ast.walk(node)
+        )
+        value = eval(compile(ast.Expression(node), "", "eval")) if is_sum else None
     return ",".join(value) if isinstance(value, list) else value
 
 

@@ -23,5 +23,5 @@ SERVICES: tuple[tuple[str, type[ServiceView]], ...] = (
 
 def answer_to(error: Exception, request: HttpRequest) -> HttpResponseBase:
     """Return the answer in the form of the service to which the address belongs."""
-    view = next(view for beginning, view in SERVICES if re.match(beginning, request.path))
+    view = next(view for beginning, view in SERVICES if re.match(beginning, request.path_info))
     return view.answer_to(error, request)

@@ -18,7 +18,7 @@ IDENTITY = "store-id"
 
 
 class LocalImageStore(ImageStore):
-    """A folder that only its owner reads; an image has its name only when it is whole."""
+    """A folder that only its owner reads, or its group too where it was made so; an image has its name only when it is whole."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -38,6 +38,7 @@ class LocalImageStore(ImageStore):
         with translated(self.folder):
             draft = self.folder / f".{IDENTITY}.{uuid4()}"
             draft.write_text(f"{uuid4()}\n")
+            self._share(draft)
             try:
                 sync(draft)
                 os.link(draft, self.folder / IDENTITY)
@@ -47,6 +48,10 @@ class LocalImageStore(ImageStore):
             finally:
                 draft.unlink()
         return self.identity() or ""
+
+    def _share(self, path: Path) -> None:
+        """Give a file the rights of the folder: those of its owner, and of its group, and nobody else's."""
+        path.chmod(0o600 | (self.folder.stat().st_mode & 0o060))
 
     def _path(self, image: UUID) -> Path:
         return self.folder / str(UUID(str(image)))
@@ -66,7 +71,7 @@ class LocalImageStore(ImageStore):
     def commit(self, image: ImageFacts, sha256: str) -> int:
         draft = self.draft(image.uuid)
         with translated(image.uuid):
-            draft.chmod(0o600)
+            self._share(draft)
             require_digest(draft, sha256)
             sync(draft)
             draft.rename(self._path(image.uuid))

@@ -7,6 +7,7 @@ import json
 import sys
 from contextlib import suppress
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from servers.acting import process_acts, somebody_at_the_machine
@@ -16,6 +17,7 @@ from servers.errors import (
     Refusal,
     ServiceUnavailable,
     StrangeDatabase,
+    WrongSetting,
 )
 from servers.management import exit_codes
 from servers.management.refusals import of_fault
@@ -42,9 +44,11 @@ def execute(arguments: list[str]) -> None:
 
 
 def fault_of(error: Exception) -> Refusal | None:
-    """Return what an error says of the database or the disk, None where it says nothing of either."""
+    """Return what an error says of a setting, the database or the disk, None where it says nothing of them."""
     if isinstance(error, StrangeDatabase | DeploymentDiffers):
         return error
+    if isinstance(error, ImproperlyConfigured):
+        return WrongSetting(reason=one_line(error))
     if is_outage(error):
         return DatabaseUnavailable(f"{DatabaseUnavailable()} {one_line(error)}".rstrip())
     if isinstance(error, OSError) and error.errno in OF_THE_DISK:

@@ -14,6 +14,7 @@ from servers.errors import (
     StrangeDatabase,
     TrailChanged,
     Unauthenticated,
+    WrongSetting,
 )
 from servers.states import ActionStatus
 
@@ -33,7 +34,8 @@ class ExitCode(IntEnum):
     UNKNOWN = 9
     UNAVAILABLE = 10
     STRANGE_DATABASE = 11
-    TRAIL_CHANGED = 12
+    WRONG_SETTING = 12
+    TRAIL_CHANGED = 13
 
 
 MEANING = {
@@ -49,6 +51,7 @@ MEANING = {
     ExitCode.UNKNOWN: "a hypervisor does not answer, the outcome is not known yet; it will be asked again",
     ExitCode.UNAVAILABLE: "the database, the disk or another service cannot be used; what was asked may have been accepted all the same",
     ExitCode.STRANGE_DATABASE: "the database is newer than this version, or cannot be brought up to date",
+    ExitCode.WRONG_SETTING: "a setting is wrong; the sentence names it",
     ExitCode.TRAIL_CHANGED: "somebody has changed the audit trail, or cut it",
 }
 
@@ -58,6 +61,7 @@ _OF_FAULTS: tuple[tuple[type[Fault], ExitCode], ...] = (
     (ServiceUnavailable, ExitCode.UNAVAILABLE),
     (TrailChanged, ExitCode.TRAIL_CHANGED),
     (StrangeDatabase, ExitCode.STRANGE_DATABASE),
+    (WrongSetting, ExitCode.WRONG_SETTING),
     (Missing, ExitCode.NOT_FOUND),
     (Conflict, ExitCode.CONFLICT),
     (ActionFault, ExitCode.FAILED),

@@ -15,6 +15,7 @@ from servers.demo.roster import SHOWPIECES
 from servers.engine.accepting.request_context import local_operator
 from servers.engine.accepting.submit import explain
 from servers.management.accounts import Admin
+from servers.management.root import REMEDY, is_root_unmeant
 from servers.microversions import maximum
 from servers.models import Server
 
@@ -47,6 +48,8 @@ def greeting(admin: Admin, openrc: Path, logs: Path) -> str:
             f"  Move {first.name} to another host while it runs, with curl:\n\n{indented(curl(admin, first))}",
             f"  The same with the command, for {second.name}:\n\n{indented(command(second))}",
         ]
+    if is_root_unmeant():
+        parts.append(f"  It runs as root, and needs not: {REMEDY}.")
     parts.append(f"  Logs are in {logs}. Ctrl-C stops everything.")
     return "\n" + "\n\n".join(parts) + "\n"
 

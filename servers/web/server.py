@@ -159,10 +159,14 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, application: Application, listener: socket.socket, pool: Pool) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, pool: Pool, prefix: str = ""
+    ) -> None:
+        """`prefix` is the path below which a proxy shows the application: taken off each address that begins with it."""
         adjustments = Adjustments(
             sockets=[listener],
             ident="",
+            url_prefix=prefix,
             backlog=BACKLOG,
             channel_timeout=KEEP_ALIVE_S,
             cleanup_interval=LOOK_S,

@@ -265,12 +265,17 @@ def agree_on_another_policy(fleet: SmallFleet) -> list[str]:
     return ["--set", "policy"]
 
 
+def make_admin(fleet: SmallFleet) -> list[str]:
+    return []
+
+
 CHANGES: dict[str, Callable[[SmallFleet], list[str]]] = {
     "server_action": act,
     "image": restore,
     "discover": find_a_guest,
     "judge": judge_a_move,
     "logins": fail_to_log_in,
+    "make_admin": make_admin,
     "deployment": agree_on_another_policy,
 }
 ELSEWHERE = {

@@ -30,6 +30,18 @@ def test_only_the_owner_can_read_it(store: LocalImageStore) -> None:
     assert stat.S_IMODE((store.folder / str(image)).stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(
+    ("folder", "file"), [(0o2770, 0o660), (0o750, 0o640), (0o777, 0o660), (0o700, 0o600)]
+)
+def test_files_have_the_rights_that_the_folder_gives_to_owner_and_group(
+    store: LocalImageStore, folder: int, file: int
+) -> None:
+    store.folder.chmod(folder)
+    store.identify()
+    for name in (str(keep(store)), "store-id"):
+        assert stat.S_IMODE((store.folder / name).stat().st_mode) == file
+
+
 def test_file_is_named_by_its_uuid_alone(store: LocalImageStore) -> None:
     wrong: Any = "../escape"
     with pytest.raises(ValueError, match="badly formed"):

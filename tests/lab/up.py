@@ -49,7 +49,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=BOOT.parent, prefix="up-") as folder:
         data = Path(folder) / "data"
         data.mkdir()
-        environment = {**os.environ, "DATA_DIR": str(data)}
+        environment = {**os.environ, "DATA_DIR": str(data), "ALLOW_ROOT": "true"}
         for lab in staged(Path(folder) / "hosts", BOOT):
             lab.wake_guest()
             for number, name in enumerate(MORE, start=1):

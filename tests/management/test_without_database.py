@@ -27,6 +27,7 @@ REFUSED = "postgres://gantry:secret@127.0.0.1:1/gantry"
 COMMANDS = {
     "up": ["--empty"],
     "demo": [],
+    "make_admin": [],
     "server_action": ["live-migration", "web-1", "--wait"],
     "image": ["restore", "nightly", "--name", "again"],
     "discover": ["--dry-run"],

@@ -75,7 +75,7 @@ def versions_list(request: HttpRequest) -> HttpResponse:
 
 def choices(request: HttpRequest) -> HttpResponse:
     """Answer an address in no version: there are these two."""
-    offers = [replace(version, path=request.path.lstrip("/")) for version in VERSIONS.values()]
+    offers = [replace(version, path=request.path_info.lstrip("/")) for version in VERSIONS.values()]
     return json_answer({"choices": list(map(Bodies(CHOICE), offers))}, 300)
 
 

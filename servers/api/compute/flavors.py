@@ -122,7 +122,7 @@ class FlavorList(FlavorView):
         found = page(Flavor.objects.filter(self.condition()), self.sort_keys(), limit, self.marker())
         body: dict[str, Any] = {"flavors": list(map(Bodies(self.resource, self), found))}
         if is_full(found, limit):
-            body["flavors_links"] = next_link(request.path, request.GET, found[-1].flavorid)
+            body["flavors_links"] = next_link(request.path_info, request.GET, found[-1].flavorid)
         return self.answer(body)
 
     def condition(self) -> Q:

@@ -110,7 +110,7 @@ class HypervisorList(HypervisorView):
         body: dict[str, Any] = {"hypervisors": self.listed(found, with_servers=self.asks_for_servers)}
         if is_full(found, limit):
             last = body["hypervisors"][-1]["id"]
-            body["hypervisors_links"] = next_link(request.path, request.GET, last)
+            body["hypervisors_links"] = next_link(request.path_info, request.GET, last)
         return self.answer(body)
 
     def wanted(self) -> Any:

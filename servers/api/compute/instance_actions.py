@@ -59,7 +59,7 @@ class InstanceActionList(InstanceActions):
         found = page(wanted, NEWEST_FIRST, limit, self.marker(server))
         body: dict[str, Any] = {"instanceActions": list(map(Bodies(INSTANCE_ACTION_BRIEF, self), found))}
         if is_full(found, limit):
-            body["links"] = next_link(request.path, request.GET, found[-1].request_id)
+            body["links"] = next_link(request.path_info, request.GET, found[-1].request_id)
         return self.answer(body)
 
     def marker(self, server: Server) -> ActionRecord | None:

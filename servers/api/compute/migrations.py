@@ -73,7 +73,7 @@ class MigrationList(NovaView):
         found = page(self.wanted(), NEWEST_FIRST, limit, self.marker())
         body: dict[str, Any] = {"migrations": list(map(Bodies(MIGRATION, self), found))}
         if is_full(found, limit):
-            body["migrations_links"] = next_link(request.path, request.GET, found[-1].uuid)
+            body["migrations_links"] = next_link(request.path_info, request.GET, found[-1].uuid)
         return self.answer(body)
 
     def wanted(self) -> Any:

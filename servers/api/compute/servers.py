@@ -42,7 +42,7 @@ class ServerList(NovaView):
         found = page(rows, self.sort_keys(), limit, self.marker(scope))
         body: dict[str, Any] = {"servers": list(map(Bodies(self.resource, self), found))}
         if is_full(found, limit):
-            body["servers_links"] = next_link(request.path, request.GET, found[-1].uuid)
+            body["servers_links"] = next_link(request.path_info, request.GET, found[-1].uuid)
         return self.answer(body)
 
     def scope(self) -> ListScope:

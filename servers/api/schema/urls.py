@@ -52,7 +52,7 @@ def view_of(make: Callable[[], bytes], content_type: str) -> Callable[[HttpReque
 
 
 urlpatterns = [
-    path(".json", view_of(as_json, f"{OPENAPI}+json")),
-    path(".yaml", view_of(as_yaml, OPENAPI)),
+    path(".json", view_of(as_json, f"{OPENAPI}+json"), name="openapi-json"),
+    path(".yaml", view_of(as_yaml, OPENAPI), name="openapi-yaml"),
     path("", view_of(as_page, PAGE)),
 ]

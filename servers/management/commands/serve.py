@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.core.wsgi import get_wsgi_application
 from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, name_of_web
 from servers.management.listening import listen
+from servers.management.root import warn_of_root
 from servers.outage import drop_connections
 from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
@@ -34,15 +36,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         end_with_parent(GRACE_S + 2)
+        warn_of_root()
         refuse_strange_database()
         drop_connections()
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where there is none
         inherited = given["socket"]
         listener = (
             listen(given["bind"], settings.PORT) if inherited is None else socket.socket(fileno=inherited)
         )
         pool = Pool(settings.WEB_THREADS, at_end=drop_connections)
         PLACES.limit(settings.WEB_THREADS, pool)
-        server = Server(get_wsgi_application(), listener, pool)
+        server = Server(get_wsgi_application(), listener, pool, settings.FORCE_SCRIPT_NAME or "")
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()
         server.serve(stopping, GRACE_S)

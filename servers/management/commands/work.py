@@ -21,6 +21,7 @@ from servers.engine.execution import signals
 from servers.engine.execution.lease_renewal import FENCED
 from servers.engine.execution.queue import CLASSES, CONTROL, PROMPT, name_of, unique_name, work_as
 from servers.engine.execution.queues.base import POLL_S, work_queue
+from servers.management.root import warn_of_root
 from servers.monitoring.exposition import Listener
 from servers.supervisor.periodic_tasks import PeriodicTasks
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
@@ -83,6 +84,7 @@ class Command(BaseCommand):
             poll_s = CONTROL_POLL_S if given["queues"] == [CONTROL] else POLL_S
             work_queue().serve(given["one"], given["queues"], poll_s)
         else:
+            warn_of_root()
             self.supervise(given["processes"], given["grace"])
 
     def supervise(self, processes: int, grace_s: float) -> None:

@@ -4,13 +4,14 @@
 (() => {
   const ANNOUNCE_EVERY_MS = 10000;
   const YEAR_S = 31536000;
+  const consolePath = document.currentScript.dataset.path;
   let announcedAt = 0;
   let openDetails = [];
 
   function tellZone() {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (zone && !document.cookie.includes(`timezone=${zone}`)) {
-      document.cookie = `timezone=${zone}; path=/; max-age=${YEAR_S}; samesite=lax`;
+      document.cookie = `timezone=${zone}; path=${consolePath}; max-age=${YEAR_S}; samesite=lax`;
     }
   }
 
