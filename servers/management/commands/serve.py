@@ -5,18 +5,22 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.wsgi import get_wsgi_application
 
 from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, name_of_web
+from servers.management.checks import findings
 from servers.management.listening import listen
 from servers.outage import drop_connections
 from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
 from servers.web.pool import Pool
 from servers.web.server import Server
+
+log = structlog.get_logger(__name__)
 
 GRACE_S = 3.0
 """How long it goes on with what was asked before it was told to end."""
@@ -42,6 +46,9 @@ class Command(BaseCommand):
         )
         pool = Pool(settings.WEB_THREADS, at_end=drop_connections)
         PLACES.limit(settings.WEB_THREADS, pool)
+        if inherited is None:  # of others it is said by `up`
+            for line in findings(given["bind"]):
+                log.warning("deployment.check", finding=line)
         server = Server(get_wsgi_application(), listener, pool)
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()
