@@ -20,7 +20,15 @@ SAYS_OF_ITSELF = {"/openapi", "/openapi.json", "/openapi.yaml"}
 """What strangers may keep: it is the same for everybody."""
 EVIL = {"Host": "evil.example.org"}
 CONSOLE = ("/admin", "/admin/", "/admin/login/", "/admin/servers/server/")
-REST = ("/v2.1/servers", "/identity/v3/users", "/image/v2/images", "/gantry/v1/workers", "/metrics", "/", "/none")
+REST = (
+    "/v2.1/servers",
+    "/identity/v3/users",
+    "/image/v2/images",
+    "/gantry/v1/workers",
+    "/metrics",
+    "/",
+    "/none",
+)
 
 
 def test_policy_has_nothing_inline_and_nothing_from_elsewhere() -> None:

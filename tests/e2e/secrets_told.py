@@ -52,4 +52,6 @@ def told(running: Running, secrets: set[str]) -> list[str]:
     assert len(texts["web.log"]) > 1000
     for process in psutil.process_iter(["pid", "cmdline"]):
         texts[f"process {process.info['pid']}"] = " ".join(process.info["cmdline"] or [])
-    return sorted(f"{name}: {secret[:4]}…" for name, text in texts.items() for secret in secrets if secret in text)
+    return sorted(
+        f"{name}: {secret[:4]}…" for name, text in texts.items() for secret in secrets if secret in text
+    )

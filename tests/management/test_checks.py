@@ -20,16 +20,19 @@ LOAD = f"from django.conf import settings; {COOKIES}"
 
 def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment = {**known, "DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "project.settings", **variables}
+    environment = {
+        **known,
+        "DATA_DIR": str(folder),
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        **variables,
+    }
     return subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
 
 def test_checks_of_a_deployment_find_nothing_with_the_settings_of_production(tmp_path: Path) -> None:
-    done = run(
-        tmp_path / "data", "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION
-    )
+    done = run(tmp_path / "data", "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout
 
@@ -44,9 +47,7 @@ def test_checks_of_a_deployment_find_nothing_with_the_settings_of_production(tmp
         ({**PRODUCTION, "HSTS_SECONDS": "0"}, {"security.W004"}),
     ],
 )
-def test_each_thing_that_is_wrong_is_found(
-    variables: dict[str, str], ids: set[str], tmp_path: Path
-) -> None:
+def test_each_thing_that_is_wrong_is_found(variables: dict[str, str], ids: set[str], tmp_path: Path) -> None:
     found = run(tmp_path / "data", "manage.py", "check", "--deploy", **variables).stderr
     assert {each for each in ids if each not in found} == set()
 

@@ -97,8 +97,9 @@ def test_no_secret_stands_in_any_log(up: Up, tokens: list[str]) -> None:
     logs = [*sorted((up.folder / "log").glob("*")), up.log]
     assert {path.name for path in logs} >= {"web.log", "worker.log"}
     said = {path.name: path.read_text() for path in logs}
-    greeting, said["up.log"] = said["up.log"], said["up.log"].replace("Password  ", "").replace(
-        SECRETS["ADMIN_PASSWORD"], "", 1
+    greeting, said["up.log"] = (
+        said["up.log"],
+        said["up.log"].replace("Password  ", "").replace(SECRETS["ADMIN_PASSWORD"], "", 1),
     )
     assert greeting.count(SECRETS["ADMIN_PASSWORD"]) == 1, "the greeting tells it to who has started it"
     for name, text in said.items():

@@ -77,8 +77,7 @@ def view_of(make: Callable[[], bytes], content_type: str) -> Callable[[HttpReque
             answer["Content-Encoding"] = "gzip"
         answer["ETag"], answer["Vary"] = form.etag, "Accept, Accept-Encoding"
         answer["Cache-Control"] = f"public, max-age={KEPT_S}"
-        found: HttpResponseBase = get_conditional_response(request, etag=form.etag, response=answer)
-        return found
+        return get_conditional_response(request, etag=form.etag, response=answer) or answer
 
     return require_safe(view)
 
