@@ -10,7 +10,7 @@ PYTHON ?= $(shell $(NEWEST))
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak attack procrastinate screenshots browser client-venv fuzz-venv openstack-services bench docs checksums constraints clean
+.PHONY: help setup up test matrix mutations check fuzz clients openstack e2e lab libvirt postgresql soak attack procrastinate screenshots browser client-venv fuzz-venv openstack-services bench audit docs checksums constraints clean
 
 help: ## Show this help
 	@echo "Gantry: move, save and mend virtual machines."
@@ -121,6 +121,13 @@ procrastinate: setup
 	@cmp -s constraints-postgresql.txt $(VENV)/procrastinate.txt || { \
 		$(BIN)/python $(PIP) -r constraints-postgresql.txt && \
 		cp constraints-postgresql.txt $(VENV)/procrastinate.txt; }
+
+AUDIT := .data/audit/venv
+PINNED := constraints.txt constraints-postgresql.txt tests/lab/constraints.txt tests/openstack/constraints.txt
+
+audit: setup ## Ask pip-audit whether a weakness is known of a pinned library (needs the internet)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python $(PIP) pip-audit; }
+	@for file in $(PINNED); do $(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps -r $$file || failed=1; done; test -z "$$failed"
 
 docs: setup ## Draw the state machines again (docs/states.dot, docs/states.md)
 	@DATA_DIR=.data/test $(BIN)/python manage.py draw_states

@@ -24,6 +24,9 @@ from servers.outage import drop_connections, is_outage
 from servers.web.limits import REFUSED
 
 CONSOLE = "/admin/"
+STALE_FORM = (
+    "This form was made before you last logged in, or by another site. Load the page anew, and send it again."
+)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
@@ -39,6 +42,12 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     if request.path_info.startswith(CONSOLE):
         return try_again(outage_page(request, str(DatabaseUnavailable())))
     return answer_to(error, request)
+
+
+def form_not_believed(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Answer a form of the console without the token that shows where it was made; Django logs the reason."""
+    status = HTTPStatus.FORBIDDEN
+    return outage_page(request, STALE_FORM, title="Not accepted", status=status, changed_nothing=True)
 
 
 class RefusedByServer:

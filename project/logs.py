@@ -32,6 +32,10 @@ REFUSED = ("django.request", "django.security")
 """The loggers to which Django says of each answer of 400 and above what `servers.monitoring.requests` says as well."""
 
 
+REASON_CHARS = 300
+"""How much of a reason is kept that may quote what a stranger has sent."""
+
+
 class LossyStream:
     """A stream that loses what its file does not take: on a full disk, or when it is closed or was never there."""
 
@@ -102,7 +106,7 @@ class RefusalsAreOurs(logging.Filter):
             return True
         error = record.exc_info[1] if record.exc_info else None
         if record.name.startswith("django.security"):
-            bind_contextvars(reason=printable(record.getMessage()))
+            bind_contextvars(reason=printable(record.getMessage(), REASON_CHARS))
             return False
         return error is not None and not will_pass(error)
 

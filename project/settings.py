@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,8 @@ from servers.scheduler import FILTERS
 from servers.states import WEIGHTED_CLASSES
 from servers.web.limits import BODY_BYTES
 
+os.umask(0o077)  # of what any process of ours writes: data, logs and secrets are nobody else's
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
@@ -67,6 +70,7 @@ OF_THIS_MACHINE = frozenset(
         "CSRF_TRUSTED_ORIGINS",
         "BEHIND_PROXY",
         "TRUSTED_PROXIES",
+        "HSTS_SECONDS",
         "LOGIN_QUEUE",
         "SECRET_KEY",
         "ADMIN_PASSWORD",
@@ -109,12 +113,29 @@ TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"]
 if BEHIND_PROXY:  # of others than trusted proxies these headers are dropped: servers/logins/addresses.py
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+_https = _public.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{_public.path}/"
+if _https:  # browsers take these by https, and below no path from this very host alone
+    _only = "__Secure-" if _public.path else "__Host-"
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_only}sessionid", f"{_only}csrftoken"
+CSRF_FAILURE_VIEW = "project.errors.form_not_believed"
 SESSION_ENGINE = "servers.admin.sessions"
+SESSION_IDLE_LIMIT_S = env_int("SESSION_IDLE_LIMIT", 3600, 60)
+SESSION_LIMIT_S = env_int("SESSION_LIMIT", 12 * 3600, 60)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", 3600, 0) * _https
+HTTPS_IS_REQUIRED = _https and BEHIND_PROXY
+HOST_IS_CHECKED_BY_REST = "ALLOWED_HOSTS" in os.environ
+SECURE_CSP = {  # the name and the form that Django 6 has for it
+    "default-src": ["'self'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "object-src": ["'none'"],
+}
 
 # ------------------------------------------------------------------------------------------- the engine
 
@@ -216,7 +237,9 @@ MIDDLEWARE = [
     "servers.monitoring.requests.Requests",  # outermost: it sees every answer
     "servers.logins.addresses.TrustedProxies",  # before whoever asks where a request comes from
     "servers.audit.requests.Acting",
+    "project.security.Headers",
     "project.errors.RefusedByServer",
+    "project.security.RightAddress",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -325,7 +348,11 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
-SILENCED_SYSTEM_CHECKS = ["models.W036", "models.W047"]
+SILENCED_SYSTEM_CHECKS = [
+    *("models.W036", "models.W047"),
+    *("security.W005", "security.W021"),  # HSTS: the other names of the domain are not ours to promise for
+    "security.W008",  # project.security.RightAddress sends to https whoever comes through a proxy without
+]
 
 # ------------------------------------------------------------------------------------------- logging
 

@@ -14,6 +14,7 @@ class ServersConfig(AppConfig):
     def ready(self) -> None:
         from servers import database_time, patterns  # noqa: PLC0415 (Django is set up first)
         from servers.audit import saying, triggers  # noqa: PLC0415
+        from servers.management import checks  # noqa: F401, PLC0415 (it registers them)
         from servers.monitoring import metrics  # noqa: F401, PLC0415 (it subscribes to the engine's signals)
 
         connection_created.connect(database_time.measure)

@@ -12,10 +12,11 @@ import pytest
 from django.conf import settings as configured
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from hypothesis import settings as hypothesis
 
+from project.security import Headers
 from servers.actions import definitions
 from servers.audit.saying import may_cut
 from servers.deployment import comparison
@@ -23,9 +24,11 @@ from servers.deployment.standing import STANDING
 from servers.fleet.host_questions import Asker
 from servers.models import Project
 from servers.monitoring.health import Held
+from servers.monitoring.line_limit import LineLimit
 from tests.columns import be_strict
 from tests.declared_refusals import undeclared
 from tests.factories import make_project, make_token, make_user
+from tests.inline import STRICT, inline
 from tests.shares import ALL, keep_share
 
 be_strict()
@@ -86,6 +89,32 @@ def monitoring_in_the_tests_own_transaction(monkeypatch: pytest.MonkeyPatch) -> 
     for room in ("health", "records"):
         monkeypatch.setattr(f"servers.monitoring.{room}.within", lambda limit_s, topic, ask: ask())
     monkeypatch.setattr("servers.monitoring.health.HELD", Held())
+
+
+@pytest.fixture(autouse=True)
+def strangers_have_written_nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget how many lines of the log earlier tests have made."""
+    monkeypatch.setattr("servers.monitoring.requests.OF_STRANGERS", LineLimit(30))
+
+
+@pytest.fixture(autouse=True)
+def nothing_inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which an answer that is a page lacks its policy, or has what the policy forbids."""
+    found: list[str] = []
+    handle = Headers.__call__
+
+    def look(self: Headers, request: HttpRequest) -> Any:
+        answer = handle(self, request)
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            missing = STRICT - set(answer.headers.get("Content-Security-Policy", "").split("; "))
+            is_text = hasattr(answer, "content") and "Content-Encoding" not in answer.headers
+            faults = [*sorted(missing), *inline(answer.content.decode() if is_text else "")]
+            found.extend(f"{request.path}: {fault}" for fault in faults)
+        return answer
+
+    monkeypatch.setattr(Headers, "__call__", look)
+    yield
+    assert found == []
 
 
 @pytest.fixture(autouse=True)

@@ -226,9 +226,9 @@ def add_allocations(hosts: Any) -> None:
 def small_bar(name: str, usage: HostResource) -> SafeString:
     """Return a bar for a table's cell."""
     return format_html(
-        '<span class="small-bar"><span class="track" role="meter" aria-label="{}" aria-valuemin="0" '
-        'aria-valuemax="100" aria-valuenow="{}" aria-valuetext="{}"><span class="fill" style="width: {}%">'
-        "</span></span> {} %</span>",
+        '<span class="small-bar"><svg class="track" role="meter" aria-label="{}" aria-valuemin="0" '
+        'aria-valuemax="100" aria-valuenow="{}" aria-valuetext="{}"><rect class="fill" width="{}%" '
+        'height="100%"/></svg> {} %</span>',
         name,
         min(usage.percent, 100),
         usage.text,

@@ -19,6 +19,7 @@ from servers.admin.logging_in import LoginForm, as_refused
 from servers.admin.overview import overview
 from servers.admin.own_password import OwnPassword
 from servers.admin.policy_page import policy_page
+from servers.admin.sessions import in_session
 from servers.admin.showing import shown
 from servers.engine.judgement.cases import LIST_RULE
 
@@ -44,7 +45,9 @@ class Console(AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Return the view for whoever may see the console, on a machine that agrees; a form is handled once."""
-        return super().admin_view(where_it_agrees(self, once(view)), cacheable)
+        return in_session(
+            self.has_permission, super().admin_view(where_it_agrees(self, once(view)), cacheable)
+        )
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own: list[URLPattern | URLResolver] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,4 +77,18 @@ def write_openrc(admin: Admin, auth_url: str) -> Path:
     }
     path = Path(settings.DATA_DIR) / "openrc"
     write_private(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    return path
+
+
+def write_login(admin: Admin) -> Path:
+    """Write the body of a login as the admin, so that no command line has the password; return where it stands."""
+    user = {"name": admin.user.name, "domain": {"id": DEFAULT_DOMAIN}, "password": admin.password}
+    login = {
+        "auth": {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"name": admin.project.name, "domain": {"id": DEFAULT_DOMAIN}}},
+        }
+    }
+    path = Path(settings.DATA_DIR) / "login.json"
+    write_private(path, json.dumps(login))
     return path

@@ -33,8 +33,8 @@ def movable_servers(admin: Admin) -> list[Server]:
     return sorted(found, key=lambda server: (server.name not in SHOWPIECES, server.name))
 
 
-def greeting(admin: Admin, openrc: Path, logs: Path) -> str:
-    """Return the whole text."""
+def greeting(admin: Admin, openrc: Path, login: Path, logs: Path) -> str:
+    """Return the whole text. `login` is the file with the body of a login."""
     password = admin.password or "the one that you have set"
     parts = [
         "Gantry is up.",
@@ -45,7 +45,7 @@ def greeting(admin: Admin, openrc: Path, logs: Path) -> str:
     if servers:
         first, second = servers[0], servers[1 % len(servers)]
         parts += [
-            f"  Move {first.name} to another host while it runs, with curl:\n\n{indented(curl(admin, first))}",
+            f"  Move {first.name} to another host while it runs, with curl:\n\n{indented(curl(login, first))}",
             f"  The same with the command, for {second.name}:\n\n{indented(command(second))}",
         ]
     if is_root_unmeant():
@@ -59,26 +59,11 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def curl(admin: Admin, server: Server) -> str:
+def curl(login: Path, server: Server) -> str:
     """Return two lines for a shell: one gets a token, the other one posts the action."""
-    login = {
-        "auth": {
-            "identity": {
-                "methods": ["password"],
-                "password": {
-                    "user": {
-                        "name": admin.user.name,
-                        "domain": {"id": "default"},
-                        "password": admin.password or "PASSWORD",
-                    }
-                },
-            },
-            "scope": {"project": {"name": admin.project.name, "domain": {"id": "default"}}},
-        }
-    }
     body = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
     header = "-H 'Content-Type: application/json'"
-    token = f"curl -s -D - -o /dev/null {header} -d {shlex.quote(json.dumps(login))} {settings.PUBLIC_URL}{IDENTITY}/auth/tokens"
+    token = f"curl -s -D - -o /dev/null {header} -d @{shlex.quote(str(login))} {settings.PUBLIC_URL}{IDENTITY}/auth/tokens"
     return (
         f"TOKEN=$({token} | tr -d '\\r' | sed -n 's/^[Xx]-[Ss]ubject-[Tt]oken: //p')\n"
         f"""curl -i -H "X-Auth-Token: $TOKEN" -H 'OpenStack-API-Version: compute {maximum()}' {header} """

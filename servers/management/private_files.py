@@ -1,9 +1,10 @@
-"""Files in the data folder that only their owner may read: passwords, and what holds one."""
+"""The data folder and its files, which only their owner may read: what is written has no other mode (project/settings.py)."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 PASSWORD_BYTES = 12
@@ -29,3 +30,19 @@ def kept_password(path: Path, wanted: str = "") -> str:
     password = wanted or new_password()
     write_private(path, f"{password}\n")
     return password
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from everybody else what an earlier Gantry, or somebody's umask, has let them do in a data folder.
+
+    Done with what is this user's; a folder that is everybody's by design, as /tmp, is left as it is (`checks.py`).
+    """
+    if not folder.is_dir() or folder.stat().st_mode & stat.S_ISVTX:
+        return
+    for path in (folder, *folder.rglob("*")):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # SQLite's files beside the database come and go
+            continue
+        if not stat.S_ISLNK(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            path.chmod(stat.S_IMODE(found.st_mode) & 0o700)

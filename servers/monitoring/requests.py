@@ -14,10 +14,14 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from servers.engine.accepting.request_context import REQUEST_ID, new_request_id
 from servers.errors import printable
+from servers.monitoring.line_limit import LineLimit
 from servers.monitoring.metrics import count_request
 
 log = structlog.get_logger(__name__)
 
+OF_STRANGERS = LineLimit(30)
+"""How many refusals of those who are not known are lines of the log, of each status in a minute."""
+PATH_CHARS = 300
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 PROBE = "/readyz"
@@ -38,6 +42,7 @@ class Requests:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.monotonic()
         clear_contextvars()  # a thread serves one request after the other
+        note_left_out()
         name(request)
         try:
             answer = measured(request, self.get_response(request))
@@ -76,16 +81,27 @@ def is_logged(status: int) -> bool:
 
 
 def note_refusal(request: HttpRequest, method: str, status: int, duration_s: float) -> None:
-    """Log a request that was refused: where and how, by whom and why as far as that is known, and nothing it has said."""
+    """Log a request that was refused: where and how, by whom and why as far as that is known, and nothing it has said.
+
+    Of those by nobody that is known only so many, or whoever asks for wrong addresses would fill the disk.
+    """
+    if "user" not in get_contextvars() and not OF_STRANGERS.allows(str(status)):
+        return
     write = log.warning if status >= 500 else log.info
     write(
         "request.refused",
         service=service_of(request),
         method=method,
-        path=printable(request.path),
+        path=printable(request.path, PATH_CHARS),
         status=status,
         duration_s=round(duration_s, 3),
     )
+
+
+def note_left_out() -> None:
+    """Log how many refusals were not, by status; before the first request behind a minute in which there were some."""
+    for status, number in OF_STRANGERS.left_out().items():
+        log.warning("request.refused.left_out", status=int(status), number=number)
 
 
 def service_of(request: HttpRequest) -> str:

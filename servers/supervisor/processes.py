@@ -18,6 +18,8 @@ from django.conf import settings
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 """The beginning of a command line that runs a command of manage.py."""
 
+WITHHELD = frozenset({"ADMIN_PASSWORD", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"})
+"""What no child needs to be told: a password that `up` alone sets, and that which make was given besides."""
 HEALTHY_AFTER_S = 10.0
 LONGEST_PAUSE_S = 30.0
 WATCH_S = 1.0
@@ -44,14 +46,18 @@ class Child:
     start_at: float = 0.0
 
     def start(self) -> None:
-        """Start the process; `environment` and PARENT are added to this process's own. Raises OSError when that fails."""
+        """Start the process, with this process's environment but for WITHHELD, `environment`, and PARENT.
+
+        Raises OSError when that fails.
+        """
+        given = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=self.output,
-            env={**os.environ, **(self.environment or {}), PARENT: str(os.getpid())},
+            env={**given, **(self.environment or {}), PARENT: str(os.getpid())},
             pass_fds=self.descriptors,
             process_group=0,
         )

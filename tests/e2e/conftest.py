@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 try:
-    from tests.e2e.stage import browser, gantry, page
+    from tests.e2e.stage import browser, gantry, page, policy_is_kept
 except ImportError:  # Playwright is an extra
     THERE = False
 else:
     THERE = True
-    __all__ = ["browser", "gantry", "page"]
+    __all__ = ["browser", "gantry", "page", "policy_is_kept"]
 
 
 def missing() -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.browsing import launched, log_in
+from tests.e2e.browsing import VIOLATIONS, launched, log_in
+from tests.e2e.secrets_told import told, used
 from tests.e2e.stuck import ENVIRONMENT, stall
 from tests.running import Running
 from tests.running import gantry as started
@@ -15,15 +16,25 @@ from tests.running import gantry as started
 
 @pytest.fixture(scope="session")
 def gantry() -> Iterator[Running]:
-    with started(**ENVIRONMENT) as running:
+    with started(LOG_LEVEL="DEBUG", **ENVIRONMENT) as running:
         stall(running)
         yield running
+        found = told(running, used(running))
+        assert not found, "\n".join(found)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(autouse=True)
+def policy_is_kept() -> Iterator[None]:
+    """Fail a test in which a page has tried what its Content-Security-Policy forbids."""
+    yield
+    found, VIOLATIONS[:] = list(VIOLATIONS), []
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture

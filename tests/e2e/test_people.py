@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from servers.actions import registry
 from tests.e2e.browsing import NARROW, log_in, open_server
-from tests.e2e.doing import PATIENCE_MS, expect_status, fill
+from tests.e2e.doing import PATIENCE_MS, expect_status, fill, open_form
 from tests.running import Running
 
 
@@ -154,4 +154,19 @@ def test_all_of_a_judgement_by_keyboard_alone_without_javascript(browser: Browse
     expect_status(page, "failed")
     expect(page.locator("#live")).to_contain_text("answers for rack2-a: dead")
     expect(page.locator("#live")).to_contain_text("Its host has burnt down.")
+    page.context.close()
+
+
+def test_a_session_that_has_ended_is_said_above_the_form_and_takes_nothing_from_it(
+    browser: Browser, gantry: Running
+) -> None:
+    page = log_in(browser, gantry, "admin")
+    open_form(page, "web-1", "create-backup")
+    page.fill("[name=name]", "typed before")
+    page.context.clear_cookies()
+    page.fill("[name=name]", "typed after")
+    expect(page.locator("#away")).to_contain_text("Your session has ended.")
+    expect(page.locator("[name=name]")).to_have_value("typed after")
+    page.click("#submit")
+    expect(page.locator(".messagelist")).to_contain_text("nothing of what you have sent was carried out")
     page.context.close()

@@ -6,12 +6,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.wsgi import get_wsgi_application
 
 from servers.database_age import refuse_strange_database
 from servers.deployment.comparison import Membership, name_of_web
+from servers.management.checks import findings
 from servers.management.listening import listen
 from servers.management.root import warn_of_root
 from servers.outage import drop_connections
@@ -19,6 +21,8 @@ from servers.supervisor.processes import Stopping, end_with_parent
 from servers.waiting import PLACES
 from servers.web.pool import Pool
 from servers.web.server import Server
+
+log = structlog.get_logger(__name__)
 
 GRACE_S = 3.0
 """How long it goes on with what was asked before it was told to end."""
@@ -46,6 +50,9 @@ class Command(BaseCommand):
         )
         pool = Pool(settings.WEB_THREADS, at_end=drop_connections)
         PLACES.limit(settings.WEB_THREADS, pool)
+        if inherited is None:  # of others it is said by `up`
+            for line in findings(given["bind"]):
+                log.warning("deployment.check", finding=line)
         server = Server(get_wsgi_application(), listener, pool, settings.FORCE_SCRIPT_NAME or "")
         stopping = WebStopping(server).listen()
         Membership(name_of_web(), "web").begin()

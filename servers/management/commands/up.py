@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import time
 from http.client import HTTPConnection, HTTPException
@@ -18,9 +19,11 @@ from django.db import connections
 
 from servers.database_age import pending, refuse_strange_database
 from servers.demo.seed import is_seeded
-from servers.management.accounts import ensure_admin, write_openrc
+from servers.management.accounts import ensure_admin, write_login, write_openrc
+from servers.management.checks import warnings_of
 from servers.management.greeting import IDENTITY, greeting
 from servers.management.listening import listen
+from servers.management.private_files import close_to_others
 from servers.monitoring.health import examine
 from servers.supervisor.processes import MANAGE, Child, Stopping, end_with_parent, stop
 
@@ -31,7 +34,8 @@ READY = 200
 ASK_S = 0.25
 TEND_S = 0.5
 GRACE_S = settings.WORKER_GRACE_S + 3
-LOG_LIMIT_BYTES = 5_000_000
+LOG_LIMIT_BYTES = 20_000_000
+"""How long each log becomes, and the one before that is kept beside it."""
 
 
 class Command(BaseCommand):
@@ -43,12 +47,12 @@ class Command(BaseCommand):
         parser.add_argument("--empty", action="store_true", help="do without the demo fleet")
 
     def handle(self, *args: Any, **given: Any) -> None:
-        os.umask(0o077)  # what is kept is nobody else's
         stopping = Stopping().listen()
         end_with_parent(GRACE_S + READY_IN_S)  # make, which says who it is
         data, logs = Path(settings.DATA_DIR), Path(settings.DATA_DIR) / "log"
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         lock = take_data(data)
+        close_to_others(data)
         listener = listen(given["bind"], settings.PORT)
         migrate()
         if not given["empty"]:
@@ -60,13 +64,13 @@ class Command(BaseCommand):
                 process.start()
             admin = ensure_admin()  # while the web server starts
             openrc = write_openrc(admin, f"{settings.PUBLIC_URL}{IDENTITY}")
-            text = greeting(admin, openrc, logs)
+            text = greeting(admin, openrc, write_login(admin), logs) + warnings_of(given["bind"])
             connections.close_all()
             self.wait_until_ready(children, given["bind"], stopping)
             if not stopping.is_set():
                 self.stdout.write(text)
                 self.stdout.flush()
-            self.tend(children, stopping)
+            self.tend(children, stopping, logs)
         finally:
             stop(children, GRACE_S)
             listener.close()
@@ -88,10 +92,12 @@ class Command(BaseCommand):
         if not stopping.is_set() and demo.process is not None and demo.process.returncode:
             raise CommandError(f"The demo fleet could not be made. Why stands at the end of {output.name}")
 
-    def tend(self, children: list[Child], stopping: Stopping) -> None:
-        """Keep the children running until somebody asks to end; start those that do not run yet."""
+    def tend(self, children: list[Child], stopping: Stopping, logs: Path) -> None:
+        """Keep the children running until somebody asks to end, and their logs short; start those that do not run yet."""
         while not stopping.is_set():
             tend(children)
+            for path in logs.glob("*.log"):
+                put_aside(path)
             stopping.wait(TEND_S)
 
     def wait_until_ready(self, children: list[Child], address: str, stopping: Stopping) -> None:
@@ -145,12 +151,19 @@ def take_data(data: Path) -> IO[str]:
 
 
 def log_file(logs: Path, name: str) -> IO[bytes]:
-    """Return the log of one child, opened to add to it; a long one is put aside first."""
+    """Return the log of one child, opened to add to it."""
     logs.mkdir(exist_ok=True)
-    path = logs / f"{name}.log"
-    if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-        path.replace(logs / f"{name}.log.1")
-    return path.open("ab")
+    return (logs / f"{name}.log").open("ab")
+
+
+def put_aside(path: Path) -> None:
+    """Put a log aside that is long, in the place of the one that was before; whoever has it open goes on in it.
+
+    It is copied and cut, since children have it open to add to its end, wherever that is. What is written in between is lost.
+    """
+    if path.stat().st_size > LOG_LIMIT_BYTES:
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)
 
 
 def web_server(listener: socket.socket, logs: Path) -> list[Child]:

@@ -82,10 +82,10 @@
     }
   });
 
-  // While there is no database a part of a page stays as it was, with a line above it that says so.
+  // While there is no database, or when the session has ended, a part of a page stays as it was, with a line above it.
   document.addEventListener("htmx:beforeOnLoad", ({ detail }) => {
     document.getElementById("away")?.remove();
-    if (detail.xhr.status === 503) {
+    if (detail.xhr.status === 503 || detail.xhr.status === 401) {
       const away = document.createElement("div");
       away.id = "away";
       away.innerHTML = detail.xhr.responseText;
