@@ -79,6 +79,7 @@ lab: libvirt ## Run the tests between two libvirt hosts in namespaces of this ma
 
 bench: libvirt ## Measure hot paths, and a live migration beside virsh's (root; about eight minutes)
 	@$(BIN)/python -m bench.server_list
+	@$(BIN)/python -m bench.audit_reading
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.queue_delay
 	@$(BIN)/python -m bench.audit_trail

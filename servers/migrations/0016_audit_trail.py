@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ('on_behalf_of', models.CharField(blank=True, help_text='The user in whose stead it was done.', max_length=255)),
                 ('door', models.CharField(max_length=16)),
                 ('source', models.CharField(blank=True, help_text='Address, or machine.', max_length=255)),
-                ('request_id', models.CharField(blank=True, db_index=True, max_length=64)),
+                ('request_id', models.CharField(blank=True, max_length=64)),
                 ('verb', models.CharField(max_length=32)),
                 ('object_type', models.CharField(max_length=32)),
                 ('object_id', models.CharField(max_length=64)),
@@ -94,7 +94,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
-                'indexes': [models.Index(fields=['object_type', 'object_id', '-id'], name='audit_of_object'), models.Index(fields=['who', '-id'], name='audit_of_person')],
+                'indexes': [
+                    models.Index(fields=['at', 'id'], name='audit_of_time'),
+                    models.Index(fields=['request_id', 'at', 'id'], name='audit_of_request'),
+                    models.Index(fields=['object_id', 'at', 'id'], name='audit_of_object'),
+                    models.Index(fields=['object_name', 'at', 'id'], name='audit_of_name'),
+                    models.Index(fields=['who', 'at', 'id'], name='audit_of_person'),
+                    models.Index(fields=['project_id', 'at', 'id'], name='audit_of_project'),
+                    models.Index(fields=['object_type', 'at', 'id'], name='audit_of_type'),
+                    models.Index(fields=['door', 'at', 'id'], name='audit_of_door'),
+                ],
             },
         ),
         migrations.CreateModel(

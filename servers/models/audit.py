@@ -6,8 +6,6 @@ change or delete them.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 
 from servers import clock
@@ -27,7 +25,7 @@ class AuditRecord(models.Model):
     )
     door = models.CharField(max_length=16)
     source = models.CharField(max_length=255, blank=True, help_text="Address, or machine.")
-    request_id = models.CharField(max_length=64, blank=True, db_index=True)
+    request_id = models.CharField(max_length=64, blank=True)
     verb = models.CharField(max_length=32)
     object_type = models.CharField(max_length=32)
     object_id = models.CharField(max_length=64)
@@ -40,17 +38,18 @@ class AuditRecord(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["object_type", "object_id", "-id"], name="audit_of_object"),
-            models.Index(fields=["who", "-id"], name="audit_of_person"),
+            models.Index(fields=["at", "id"], name="audit_of_time"),
+            models.Index(fields=["request_id", "at", "id"], name="audit_of_request"),
+            models.Index(fields=["object_id", "at", "id"], name="audit_of_object"),
+            models.Index(fields=["object_name", "at", "id"], name="audit_of_name"),
+            models.Index(fields=["who", "at", "id"], name="audit_of_person"),
+            models.Index(fields=["project_id", "at", "id"], name="audit_of_project"),
+            models.Index(fields=["object_type", "at", "id"], name="audit_of_type"),
+            models.Index(fields=["door", "at", "id"], name="audit_of_door"),
         ]
 
     def __str__(self) -> str:
         return f"{self.object_type} {self.object_name or self.object_id} {self.verb} by {self.who}"
-
-    @classmethod
-    def of(cls, row: Any) -> models.QuerySet[AuditRecord]:
-        """Return the records about a row, which may be deleted, newest first."""
-        return cls.objects.filter(object_type=row._meta.verbose_name, object_id=str(row.pk).replace("-", ""))
 
 
 class AuditLink(models.Model):
