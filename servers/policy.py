@@ -160,6 +160,7 @@ READ_RULES = (
     Rule("gantry:metrics", Role.ADMIN, "read the metrics"),
     Rule("gantry:discover", Role.ADMIN, "read hosts and their guests into records"),
     Rule("gantry:audit", Role.ADMIN, "read what only operators see in the console"),
+    Rule("gantry:audit:list", Role.ADMIN, "read the audit trail, and with it the history of everything"),
     Rule(
         "gantry:identity",
         Role.ADMIN,

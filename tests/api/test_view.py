@@ -11,8 +11,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from servers.api.view import ServiceView
+from servers.audit import reading
 from servers.errors import IdentityUnavailable
-from servers.models import Host, Project
+from servers.models import Project
 from tests.conftest import Caller
 from tests.factories import make_host, make_image
 
@@ -123,5 +124,5 @@ def test_who_has_logged_in_to_the_console_is_nobody_at_rest(admin: Caller) -> No
     admin.client = client
     path = f"/v2.1/os-services/{host.service_uuid}"
     assert admin.put(path, {"status": "disabled"}, "2.53").status_code == 200
-    change: Any = Host.history.first()  # type: ignore[attr-defined]
-    assert (change.who, change.door) == (admin.user.name, "rest")
+    record = reading.page(reading.of(host), 1).records[0]
+    assert (record.who, record.door) == (admin.user.name, "rest")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.views import View
 
-from servers.api.gantry import actions, deployment, health, metrics, workers
+from servers.api.compute.links import LINK
+from servers.api.gantry import actions, audit, deployment, health, metrics, workers
 from servers.api.gantry.bodies import JUDGED, UNRESOLVED, with_evidence
-from servers.api.schema.operation import Operation, Reply, shows, wrapped
+from servers.api.resources import Field
+from servers.api.schema.operation import JSON, Operation, Reply, shows, wrapped
+from servers.audit.reading import EXAMINED
 
 OPERATIONS: dict[tuple[type[View], str], Operation] = {
     (actions.ActionList, "get"): Operation(
@@ -31,6 +34,24 @@ OPERATIONS: dict[tuple[type[View], str], Operation] = {
             "close": {"verdict": "failed", "reason": "node1 has burnt", "dead_hosts": ["node1"]},
         },
     ),
+    (audit.AuditList, "get"): Operation(
+        "List records of the audit trail",
+        (
+            Reply(
+                200,
+                wrapped(
+                    "records", audit.RECORD, Field("records_links", LINK, many=True, optional=True), many=True
+                ),
+                (JSON, audit.JSON_LINES),
+                ("Vary",),
+            ),
+        ),
+        "Newest first. A page can have fewer records than `limit`, or none, and a link to the next page all the same:"
+        f" where more is asked for than one index finds, {EXAMINED} records are looked through for a page."
+        f" To `Accept: {audit.JSON_LINES}` all that is asked for is answered, oldest first, a record a line; `limit` and"
+        " `marker` mean nothing then. `number` and `digest` are the record's link in the chain, null until it has one.",
+    ),
+    (audit.AuditShow, "get"): shows("Show a record of the audit trail", "record", audit.RECORD),
     (deployment.DeploymentShow, "get"): Operation(
         "Show what every machine has to agree about, and which processes differ",
         (Reply(200, wrapped("deployment", deployment.DEPLOYMENT)),),

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from servers.audit import reading
 from servers.models import Aggregate, Host, Project
 from tests.conftest import Caller
 from tests.factories import make_allocation, make_host, make_server
@@ -73,8 +74,8 @@ def test_orders_until_2_52(
 
 def test_history_names_who_has_changed_a_service(admin: Caller, host: Host) -> None:
     admin.put("/v2.1/os-services/disable", {"host": "cmp-1", "binary": "nova-compute"}, "2.11")
-    trace = host.history.latest()  # type: ignore[attr-defined]
-    assert (trace.enabled, trace.door, trace.who) == (False, "rest", admin.user.name)
+    record = reading.page(reading.of(host), 1).records[0]
+    assert (record.after["enabled"], record.door, record.who) == (False, "rest", admin.user.name)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from servers import clock
 from servers.api.identity.bodies import role_id
 from servers.microversions import NEWEST, Microversion
-from servers.models import Aggregate, ApplicationCredential, Host, Server, ServerGroup, Worker
+from servers.models import Aggregate, ApplicationCredential, AuditRecord, Host, Server, ServerGroup, Worker
 from servers.states import MigrationStatus, TaskState
 from tests.conftest import Caller
 from tests.factories import make_action, make_event, make_flavor, make_image, make_migration
@@ -98,6 +98,7 @@ def build() -> Stage:
         "flavors": flavor.flavorid,
         "images": image.pk,
         "versions": "v2.1",
+        "audit": AuditRecord.objects.first().pk,  # type: ignore[union-attr]
         "users": admin.user.pk,
         "projects": fleet.project.pk,
         "domains": fleet.project.domain_id,
