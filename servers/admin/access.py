@@ -13,7 +13,6 @@ from django.http import HttpRequest
 from servers import clock
 from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin, TokensGoAlong
 from servers.admin.caller import IDENTITY
-from servers.admin.changes import RememberedAdmin
 from servers.admin.site import console
 from servers.models import Domain, Membership, Project, Token, User
 
@@ -83,7 +82,7 @@ class IdentityAdmin(TokensGoAlong, OperatorAdmin):
 
 
 @admin.register(User, site=console)
-class UserAdmin(RememberedAdmin, IdentityAdmin):
+class UserAdmin(IdentityAdmin):
     """People and programs."""
 
     form = UserForm
@@ -110,7 +109,7 @@ class UserAdmin(RememberedAdmin, IdentityAdmin):
 
 
 @admin.register(Project, site=console)
-class ProjectAdmin(RememberedAdmin, IdentityAdmin):
+class ProjectAdmin(IdentityAdmin):
     """Owners of servers."""
 
     list_display = ("name", "domain", "enabled", "description")
@@ -129,7 +128,7 @@ class DomainAdmin(IdentityAdmin):
 
 
 @admin.register(Membership, site=console)
-class MembershipAdmin(RememberedAdmin, IdentityAdmin):
+class MembershipAdmin(IdentityAdmin):
     """Roles of users in projects: given and taken away, never changed."""
 
     list_display = ("user", "project", "role")

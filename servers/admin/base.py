@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import DataError, transaction
@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
 from servers.admin.caller import FLEET, OPERATORS, allows, context_for
+from servers.admin.histories import history_address, history_page, missing
 from servers.admin.idempotency import kept
 from servers.admin.showing import shown
 from servers.engine.visibility import GUARDED, visible
@@ -144,14 +145,27 @@ class RecordAdmin(PolicyPermissions, admin.ModelAdmin[Any]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        history = history_address(request, self.model, unquote(object_id)) if object_id else ""
+        context = {"history_address": history, **(extra_context or {})}
         with transaction.atomic() if request.method == "POST" else nullcontext():
-            return kept(request, super().changeform_view(request, object_id, form_url, extra_context))
+            return kept(request, super().changeform_view(request, object_id, form_url, context))
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         with transaction.atomic() if request.method == "POST" else nullcontext():
             return kept(request, super().delete_view(request, object_id, extra_context))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return history_page(request, self.admin_site, self.model, unquote(object_id))
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        key = unquote(object_id)
+        return missing(request, self.admin_site, self.model, key, f"There is no {opts.verbose_name} {key}.")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from servers import clock
 from servers.admin.base import TokensGoAlong
 from servers.admin.caller import IDENTITY, OPERATORS, allows, caller_of, context_for
-from servers.admin.changes import RememberedAdmin
 from servers.admin.idempotency import keep_made
 from servers.admin.showing import render
 from servers.admin.site import console
@@ -63,7 +62,7 @@ class CredentialForm(forms.ModelForm[ApplicationCredential]):
 
 
 @admin.register(ApplicationCredential, site=console)
-class ApplicationCredentialAdmin(RememberedAdmin, TokensGoAlong):
+class ApplicationCredentialAdmin(TokensGoAlong):
     """Everybody makes, sees and deletes his own; operators see all, and who may change users deletes all."""
 
     list_display = ("name", "user", "project", "expires_at", "created_at")

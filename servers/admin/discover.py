@@ -13,10 +13,14 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.caller import allows, context_for
+from servers.admin.histories import records_address
 from servers.admin.showing import render
+from servers.audit.reading import RULE as TRAIL
 from servers.errors import PlanChanged, Refusal
 from servers.inventory.discovery.apply import DEFAULT_PROJECT, Adopted, adopt, default_owner
 from servers.inventory.discovery.discover import discover
@@ -59,11 +63,20 @@ def discover_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
             raise PlanChanged
     except Refusal as refusal:
         return show(request, site, form, plan, str(refusal), status_of(refusal))
-    messages.success(request, f"Written: {len(adopted.written)}.")
+    written = format_html("Written: {}. {}", len(adopted.written), where_it_is_told(request))
+    messages.success(request, written)
     left = left_alone(plan, shown, adopted)
     if left:
         messages.warning(request, f"Left alone: {'; '.join(left)}.")
     return SeeOther(reverse("admin:servers_host_changelist"))
+
+
+def where_it_is_told(request: HttpRequest) -> SafeString | str:
+    """Return the link to the records of this request in the audit trail, for who may read it."""
+    if not allows(request, TRAIL):
+        return ""
+    address = records_address(request_id=context_for(request).request_id)
+    return format_html('<a href="{}">What was changed</a>', address)
 
 
 def read_shown(text: str) -> dict[str, str]:

@@ -19,7 +19,6 @@ from django.utils.safestring import SafeString
 from servers.admin import badges
 from servers.admin.action_form_view import SeeOther
 from servers.admin.caller import allows, context_for
-from servers.admin.changes import RememberedAdmin
 from servers.admin.discover import RULE as DISCOVER
 from servers.admin.discover import discover_page
 from servers.admin.idempotency import kept
@@ -98,7 +97,7 @@ class SwitchForm(forms.Form):
 
 
 @admin.register(Host, site=console)
-class HostAdmin(PageAdmin, RememberedAdmin):
+class HostAdmin(PageAdmin):
     """Machines that run guests."""
 
     read_rule = HYPERVISORS

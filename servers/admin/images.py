@@ -18,6 +18,7 @@ from servers.admin import badges, restore_view
 from servers.admin.action_form_view import SeeOther, status_of
 from servers.admin.caller import allows, context_for
 from servers.admin.filters import ProjectFilter
+from servers.admin.histories import history_address
 from servers.admin.idempotency import keeping
 from servers.admin.pages import PageAdmin
 from servers.admin.site import console
@@ -104,7 +105,9 @@ class ImageAdmin(PageAdmin):
         except Refusal as fault:
             return self.show(request, image, status_of(fault), delete_refusal=str(fault))
         self.log_deletions(request, Image.objects.filter(pk=image.pk))
-        messages.success(request, f"Image {image.name} is deleted.")
+        history = history_address(request, Image, image.pk)
+        where = format_html('<a href="{}">Its history</a>', history) if history else ""
+        messages.success(request, format_html("Image {} is deleted. {}", image.name, where))
         return SeeOther(listed)
 
     # -------------------------------------------------------------------------------------- columns

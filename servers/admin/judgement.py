@@ -16,6 +16,7 @@ from servers.actions import definitions
 from servers.actions.base import known_steps
 from servers.admin.action_form_view import SeeOther, record_url, status_of
 from servers.admin.caller import allows, context_for
+from servers.admin.histories import history_address
 from servers.admin.idempotency import keeping
 from servers.admin.labels import label_of_slug, step_label
 from servers.admin.showing import render
@@ -170,6 +171,7 @@ def show(
         **site.each_context(request),
         "title": f"Judge: {label_of_slug(record.slug, record.name)} of {record.server.name}",
         "record": case.action,
+        "history_address": history_address(request, ActionRecord, record.pk),
         "case": case,
         "is_waiting": is_waiting(case.action),
         "hosts": sorted((h for h in case.hosts if h.is_worth_a_line), key=lambda h: not h.matters),

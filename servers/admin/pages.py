@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from servers.admin.base import RecordAdmin
 from servers.admin.caller import allows
+from servers.admin.histories import history_address, missing
 from servers.admin.showing import render
 
 
@@ -41,6 +43,7 @@ class PageAdmin(RecordAdmin):
         """Return the row's page; `more` stands on it besides, or instead."""
         context = {
             **self.admin_site.each_context(request),
+            "history_address": history_address(request, self.model, row.pk),
             **self.page(request, row),
             "title": self.title_of(row),
             "opts": self.opts,
@@ -55,7 +58,12 @@ class PageAdmin(RecordAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        return self.show(request, self.find(request, object_id))
+        key = unquote(object_id)
+        try:
+            row = self.find(request, key)
+        except Http404 as reason:
+            return missing(request, self.admin_site, self.model, key, str(reason))
+        return self.show(request, row)
 
 
 class WatchedAdmin(PageAdmin):

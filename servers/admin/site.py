@@ -26,7 +26,7 @@ from servers.engine.judgement.cases import LIST_RULE
 GROUPS = (
     ("Fleet", ("Server", "Host", "Image")),
     ("Work", ("ActionRecord", "Migration", "Worker")),
-    ("Access", ("User", "Project", "Membership", "ApplicationCredential", "Token", "Domain")),
+    ("Access", ("User", "Project", "Membership", "ApplicationCredential", "Token", "Domain", "AuditRecord")),
     ("Inventory", ("Flavor", "ServerGroup", "Aggregate", "StoragePool", "Allocation")),
 )
 POLICY = "Policy rules"

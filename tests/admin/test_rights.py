@@ -16,6 +16,7 @@ from django.urls import reverse
 from servers import policy
 from servers.admin.caller import FLEET, IDENTITY, OPERATORS, choices_of
 from servers.admin.site import console
+from servers.audit import reading
 from servers.management.accounts import ensure_admin
 from servers.models import (
     ActionRecord,
@@ -152,8 +153,8 @@ def test_a_user_with_history_is_deleted_and_what_he_did_keeps_his_name(
     assert operator.post(path, {"post": "yes"}).status_code == 302
     assert not User.objects.filter(pk=user.pk).exists() and not Token.objects.filter(user=user.pk).exists()
     assert ActionRecord.objects.get(pk=record.pk).user_id == user.pk
-    trace = User.history.filter(id=user.pk).latest()  # type: ignore[attr-defined]
-    assert (trace.name, trace.history_type, trace.who) == ("eva", "-", operator.user.name)
+    record = reading.page(reading.of(user), 1).records[0]
+    assert (record.object_name, record.verb, record.who) == ("eva", "deleted", operator.user.name)
 
 
 def test_a_list_of_tokens_says_which_ones_let_somebody_in(operator: Visitor, project: Project) -> None:

@@ -132,7 +132,12 @@ def rest(scene: Scene, who: tuple[Any, Project], role: str) -> set[str]:
         *(server, f"{server}/os-instance-actions", f"{server}/os-instance-actions/{scene.action.request_id}"),
         *("/v2.1/servers/detail", f"/v2.1/os-migrations?project_id={project.pk}", f"{server}/migrations"),
         *("/v2.1/os-hypervisors/detail", "/v2.1/os-services", "/image/v2/images"),
-        *(f"/image/v2/images/{scene.image.pk}", "/gantry/v1/actions", "/gantry/v1/workers"),
+        *(
+            f"/image/v2/images/{scene.image.pk}",
+            "/gantry/v1/actions",
+            "/gantry/v1/workers",
+            "/gantry/v1/audit",
+        ),
     ]
     return {
         w for a in addresses for w in words_in(json.dumps(Client().get(a, headers=headers).content.decode()))
@@ -141,7 +146,10 @@ def rest(scene: Scene, who: tuple[Any, Project], role: str) -> set[str]:
 
 def pages(scene: Scene) -> list[str]:
     """Return the addresses of all pages of the console on which something of the scene can stand."""
-    lists = ("server", "host", "image", "actionrecord", "migration", "worker", "allocation", "storagepool")
+    lists = (
+        *("server", "host", "image", "actionrecord", "migration", "worker", "allocation", "storagepool"),
+        "auditrecord",
+    )
     rows: list[Any] = [scene.server, scene.action, scene.migration, scene.waiting, scene.image, scene.host]
     own = [page_of(row) for row in rows]
     live = [page_of(row).replace("/change/", "/live/") for row in rows[:4]]

@@ -104,6 +104,34 @@ def history_of(model: str) -> Way:
     return go
 
 
+def server_history(page: Page) -> None:
+    """Go to the history of a server."""
+    open_server(page, "web-1")
+    page.click(".history-link a")
+    page.wait_for_selector("#trail")
+
+
+def record(page: Page) -> None:
+    """Go to the page of the newest record about a host."""
+    page.goto("/admin/servers/auditrecord/?object_type=host")
+    page.click("#trail tbody tr:first-child th a")
+    page.wait_for_selector("#changed")
+
+
+def deleted(page: Page) -> None:
+    """Go to the page of an aggregate that there is no more, which says where its history is."""
+    page.goto("/admin/servers/aggregate/add/")
+    page.fill("#id_name", f"short-lived {uuid4()}")
+    page.click("input[name=_continue]")
+    page.wait_for_selector("a.deletelink")
+    gone = page.url
+    page.click("a.deletelink")
+    page.click("input[type=submit][value^=Yes]")
+    page.wait_for_load_state()
+    page.goto(gone)
+    page.wait_for_selector(".errornote")
+
+
 def restoring(page: Page) -> None:
     """Go to the form that makes a new server of a backup."""
     page.goto("/admin/servers/image/?status__exact=active")
@@ -144,7 +172,7 @@ def deletion(page: Page) -> None:
 LISTS = (
     *("server", "host", "image", "actionrecord", "migration", "worker", "user", "project", "membership"),
     *("applicationcredential", "token", "domain", "flavor", "servergroup", "aggregate", "storagepool"),
-    "allocation",
+    *("allocation", "auditrecord"),
 )
 
 ROWS = ("membership", "domain", "flavor", "servergroup", "storagepool", "allocation")
@@ -196,6 +224,11 @@ PAGES: dict[str, Way] = {
     "credential-made": credential_made,
     **{f"row-{model}": first_of(model) for model in ROWS},
     "user-history": history_of("user"),
+    "server-history": server_history,
+    "record": record,
+    "trail-filtered": at("/admin/servers/auditrecord/?who=nobody&object_id=7&since=2026-01-01T00:00"),
+    "trail-not-read": at("/admin/servers/auditrecord/?since=yesterday"),
+    "deleted": deleted,
     "policy": at("/admin/policy/"),
     "not-found": at("/admin/servers/host/0/change/"),
     "password-change": at("/admin/password_change/"),
