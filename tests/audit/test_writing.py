@@ -11,7 +11,7 @@ from django.db.models.fields.json import JSONField
 
 from servers import clock
 from servers.acting import acting
-from servers.audit import triggers
+from servers.audit import reading, triggers
 from servers.audit.watched import DELETED, INSERTED, UNWATCHED, UPDATED, WATCHED, Watched
 from servers.models import (
     ActionRecord,
@@ -220,4 +220,4 @@ def test_no_name_is_taken_for_who_acts(name: str, fleet: SmallFleet) -> None:
 
 def test_the_object_is_found_by_its_row() -> None:
     project = make_project()
-    assert [r.verb for r in AuditRecord.of(project)] == ["created"]
+    assert [r.verb for r in reading.of(project).by_index] == ["created"]
