@@ -30,7 +30,6 @@ PORTS = 65_535
 CHILDREN = 1_000
 """The most processes, or threads, of one kind."""
 
-SYSLOG = "/dev/log"
 YES, NO = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 PORT_OF = {"http": 80, "https": 443}
 HOST = re.compile(r"\*|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]", re.IGNORECASE | re.ASCII)
@@ -226,10 +225,13 @@ def env_file(name: str, default: str) -> str:
     return str(path)
 
 
-def env_syslog(name: str) -> str | tuple[str, int]:
-    """Return where the system's log listens: a socket of this machine, or host and port; empty for nowhere."""
+def env_syslog(name: str, default: str) -> str | tuple[str, int]:
+    """Return where the system's log listens: a socket of this machine, or host and port; empty for nowhere.
+
+    The default is a socket, and holds where there is one.
+    """
     text = given(name)
-    value = SYSLOG if text is None and Path(SYSLOG).is_socket() else (text or "").strip()
+    value = default if text is None and Path(default).is_socket() else (text or "").strip()
     keep(Variable(name, "system log", value))
     host, _, port = value.rpartition(":")
     if not value or value.startswith("/"):

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from servers.audit.chain import digest, facts
-from servers.audit.notes import note
+from servers.audit.recording import note
 from servers.audit.saying import may_cut
 from servers.audit.verification import ARCHIVED, TRAIL, Proof, pairs, start
 from servers.errors import Invalid, TrailChanged

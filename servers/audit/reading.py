@@ -28,8 +28,9 @@ EXAMINED = 20_000
 """How many records are looked through for one page, where an index alone does not find what is asked for."""
 AT_ONCE = 500
 """How many records an export holds in memory."""
-INDEXED = ("request_id", "object_id", "object_name", "who", "project_id", "object_type", "door")
-"""Columns with an index, that of the fewest records first."""
+INDEXED = ("request_id", "object_id", "who")
+"""Columns with an index, that of the fewest records first. Each index is written with every change, so there are few."""
+COLUMNS = (*INDEXED, "object_name", "project_id", "object_type", "door", "verb")
 
 HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 """Of an id, which records have without."""
@@ -58,7 +59,7 @@ class Wanted:
     @property
     def columns(self) -> dict[str, str]:
         """Return the values of columns that are asked for, those with an index first."""
-        given = {name: str(getattr(self, name)) for name in (*INDEXED, "verb") if getattr(self, name)}
+        given = {name: str(getattr(self, name)) for name in COLUMNS if getattr(self, name)}
         return {n: HYPHEN.sub("", value) if n == "object_id" else value for n, value in given.items()}
 
     @property
@@ -138,8 +139,8 @@ def find(text: str) -> AuditRecord | None:
 
 
 def searched(text: str) -> dict[str, str]:
-    """Return the values of `Wanted` that a word asks for: a request's id, an object's id or name, or a part of names."""
-    for name, value in (("request_id", text), ("object_id", HYPHEN.sub("", text)), ("object_name", text)):
+    """Return the values of `Wanted` that a word asks for: a request's id, an object's id, or a part of its name."""
+    for name, value in (("request_id", text), ("object_id", HYPHEN.sub("", text))):
         if AuditRecord.objects.filter(**{name: value}).order_by().exists():
             return {name: value}
     return {"name_part": text}

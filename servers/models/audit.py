@@ -41,11 +41,7 @@ class AuditRecord(models.Model):
             models.Index(fields=["at", "id"], name="audit_of_time"),
             models.Index(fields=["request_id", "at", "id"], name="audit_of_request"),
             models.Index(fields=["object_id", "at", "id"], name="audit_of_object"),
-            models.Index(fields=["object_name", "at", "id"], name="audit_of_name"),
             models.Index(fields=["who", "at", "id"], name="audit_of_person"),
-            models.Index(fields=["project_id", "at", "id"], name="audit_of_project"),
-            models.Index(fields=["object_type", "at", "id"], name="audit_of_type"),
-            models.Index(fields=["door", "at", "id"], name="audit_of_door"),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from servers import clock
-from servers.audit.notes import note
+from servers.audit.recording import note
 from servers.engine.records.batches import forget
 from servers.models import (
     ActionEvent,

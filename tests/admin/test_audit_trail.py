@@ -106,8 +106,8 @@ def test_list_costs_as_many_queries_with_many_records_as_with_one(
         make_server(project, host=host)
     operator.get(TRAIL)
     with django_assert_num_queries(
-        9
-    ):  # session, user, memberships, what waits, records, and names of three tables
+        10
+    ):  # session, user, memberships, what waits, how far it looks, records, and names of three tables
         operator.get(f"{TRAIL}?object_type=server")
 
 

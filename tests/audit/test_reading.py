@@ -185,13 +185,11 @@ def test_records_of_a_deleted_object_are_found_by_its_type_and_id() -> None:
     [
         ("req-1", {"request_id": "req-1"}),
         ("77", {"object_id": "77"}),
-        ("ours", {"object_name": "ours"}),
+        ("ours", {"name_part": "ours"}),
         ("our", {"name_part": "our"}),
     ],
 )
-def test_word_is_a_request_an_id_or_a_name_before_it_is_a_part_of_one(
-    word: str, asked: dict[str, str]
-) -> None:
+def test_word_is_a_request_or_an_id_before_it_is_a_part_of_a_name(word: str, asked: dict[str, str]) -> None:
     write(OURS)
     assert reading.searched(word) == asked
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from servers.audit.notes import note
+from servers.audit.recording import note
 from servers.errors import printable
 from servers.logins import limits
 from servers.logins.addresses import counted
