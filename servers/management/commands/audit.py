@@ -1,9 +1,9 @@
-"""manage.py audit: prove that nobody has changed the audit trail, archive its beginning, print it."""
+"""manage.py audit: prove that nobody has changed the audit trail, archive its beginning, print what is asked for."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.timezone import is_aware, make_aware
 
 from servers.audit import checkpoints
 from servers.audit.archive import archive, verify_archive
+from servers.audit.reading import Wanted, lines
 from servers.audit.verification import Proof, verify
 from servers.errors import Fault
 from servers.management import exit_codes
@@ -21,6 +22,8 @@ from servers.management.exit_codes import ExitCode
 from servers.management.on_database import OnDatabase
 from servers.management.tables import print_json
 
+WANTED = tuple(field.name for field in fields(Wanted))
+TIMES = {"since", "until"}
 SOUND = "Sound: numbers {first} to {last}, {records} records, {checkpoints} checkpoints; not chained yet: {not_chained}."
 END = "The last digest is {digest}."
 NO_CHECKPOINTS = (
@@ -31,7 +34,7 @@ NO_CHECKPOINTS = (
 
 class Command(OnDatabase):
     only_reads = True
-    help = "Prove that nobody has changed the audit trail, or archive its beginning."
+    help = "Prove that nobody has changed the audit trail, archive its beginning, or print what is asked for."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.formatter_class = HelpFormatter
@@ -56,6 +59,10 @@ class Command(OnDatabase):
             "--before", required=True, type=moment, metavar="TIME", help="ISO 8601, in UTC"
         )
         archiving.add_argument("file", type=Path, metavar="FILE", help="JSON lines; must not be there yet")
+        printing = ways.add_parser("export", help="print records as JSON lines, oldest first")
+        for name in WANTED:
+            kind = moment if name in TIMES else str
+            printing.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=name.upper())
         for each in (proving, archiving):
             each.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
@@ -91,6 +98,10 @@ class Command(OnDatabase):
             self.stdout.write(END.format(digest=proof.digest))
         if needs_checkpoints and proof.last and not proof.checkpoints:
             self.stderr.write(NO_CHECKPOINTS)
+
+    def export(self, given: dict[str, Any]) -> None:
+        for line in lines(Wanted(**{name: given[name] for name in WANTED if given[name]})):
+            self.stdout.write(line, ending="")
 
     def archive(self, given: dict[str, Any]) -> None:
         written = archive(given["before"], given["file"])
