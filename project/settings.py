@@ -340,6 +340,7 @@ LOGIN_TOTAL_LIMIT = env_int("LOGIN_TOTAL_LIMIT", 200, 1)
 LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1)
 LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1)
 LOGIN_QUEUE = env_int("LOGIN_QUEUE", 4, 0)
+SECOND_FACTOR = env_choice("SECOND_FACTOR", "off", {"off", "optional", "required"})
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":
     if not _on_postgresql:
