@@ -14,6 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from project.logs import FORMATS, configure
+from servers.logins.openid_settings import Grant, grants_in, is_private
 from servers.states import WEIGHTED_CLASSES
 from servers.web.limits import BODY_BYTES
 
@@ -49,6 +50,9 @@ OF_THIS_MACHINE = frozenset(
         "RECONCILE_INTERVAL",
         "LIBVIRT_TIMEOUT",
         "KEYSTONE_TIMEOUT",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_GROUPS_FILE",
+        "OIDC_TIMEOUT",
         "GLANCE_TIMEOUT",
     ]
 )
@@ -134,6 +138,18 @@ def require_address(name: str, value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ImproperlyConfigured(f"{name} must be an http or https address, not {value!r}")
+
+
+def env_grants(name: str, path: str) -> tuple[Grant, ...]:
+    """Return what the file of the variable `name` says that groups give; raise ImproperlyConfigured for anything else."""
+    try:
+        grants = grants_in(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} must be a file that says what groups give; {path}: {error}"
+        ) from error
+    shared(name.removesuffix("_FILE"), [list(grant) for grant in grants])
+    return grants
 
 
 def kept_secret(path: Path) -> str:
@@ -340,6 +356,28 @@ LOGIN_TOTAL_LIMIT = env_int("LOGIN_TOTAL_LIMIT", 200, 1)
 LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1)
 LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1)
 LOGIN_QUEUE = env_int("LOGIN_QUEUE", 4, 0)
+OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = env.str("OIDC_SCOPES", "openid profile email")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_GROUPS_FILE = env.str("OIDC_GROUPS_FILE", "")
+OIDC_GROUPS: tuple[Grant, ...] = ()
+OIDC_TIMEOUT_S = env_number("OIDC_TIMEOUT", 5, 0.1)
+if OIDC_ISSUER:
+    if not is_private(OIDC_ISSUER):
+        raise ImproperlyConfigured(
+            f"OIDC_ISSUER must be an https address, or one of this machine, not {OIDC_ISSUER!r}"
+        )
+    if not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET and OIDC_GROUPS_FILE):
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER needs OIDC_CLIENT_ID, OIDC_CLIENT_SECRET and OIDC_GROUPS_FILE"
+        )
+    if "openid" not in OIDC_SCOPES.split():
+        raise ImproperlyConfigured(f"OIDC_SCOPES must be words with openid among them, not {OIDC_SCOPES!r}")
+    OIDC_GROUPS = env_grants("OIDC_GROUPS_FILE", OIDC_GROUPS_FILE)
+    AUTHENTICATION_BACKENDS.append("servers.logins.openid.ProviderBackend")
 SECOND_FACTOR = env_choice("SECOND_FACTOR", "off", {"off", "optional", "required"})
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
@@ -12,9 +13,9 @@ from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from servers.admin import judgement
+from servers.admin import judgement, sign_on
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.deployment import where_it_agrees
@@ -26,7 +27,7 @@ from servers.admin.policy_page import policy_page
 from servers.admin.second_factor import Login, own_second_factor, second_step
 from servers.admin.showing import shown
 from servers.engine.judgement.cases import LIST_RULE
-from servers.logins import second_factor
+from servers.logins import openid, second_factor
 
 GROUPS = (
     ("Fleet", ("Server", "Host", "Image")),
@@ -58,6 +59,8 @@ class Console(AdminSite):
             path("judgement/", self.admin_view(self.waiting), name="waiting"),
             path("policy/", self.admin_view(self.policy), name="policy"),
             path("login/second-factor/", self.second_step, name="second_step"),
+            path("login/sign-on/", self.sign_on, name="sign_on"),
+            path("login/sign-on/return/", self.sign_on_return, name="sign_on_return"),
             path("second-factor/", self.admin_view(self.second_factor), name="second_factor"),
         ]
         return own + super().get_urls()
@@ -71,6 +74,7 @@ class Console(AdminSite):
             "title": "Log in",
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
+            "sign_on_name": settings.OIDC_NAME if openid.is_on() else "",
             **(extra_context or {}),
         }
         if REDIRECT_FIELD_NAME not in {*request.GET, *request.POST}:
@@ -83,6 +87,14 @@ class Console(AdminSite):
     @method_decorator([never_cache, sensitive_post_parameters()])
     def second_step(self, request: HttpRequest) -> HttpResponse:
         return second_step(request, self)
+
+    @method_decorator([never_cache, require_GET])
+    def sign_on(self, request: HttpRequest) -> HttpResponse:
+        return sign_on.leave(request, self)
+
+    @method_decorator([never_cache, require_GET])
+    def sign_on_return(self, request: HttpRequest) -> HttpResponse:
+        return sign_on.come_back(request, self)
 
     @method_decorator(sensitive_post_parameters())
     def second_factor(self, request: HttpRequest) -> HttpResponse:
