@@ -19,6 +19,8 @@ from urllib.parse import SplitResult, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from servers.logins.openid_settings import is_private
+
 COUNT = 2**31 - 1
 """The highest whole number: what a column of the database holds."""
 WAIT_S = 2_000_000.0
@@ -250,6 +252,19 @@ def env_address(name: str, default: str) -> str:
     keep(Variable(name, "address", value))
     if value:
         require_address(name, value)
+    return value
+
+
+def env_issuer(name: str, default: str) -> str:
+    """Return the address in the variable `name` letter for letter, which is https, or this machine's own."""
+    value = env.str(name, default).strip()
+    keep(Variable(name, "issuer", value))
+    if value:
+        require_address(name, value)
+        if not is_private(value):
+            raise ImproperlyConfigured(
+                f"{name} must be an https address, or one of this machine, not {value!r}"
+            )
     return value
 
 

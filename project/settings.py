@@ -16,6 +16,7 @@ from project.environment import (
     CHILDREN,
     PORTS,
     READ,
+    Variable,
     env,
     env_address,
     env_choice,
@@ -24,6 +25,7 @@ from project.environment import (
     env_flag,
     env_hosts,
     env_int,
+    env_issuer,
     env_list,
     env_networks,
     env_number,
@@ -33,9 +35,11 @@ from project.environment import (
     env_secret,
     env_syslog,
     env_weights,
+    keep,
     require_address,
 )
 from project.logs import FORMATS, configure
+from servers.logins.openid_settings import Grant, grants_in
 from servers.microversions import ceiling
 from servers.scheduler import FILTERS
 from servers.states import WEIGHTED_CLASSES
@@ -78,10 +82,25 @@ OF_THIS_MACHINE = frozenset(
         "RECONCILE_INTERVAL",
         "LIBVIRT_TIMEOUT",
         "KEYSTONE_TIMEOUT",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_GROUPS_FILE",
+        "OIDC_TIMEOUT",
         "GLANCE_TIMEOUT",
     ]
 )
 """Variables that may differ between machines on one database: paths, addresses, patience, and secrets, which are told apart elsewhere."""
+
+
+def env_grants(name: str, path: str) -> tuple[Grant, ...]:
+    """Return what the file of the variable `name` says that groups give; raise ImproperlyConfigured for anything else."""
+    try:
+        grants = grants_in(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} must be a file that says what groups give; {path}: {error}"
+        ) from error
+    keep(Variable(name.removesuffix("_FILE"), "grants", [list(grant) for grant in grants]))
+    return grants
 
 
 def kept_secret(path: Path) -> str:
@@ -316,6 +335,25 @@ LOGIN_TOTAL_LIMIT = env_int("LOGIN_TOTAL_LIMIT", 200, 1)
 LOGIN_COOLOFF_S = env_int("LOGIN_COOLOFF", 300, 1, CENTURY_S)
 LOGIN_KNOWN_DAYS = env_int("LOGIN_KNOWN_DAYS", 30, 1, CENTURY_DAYS)
 LOGIN_QUEUE = env_int("LOGIN_QUEUE", 4, 0)
+OIDC_ISSUER = env_issuer("OIDC_ISSUER", "")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = env.str("OIDC_SCOPES", "openid profile email")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_GROUPS_FILE = env_file("OIDC_GROUPS_FILE", "")
+OIDC_GROUPS: tuple[Grant, ...] = ()
+OIDC_TIMEOUT_S = env_number("OIDC_TIMEOUT", 5, 0.1)
+if OIDC_ISSUER:
+    if not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET and OIDC_GROUPS_FILE):
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER needs OIDC_CLIENT_ID, OIDC_CLIENT_SECRET and OIDC_GROUPS_FILE"
+        )
+    if "openid" not in OIDC_SCOPES.split():
+        raise ImproperlyConfigured(f"OIDC_SCOPES must be words with openid among them, not {OIDC_SCOPES!r}")
+    OIDC_GROUPS = env_grants("OIDC_GROUPS_FILE", OIDC_GROUPS_FILE)
+    AUTHENTICATION_BACKENDS.append("servers.logins.openid.ProviderBackend")
+SECOND_FACTOR = env_choice("SECOND_FACTOR", "off", {"off", "optional", "required"})
 QUEUE = env_choice("QUEUE", "procrastinate" if _on_postgresql else "database", {"database", "procrastinate"})
 if QUEUE == "procrastinate":
     if not _on_postgresql:

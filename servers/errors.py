@@ -6,8 +6,8 @@
     │   ├── Invalid                  the request itself is wrong
     │   │   ├── CannotForce · HostUnknown · SameHost · NotResized · VolumeBacked · MigrationStatusWrong
     │   │   └── MigrationMissing
-    │   ├── Unauthenticated · TooManyFailedLogins
-    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable · DatabaseUnavailable · LoginsBusy
+    │   ├── Unauthenticated · TooManyFailedLogins · SignOnRefused
+    │   ├── ServiceUnavailable       IdentityUnavailable · ImagesUnavailable · DatabaseUnavailable · LoginsBusy …
     │   ├── NotPermitted             policy, or a limit of what may be stored
     │   │   └── ImageMetadataLimit
     │   ├── Missing                  InstanceMissing · MigrationNotFound · ActionMissing · ImageMissing …
@@ -146,12 +146,20 @@ class TooManyFailedLogins(Refusal):
     """
 
 
+class SignOnRefused(Refusal):
+    """{reason}"""
+
+
 class ServiceUnavailable(Refusal):
     """A service that is needed for the request does not answer; try again later."""
 
 
 class IdentityUnavailable(ServiceUnavailable):
     """The identity service does not answer; try again later."""
+
+
+class SignOnUnavailable(ServiceUnavailable):
+    """The sign-on provider does not answer as it should; try again later. Whoever has a password here logs in with it."""
 
 
 class ImagesUnavailable(ServiceUnavailable):

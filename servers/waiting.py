@@ -1,4 +1,5 @@
-"""How many requests of this process wait at a time for somebody else: a host, the site's Keystone, its Glance.
+"""How many requests of this process wait at a time for somebody else: a host, the site's Keystone, its Glance, its
+sign-on provider.
 
 Whoever waits holds a thread, and steps aside: the web server lets another request begin in his place.
 """

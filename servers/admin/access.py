@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 
 from servers import clock
 from servers.admin.base import OperatorAdmin, PolicyInline, RecordAdmin, TokensGoAlong
-from servers.admin.caller import IDENTITY
+from servers.admin.caller import IDENTITY, allows
+from servers.admin.idempotency import kept
+from servers.admin.showing import render
 from servers.admin.site import console
-from servers.models import Domain, Membership, Project, Token, User
+from servers.logins import second_factor
+from servers.models import Domain, Membership, Project, SecondFactor, Token, User
 
 
 class UserForm(forms.ModelForm[User]):
@@ -91,6 +97,46 @@ class UserAdmin(IdentityAdmin):
     list_select_related = ("domain",)
     search_fields = ("name", "id", "email")
     inlines = (MembershipInline,)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.second_factor)
+        return [
+            path("<str:key>/second-factor/", view, name="servers_user_second_factor"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        removes = allows(request, IDENTITY) and SecondFactor.objects.filter(user=object_id).exists()
+        context = {"has_second_factor": removes, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def second_factor(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Ask whether a user's second factor is to be removed, and remove it."""
+        if not allows(request, IDENTITY):
+            raise PermissionDenied
+        user = User.objects.filter(pk=key, second_factor__isnull=False).first()
+        if user is None:
+            raise Http404(f"There is no second factor of user {key}.")
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Remove second factor",
+                "key": user.pk,
+                "name": user.name,
+                "is_required": second_factor.is_required(),
+            }
+            return render(request, "admin/servers/remove_second_factor.html", context)
+        with transaction.atomic():
+            second_factor.switch_off(user)
+            messages.success(request, f"{user.name} has no second factor any more.")
+            back = reverse("admin:servers_user_change", args=[user.pk])
+            return kept(request, HttpResponseRedirect(back))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Return whether the caller may delete the user; nobody deletes himself."""

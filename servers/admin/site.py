@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
 
-from servers.admin import judgement
+from servers.admin import judgement, sign_on
 from servers.admin.badges import SERVER, Tone, badge
 from servers.admin.caller import OPERATORS, SESSION_KEY, allows, caller_of
 from servers.admin.deployment import where_it_agrees
@@ -19,9 +24,11 @@ from servers.admin.logging_in import LoginForm, as_refused
 from servers.admin.overview import overview
 from servers.admin.own_password import OwnPassword
 from servers.admin.policy_page import policy_page
+from servers.admin.second_factor import Login, own_second_factor, second_step
 from servers.admin.sessions import in_session
 from servers.admin.showing import shown
 from servers.engine.judgement.cases import LIST_RULE
+from servers.logins import openid, second_factor
 
 GROUPS = (
     ("Fleet", ("Server", "Host", "Image")),
@@ -54,14 +61,50 @@ class Console(AdminSite):
             path("act-for/", self.admin_view(require_POST(self.act_for)), name="act_for"),
             path("judgement/", self.admin_view(self.waiting), name="waiting"),
             path("policy/", self.admin_view(self.policy), name="policy"),
+            path("login/second-factor/", self.second_step, name="second_step"),
+            path("login/sign-on/", self.sign_on, name="sign_on"),
+            path("login/sign-on/return/", self.sign_on_return, name="sign_on_return"),
+            path("second-factor/", self.admin_view(self.second_factor), name="second_factor"),
         ]
         return own + super().get_urls()
 
+    @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return as_refused(super().login(request, extra_context))
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        context = {
+            **self.each_context(request),
+            "title": "Log in",
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            "sign_on_name": settings.OIDC_NAME if openid.is_on() else "",
+            **(extra_context or {}),
+        }
+        if REDIRECT_FIELD_NAME not in {*request.GET, *request.POST}:
+            context[REDIRECT_FIELD_NAME] = reverse("admin:index")
+        view: Any = Login.as_view(
+            authentication_form=self.login_form, template_name="admin/login.html", extra_context=context
+        )
+        return as_refused(view(request))
+
+    @method_decorator([never_cache, sensitive_post_parameters()])
+    def second_step(self, request: HttpRequest) -> HttpResponse:
+        return second_step(request, self)
+
+    @method_decorator([never_cache, require_GET])
+    def sign_on(self, request: HttpRequest) -> HttpResponse:
+        return sign_on.leave(request, self)
+
+    @method_decorator([never_cache, require_GET])
+    def sign_on_return(self, request: HttpRequest) -> HttpResponse:
+        return sign_on.come_back(request, self)
+
+    @method_decorator(sensitive_post_parameters())
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        return own_second_factor(request, self)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        context = super().each_context(request)
+        context = {**super().each_context(request), "second_factor_is_offered": second_factor.is_offered()}
         if context["has_permission"]:
             context["caller"] = caller_of(request)
         return context

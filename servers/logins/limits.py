@@ -14,14 +14,18 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.http import HttpRequest
+from structlog.contextvars import bind_contextvars
 
 from servers import clock
-from servers.errors import TooManyFailedLogins
-from servers.logins.addresses import LOCAL
+from servers.errors import TooManyFailedLogins, printable
+from servers.logins.addresses import LOCAL, address_of
 from servers.models import KnownAddress, LoginFailures
 
 log = structlog.get_logger(__name__)
 
+MAX_NAME = 255
+"""As long as is counted; nobody's name is longer."""
 NOTED_AGAIN = timedelta(days=1)
 """How old the note of an address may get before it is written anew."""
 
@@ -45,6 +49,14 @@ class Attempt:
         )
 
 
+def begin(request: HttpRequest | None, name: str) -> Attempt:
+    """Return an attempt that may be made, under this name from where the request comes. Raises TooManyFailedLogins."""
+    attempt = Attempt(name[:MAX_NAME], address_of(request))
+    bind_contextvars(login=printable(attempt.name), address=attempt.address)
+    require_allowed(attempt)
+    return attempt
+
+
 def require_allowed(attempt: Attempt) -> None:
     """Do nothing where a login may be tried. Raises TooManyFailedLogins."""
     require_room(rows_of(attempt), attempt, clock.now())
@@ -66,8 +78,8 @@ def failed(attempt: Attempt) -> None:
     require_room(found.values(), attempt, now)
 
 
-def succeeded(attempt: Attempt) -> None:
-    """Forget the failures of the name from the address, and note the address.
+def succeeded(attempt: Attempt, *, is_all: bool = True) -> None:
+    """Forget the failures of the name from the address; note the address, where this `is_all` that is asked.
 
     Raises TooManyFailedLogins where others have filled a row meanwhile: of guesses at one time no more than the limit
     are answered.
@@ -77,7 +89,15 @@ def succeeded(attempt: Attempt) -> None:
     if any(row.of == Of.PAIR and row.failures for row in found):
         mine = LoginFailures.objects.filter(**attempt.keys[0])
         mine.filter(failures__lt=settings.LOGIN_FAILURES_LIMIT).update(failures=0)
-    note_address(attempt.address, now)
+    if is_all:
+        let_in(attempt.address)
+    else:
+        log.info("login.first_factor")
+
+
+def let_in(address: str) -> None:
+    """Note and say that somebody has logged in from an address."""
+    note_address(address, clock.now())
     log.info("login.succeeded")
 
 

@@ -20,6 +20,7 @@ from servers.models.login import KnownAddress, LoginFailures
 from servers.models.migration import Migration
 from servers.models.reconcile import Divergence, ReconcilePass
 from servers.models.server import Flavor, NetworkInterface, Server, ServerDisk, ServerGroup
+from servers.models.sign_on import FederatedIdentity, SecondFactor
 
 __all__ = [
     "ActionEvent",
@@ -32,6 +33,7 @@ __all__ = [
     "DeploymentFact",
     "Divergence",
     "Domain",
+    "FederatedIdentity",
     "Flavor",
     "Host",
     "IdempotencyKey",
@@ -45,6 +47,7 @@ __all__ = [
     "NetworkInterface",
     "Project",
     "ReconcilePass",
+    "SecondFactor",
     "Server",
     "ServerDisk",
     "ServerGroup",

@@ -188,6 +188,11 @@ class User(Switched, AbstractBaseUser):
             "servers.User.login", "/".join(proof), secret=secret, algorithm="sha256"
         ).hexdigest()
 
+    def end_logins(self) -> None:
+        """End every session and token of the user, who may log in again; application credentials go on."""
+        self.security_stamp = new_id()
+        type(self).objects.filter(pk=self.pk).update(security_stamp=self.security_stamp)
+
     def has_perm(self, perm: str, obj: object = None) -> bool:
         """Return whether the user is admin of a project: the console's pages ask the policy for the rest."""
         return self.is_active and self.is_operator
@@ -227,6 +232,8 @@ class Membership(models.Model):
         Project, null=True, blank=True, on_delete=models.CASCADE, related_name="memberships"
     )
     role = models.CharField(max_length=16, choices=MembershipRole.choices)
+    by_sign_on = models.BooleanField(default=False, editable=False)
+    """Whether it follows the user's groups at the sign-on provider: it is taken away with the group."""
 
     objects = MembershipRows.as_manager()
 

@@ -19,8 +19,10 @@ from servers.models import (
     ApplicationCredential,
     AuditRecord,
     DeploymentFact,
+    FederatedIdentity,
     Flavor,
     Host,
+    SecondFactor,
     Server,
     ServerGroup,
     Token,
@@ -42,6 +44,8 @@ def fleet() -> SmallFleet:
     made = ApplicationCredential(name="robot", user=user, project=fleet.project)
     made.set_secret("secret")
     made.save()
+    SecondFactor.objects.create(user=user, sealed="sealed", recovery=["digest"])
+    FederatedIdentity.objects.create(user=user, issuer="https://login.example", subject="7")
     make_image(fleet.project)
     Flavor.objects.create(name="small", vcpus=1, memory_mb=1, root_gb=1)
     ServerGroup.objects.create(name="apart", project_id=fleet.project.pk, user_id="u", policy="affinity")

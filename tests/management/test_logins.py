@@ -9,7 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from servers import clock
-from servers.models import LoginFailures
+from servers.logins import second_factor
+from servers.models import LoginFailures, SecondFactor, User
+from tests.factories import make_domain
+from tests.logins.devices import give_device
 
 pytestmark = pytest.mark.django_db
 ROWS = (("pair", "anna"), ("pair", "bert"), ("address", ""), ("all", ""))
@@ -78,3 +81,19 @@ def test_what_has_not_failed_is_said(words: list[str]) -> None:
         logins(*words)
     assert refused.value.returncode == 4
     assert left() == list(ROWS)
+
+
+def test_wrong_codes_of_a_name_are_unlocked_with_its_passwords() -> None:
+    LoginFailures.objects.filter(name="bert").update(name=second_factor.counted_as("anna"))
+    assert logins("--unlock", "anna") == "Unlocked.\n"
+    assert [of for of, _ in left()] == ["address", "all"]
+
+
+def test_a_second_factor_that_was_lost_is_removed_by_name() -> None:
+    give_device(User.objects.create_user("anna", "secret", domain=make_domain()))
+    assert logins("--remove-second-factor", "anna") == "Removed.\n"
+    assert not SecondFactor.objects.exists()
+    for name in ("anna", "nobody"):
+        with pytest.raises(CommandError, match=f"no second factor of a user {name}") as refused:
+            logins("--remove-second-factor", name)
+        assert refused.value.returncode == 4

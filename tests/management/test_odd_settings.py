@@ -155,6 +155,15 @@ ODD: dict[str, Callable[[Variable], Iterator[Odd]]] = {
             ),
         )
     ),
+    "issuer": lambda _: iter(
+        (
+            *((text, TAKEN) for text in ("", "https://Login.example/realms/x/", "http://127.0.0.1:9000")),
+            *(
+                (text, REFUSED)
+                for text in ("login", "http://login.example", "https://", "https://u:hidden@a")
+            ),
+        )
+    ),
     "system log": lambda _: iter(
         (
             *((text, TAKEN) for text in ("", "/dev/log", "/with a space", "[::1]:514", " log.example:1 ")),
@@ -172,6 +181,9 @@ ODD: dict[str, Callable[[Variable], Iterator[Odd]]] = {
 """What is odd, by the kind of a variable, and whether it is taken. `{tmp}` is the folder of the test."""
 
 NEEDED = {
+    "OIDC_CLIENT_ID": "gantry",
+    "OIDC_CLIENT_SECRET": "secret",
+    "OIDC_GROUPS_FILE": "{tmp}/groups",
     "KEYSTONE_URL": "https://keystone.example/v3",
     "GLANCE_URL": "https://glance.example",
     "KEYSTONE_PASSWORD": "secret",
@@ -189,13 +201,9 @@ class Case:
     is_taken: bool
 
     def environment(self, folder: Path) -> dict[str, str]:
-        value = self.value.replace("{tmp}", str(folder))
-        return {
-            "DATA_DIR": str(folder / "data"),
-            **NEEDED,
-            **ALSO.get((self.name, self.value), {}),
-            self.name: value,
-        }
+        also = ALSO.get((self.name, self.value), {})
+        given = {"DATA_DIR": "{tmp}/data", **NEEDED, **also, self.name: self.value}
+        return {name: value.replace("{tmp}", str(folder)) for name, value in given.items()}
 
 
 def cases() -> list[Case]:
@@ -210,6 +218,7 @@ def cases() -> list[Case]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "groups").write_text("[{group: operators, role: admin, system: all}]")
     (tmp_path / "link").symlink_to(tmp_path / "folder")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     return tmp_path

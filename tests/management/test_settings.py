@@ -41,6 +41,9 @@ WRONG = [
     ("HSTS_SECONDS", "-1"),
     ("SESSION_IDLE_LIMIT", "0"),
     ("SESSION_LIMIT", "half a day"),
+    ("SECOND_FACTOR", "on"),
+    ("OIDC_ISSUER", "http://login.example.org"),
+    ("OIDC_TIMEOUT", "0"),
     ("QUEUE_WEIGHTS", ""),
     ("QUEUE_WEIGHTS", "moves=6,general=3"),
     ("QUEUE_WEIGHTS", "moves=6,general=3,backups=0"),
@@ -48,6 +51,12 @@ WRONG = [
     ("QUEUE_WEIGHTS", "moves=6,general=3,backups=1,control=1"),
     ("QUEUE_WEIGHTS", "moves=6,general=3,backups=1,moves=1"),
 ]
+OPENID = {
+    "OIDC_ISSUER": "https://o",
+    "OIDC_CLIENT_ID": "gantry",
+    "OIDC_CLIENT_SECRET": "secret",
+    "OIDC_GROUPS_FILE": "/dev/null",
+}
 
 
 def load(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +89,16 @@ def test_the_defaults_are_accepted(tmp_path: Path) -> None:
         ({"IDENTITY": "keystone"}, "KEYSTONE_URL must be"),
         ({"IDENTITY": "keystone", "KEYSTONE_URL": "http://k:5000/v3"}, "needs KEYSTONE_PASSWORD"),
         ({"IMAGES": "glance"}, "GLANCE_URL must be"),
+        (
+            {"OIDC_ISSUER": "https://o"},
+            "OIDC_ISSUER needs OIDC_CLIENT_ID, OIDC_CLIENT_SECRET and OIDC_GROUPS_FILE",
+        ),
+        ({**OPENID, "OIDC_SCOPES": "profile"}, "OIDC_SCOPES must be words with openid among them"),
+        (
+            {**OPENID, "OIDC_GROUPS_FILE": "/nowhere"},
+            "OIDC_GROUPS_FILE must be a file that says what groups give",
+        ),
+        ({**OPENID, "OIDC_GROUPS_FILE": "/dev/null"}, "must be a list with at least one row"),
         ({"IMAGES": "glance", "GLANCE_URL": "http://g:9292"}, "IMAGES=glance needs IDENTITY=keystone"),
     ],
 )

@@ -1,10 +1,11 @@
-"""Proving who one is: by password, by a token that one has, or by an application credential."""
+"""Proving who one is: by password, with a code besides where one has a second factor; by a token; by an application credential."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import permutations
 from typing import Any
 
 from django.http import HttpRequest
@@ -21,11 +22,13 @@ from servers.api.identity.lookup import (
     find_credential,
     find_user,
 )
-from servers.api.resources import Schema, an_object
+from servers.api.resources import an_object
 from servers.logins.checking import check_password, check_secret
+from servers.logins.second_factor import Step, after_password, check_code
 from servers.models import ApplicationCredential, Membership, Project, Token, User
 
 PASSWORD = an_object({"user": an_object({"password": LIMITED_TEXT}, NAMES, **NAMED)})
+TOTP = an_object({"user": an_object({"passcode": LIMITED_TEXT}, NAMES, **NAMED)})
 TOKEN = an_object({"id": LIMITED_TEXT})
 CREDENTIAL = an_object(
     {"secret": LIMITED_TEXT},
@@ -56,29 +59,50 @@ class Proof:
         return min((end for end in ends if end is not None), default=None)
 
 
-def by_password(request: HttpRequest, given: dict[str, Any]) -> Proof:
-    """Return the proof of somebody who knows a password. Raises KeystoneError, TooManyFailedLogins, LoginsBusy."""
-    who = given["user"]
+def by_password(request: HttpRequest, identity: dict[str, Any]) -> Proof:
+    """Return the proof of somebody who knows a password, and has no second factor.
+
+    Raises KeystoneError, TooManyFailedLogins, LoginsBusy.
+    """
+    return Proof(knows_password(request, identity["password"]["user"], alone=True), ["password"])
+
+
+def by_password_and_code(request: HttpRequest, identity: dict[str, Any]) -> Proof:
+    """Return the proof of somebody who knows a password, and shows a code of his second factor.
+
+    Raises KeystoneError, TooManyFailedLogins, LoginsBusy.
+    """
+    user, who = knows_password(request, identity["password"]["user"]), identity["totp"]["user"]
+    if find_user(who) != user or after_password(user) is not Step.CODE:
+        raise unauthorized()
+    if not check_code(request, user, who["passcode"]):
+        raise unauthorized()
+    return Proof(user, ["password", "totp"])
+
+
+def knows_password(request: HttpRequest, who: dict[str, Any], *, alone: bool = False) -> User:
+    """Return the user whose password is said; `alone` says that no code is. Raises as `by_password` does."""
     user = find_user(who)
     name = user.name if user else who.get("name") or who["id"]
-    if not check_password(request, name, user, who["password"]) or user is None:
+    if not check_password(request, name, user, who["password"], alone=alone) or user is None:
         raise unauthorized()
-    return Proof(user, ["password"])
+    return user
 
 
-def by_token(request: HttpRequest, given: dict[str, Any]) -> Proof:
+def by_token(request: HttpRequest, identity: dict[str, Any]) -> Proof:
     """Return the proof of somebody who has a token; what restricted that one restricts the next one."""
-    token = find_token(given["id"])
+    token = find_token(identity["token"]["id"])
     if token is None:
         raise unauthorized()
     return Proof(token.user, [*token.methods, "token"], token.application_credential, token)
 
 
-def by_credential(request: HttpRequest, given: dict[str, Any]) -> Proof:
+def by_credential(request: HttpRequest, identity: dict[str, Any]) -> Proof:
     """Return the proof of a program that has an application credential.
 
     Raises KeystoneError, TooManyFailedLogins, LoginsBusy.
     """
+    given = identity["application_credential"]
     credential = find_credential(given)
     kept = credential.secret_hash if credential else None
     may_log_in = credential is not None and opens(credential)
@@ -102,25 +126,26 @@ def opens(credential: ApplicationCredential) -> bool:
     return usable and Membership.objects.filter(pk__in=credential.memberships).exists()
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to prove who one is: what a client says for it, and what becomes of that."""
-
-    schema: Schema
-    prove: Callable[[HttpRequest, dict[str, Any]], Proof]
-
-
-METHODS = {
-    "password": Method(PASSWORD, by_password),
-    "token": Method(TOKEN, by_token),
-    "application_credential": Method(CREDENTIAL, by_credential),
+SAID = {"password": PASSWORD, "totp": TOTP, "token": TOKEN, "application_credential": CREDENTIAL}
+"""What a client says for each method of Keystone's, by its name."""
+PROOFS: dict[frozenset[str], Callable[[HttpRequest, dict[str, Any]], Proof]] = {
+    frozenset({"password"}): by_password,
+    frozenset({"password", "totp"}): by_password_and_code,
+    frozenset({"token"}): by_token,
+    frozenset({"application_credential"}): by_credential,
 }
+"""The methods that prove together who somebody is, in whichever order they are named."""
 IDENTITY = an_object(
-    {"methods": {"type": "array", "items": {"enum": list(METHODS)}, "minItems": 1, "maxItems": 1}},
-    {name: method.schema for name, method in METHODS.items()},
+    {
+        "methods": {
+            "description": f"one of {', '.join(sorted(SAID.keys() - {'totp'}))}; or password and totp",
+            "enum": [list(order) for methods in PROOFS for order in permutations(sorted(methods))],
+        }
+    },
+    dict(SAID),
     allOf=[
-        {"if": {"properties": {"methods": {"const": [name]}}}, "then": {"required": [name]}}
-        for name in METHODS
+        {"if": {"properties": {"methods": {"contains": {"const": name}}}}, "then": {"required": [name]}}
+        for name in SAID
     ],
 )
 
@@ -130,5 +155,4 @@ def prove(request: HttpRequest, identity: dict[str, Any]) -> Proof:
 
     Raises KeystoneError, which never says what was wrong; TooManyFailedLogins or LoginsBusy where that was not looked at.
     """
-    [name] = identity["methods"]
-    return METHODS[name].prove(request, identity[name])
+    return PROOFS[frozenset(identity["methods"])](request, identity)
