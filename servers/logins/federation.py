@@ -10,14 +10,16 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
 
+from servers.acting import acting, become
 from servers.errors import SignOnRefused, printable
 from servers.models import FederatedIdentity, Membership, Project, User
 from servers.models.identity import digest
 
 log = structlog.get_logger(__name__)
 
+FIRST_TIME = "signed on for the first time"
+BY_GROUPS = "as the groups of the sign-on provider say"
 LONGEST = 255
 """Characters of a subject (OpenID Connect Core 2), and of a user's name here."""
 LONGEST_EMAIL = 254
@@ -28,7 +30,7 @@ Role = tuple[str | None, str]
 """The id of a project, None for the system, and a role there."""
 
 
-def admit(request: HttpRequest, claims: dict[str, Any]) -> User:
+def admit(claims: dict[str, Any]) -> User:
     """Return the user of whom verified claims are, with the roles that his groups give now.
 
     He is found by issuer and subject, and made the first time. Raises SignOnRefused for whom no group gives a role, and
@@ -40,7 +42,7 @@ def admit(request: HttpRequest, claims: dict[str, Any]) -> User:
     roles = roles_of(groups_in(claims))
     user = found(subject) or (made(subject, claims) if roles else None)
     if user is not None:
-        request.META["REMOTE_USER"] = user.name  # for the history of what follows
+        become(who=user.name, who_id=user.pk, reason=BY_GROUPS)
         follow(user, roles)
     if user is None or not roles:
         log.warning("sign_on.no_group", subject=printable(subject, 100))
@@ -84,7 +86,7 @@ def made(subject: str, claims: dict[str, Any]) -> User:
     """Return a new user without a password, under a free name. Raises SignOnRefused where none is free."""
     for name in names_for(subject, claims):
         try:
-            with transaction.atomic():
+            with acting(who=name, reason=FIRST_TIME), transaction.atomic():
                 user = User.objects.create_user(name, email=email_in(claims))
                 FederatedIdentity.objects.create(user=user, issuer=settings.OIDC_ISSUER, subject=subject)
         except IntegrityError:  # the name is somebody's; or he comes by two ways at once

@@ -214,4 +214,4 @@ class ProviderBackend(SessionBackend, OIDCAuthenticationBackend):  # type: ignor
             if more.get("sub") != payload["sub"]:
                 raise not_believed("userinfo of somebody else")
             payload = {**more, **payload}
-        return admit(self.request, payload)
+        return admit(payload)

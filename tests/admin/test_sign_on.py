@@ -17,6 +17,7 @@ from servers.logins import openid
 from servers.logins.openid_settings import Grant
 from servers.models import (
     ApplicationCredential,
+    AuditRecord,
     Domain,
     FederatedIdentity,
     KnownAddress,
@@ -426,8 +427,9 @@ def test_a_role_that_was_given_by_hand_is_not_taken_with_the_group(
 
 def test_what_changed_his_roles_is_remembered_with_his_name(client: Client, provider: Saying) -> None:
     sign_on(client, provider)
-    record = Membership.history.latest()  # type: ignore[attr-defined]
-    assert (record.who, record.door, record.by_sign_on) == ("eva", "console", True)
+    record = AuditRecord.objects.filter(object_type="membership").latest("pk")
+    assert (record.who, record.door, record.after["by_sign_on"]) == ("eva", "console", True)
+    assert AuditRecord.objects.filter(object_type="user").latest("pk").who == "eva"
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_staff": False}])

@@ -39,7 +39,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def fleet(project: Project) -> Iterator[SmallFleet]:
+def fleet(project: Project, settings: Any) -> Iterator[SmallFleet]:
+    settings.SECOND_FACTOR = "optional"
     with clock.use(VirtualClock()):
         fleet = SmallFleet()
         fleet.project = project

@@ -266,7 +266,13 @@ def test_every_number_has_a_setting_of_its_own() -> None:
 
 def test_no_secret_is_compared_between_machines() -> None:
     secret = {name for name, variable in READ.items() if variable.is_secret}
-    assert secret == {"SECRET_KEY", "DATABASE_URL", "KEYSTONE_PASSWORD", "ADMIN_PASSWORD"}
+    assert secret == {
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "KEYSTONE_PASSWORD",
+        "ADMIN_PASSWORD",
+        "OIDC_CLIENT_SECRET",
+    }
     assert secret <= configured.OF_THIS_MACHINE
 
 
