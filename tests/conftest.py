@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import settings as hypothesis
 
 from project.security import Headers
 from servers.actions import definitions
+from servers.audit import chain as chaining
 from servers.audit.saying import may_cut
 from servers.deployment import comparison
 from servers.deployment.standing import STANDING
@@ -74,6 +76,12 @@ def own_entries(request: pytest.FixtureRequest, django_db_blocker: Any) -> Itera
 def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget which hosts hung in an earlier test: hosts of the same names would not be asked at all."""
     monkeypatch.setattr("servers.fleet.polling.ASKER", Asker())
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_chained_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget how far an earlier test has chained its audit trail."""
+    monkeypatch.setattr(chaining, "_passed", deque([(0.0, 0)]))
 
 
 @pytest.fixture(autouse=True)

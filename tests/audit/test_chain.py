@@ -26,12 +26,6 @@ from servers.models import Aggregate, AuditLink, AuditRecord
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the process have chained nothing before."""
-    monkeypatch.setattr(chaining, "_passed", type(chaining._passed)([(0.0, 0)]))
-
-
 def change(count: int = 5, name: str = "rack") -> None:
     for number in range(count):
         Aggregate.objects.create(name=f"{name}-{number}")

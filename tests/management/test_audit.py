@@ -11,7 +11,6 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from servers.acting import acting
-from servers.audit import chain as chaining
 from servers.audit.chain import chain
 from servers.audit.saying import may_cut
 from servers.management.commands.audit import Command
@@ -24,9 +23,8 @@ ALWAYS = "2100-01-01"
 
 
 @pytest.fixture(autouse=True)
-def trail(monkeypatch: pytest.MonkeyPatch) -> None:
+def trail() -> None:
     """Let three records be chained, one of them anna's."""
-    monkeypatch.setattr(chaining, "_passed", type(chaining._passed)([(0.0, 0)]))
     for name in ("a", "b"):
         Aggregate.objects.create(name=name)
     with acting(who="anna", door="rest"):

@@ -18,6 +18,7 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from servers import clock
+from servers.audit import chain as chaining
 from servers.clock import VirtualClock
 from servers.drivers.base import Pool
 from servers.engine.execution.lease import stall_foreign
@@ -71,6 +72,7 @@ LONG_AGO = timedelta(days=1000)
 def fleet(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallFleet]:
     """Return a small fleet in virtual time, in a database whose transactions really end."""
     monkeypatch.setattr(batches, "ROWS_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(chaining, "AT_ONCE", AT_ONCE)
     settings.RESIZE_CONFIRM_WINDOW_S = 60
     with clock.use(VirtualClock()):
         yield SmallFleet()
@@ -210,6 +212,11 @@ def lost_guests(fleet: SmallFleet) -> None:
     )
 
 
+def changes(fleet: SmallFleet) -> None:
+    """Let many rows be changed, each of which leaves a record in the audit trail."""
+    make_servers(fleet)
+
+
 def abandoned_repairs(fleet: SmallFleet) -> None:
     make_actions(fleet, make_servers(fleet), slug=RECONCILE, status="running", finished_at=None)
 
@@ -301,6 +308,13 @@ CHORES: dict[str, Chore] = {
         lambda fleet: drop_abandoned(),
         5,
         ActionRecord.objects.filter(status="running").count,
+    ),
+    "chain the audit trail": Chore(
+        changes,
+        lambda fleet: chaining.chain(),
+        AT_ONCE,
+        lambda: chaining.unchained().count(),
+        task="chain",
     ),
     "confirm overdue moves": Chore(
         overdue_moves,

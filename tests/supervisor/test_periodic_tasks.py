@@ -159,7 +159,7 @@ def test_a_machine_without_another_thread_is_asked_for_one_again(
 def test_no_more_than_a_few_slow_duties_are_at_it_at_a_time() -> None:
     supervisor = PeriodicTasks("here", 1)
     quick = [task.name for task in supervisor.tasks if task.turn is not slow_turn(supervisor)]
-    assert quick == ["presence", "sweep", "heartbeats"]
+    assert quick == ["presence", "sweep", "heartbeats", "chain"]
     turns = [slow_turn(supervisor).acquire(blocking=False) for _ in range(SLOW_AT_A_TIME + 1)]
     assert turns == [True] * SLOW_AT_A_TIME + [False]
 
