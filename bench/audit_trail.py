@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,15 @@ def change(port: int, token: str, server: str, times: int) -> None:
         answer.read()
         if answer.status != 202:
             raise RuntimeError(f"a change is answered with {answer.status}")
+
+
+def wait_for(port: int) -> None:
+    """Return when the server answers."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.2)
 
 
 def measured(port: int, token: str, servers: list[str], times: int) -> float:
@@ -81,7 +91,7 @@ def main() -> int:
             for words in (["manage.py", "serve"], ["-c", CHAINING])
         ]
         try:
-            time.sleep(5)
+            wait_for(port)
             measured(port, caller.secret, servers, 10)
             times, rates = CHANGES // CLIENTS // ROUNDS, {True: list[float](), False: list[float]()}
             before = AuditRecord.objects.count()

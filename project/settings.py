@@ -293,8 +293,8 @@ _given = _database.get("OPTIONS", {})
 # Nobody waits for a database for as long as a lease lasts: whoever holds one hears of it in time to try again.
 DATABASE_WAIT_S = min(10, max(5, LEASE_TTL_S * 2 / 3))
 _wait_ms = int(DATABASE_WAIT_S * 1000)
+_database.setdefault("CONN_MAX_AGE", 60)  # a new one of SQLite reads the whole schema first, triggers and all
 if _on_postgresql:
-    _database.setdefault("CONN_MAX_AGE", 60)
     _database.setdefault("CONN_HEALTH_CHECKS", True)
     _limits = f"-c lock_timeout={_wait_ms // 2} -c idle_in_transaction_session_timeout={_wait_ms}"
     _database["OPTIONS"] = {
