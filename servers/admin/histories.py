@@ -101,7 +101,9 @@ def history_page(request: HttpRequest, site: AdminSite, model: type[Model], key:
         "title": f"History of {model._meta.verbose_name} {name}",
         "opts": model._meta,
         "is_there": row is not None and getattr(row, "deleted_at", None) is None,
-        "page_of_row": reverse(f"admin:servers_{model._meta.model_name}_change", args=[key]),
+        "page_of_row": reverse(
+            f"admin:servers_{model._meta.model_name}_change", args=[key if row is None else row.pk]
+        ),
         "filtered": records_address(**wanted.as_query()),
     }
     return render(request, "admin/servers/history.html", context)

@@ -55,6 +55,13 @@ class Site:
         except urllib.error.HTTPError as answer:
             return answer
 
+    def wait_until_ready(self) -> None:
+        """Return when every web process has heard of a worker and agrees with the deployment."""
+        ready, until = 0, time.monotonic() + 60
+        while ready < READY_IN_A_ROW and time.monotonic() < until:
+            ready = ready + 1 if self.ask("/readyz").status == 200 else 0
+            time.sleep(0.2)
+
     def log_in(self) -> str:
         """Log in at the console; return the address at which that ends."""
         page = self.ask(f"{PATH}/admin").read().decode()
@@ -82,6 +89,10 @@ class Site:
         ]
 
 
+READY_IN_A_ROW = 12
+"""Of several processes on one port each has answered by then, most likely."""
+
+
 @pytest.fixture(scope="module", params=["minimum", "maximum"])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     numbers = {
@@ -98,7 +109,9 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         SECRET_KEY="$a'\"#%é ,",
         **numbers,
     ) as running:
-        yield Site(running, public, CookieJar())
+        site = Site(running, public, CookieJar())
+        site.wait_until_ready()
+        yield site
 
 
 def linked(page: str) -> Iterator[tuple[str, str]]:
