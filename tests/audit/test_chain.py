@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -189,6 +190,18 @@ def test_checkpoints_of_the_systems_log_are_read(trail: None, tmp_path: Path) ->
     log.write_text("Nov 30 21:00:00 node1 something else")
     with pytest.raises(ValueError, match=r"auth.log, line 1, is no checkpoint"):
         list(checkpoints.kept([log]))
+
+
+def test_checkpoints_go_to_the_systems_log(settings: Any) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
+        log.bind(("127.0.0.1", 0))
+        log.settimeout(10)
+        settings.AUDIT_SYSLOG = log.getsockname()
+        change()
+        chain()
+        said = log.recv(4096).decode()
+    (line,) = checkpoints.path().read_text().splitlines()
+    assert f"gantry audit checkpoint: {line}" in said
 
 
 def test_a_checkpoint_that_cannot_be_written_is_an_error() -> None:
