@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,11 @@ from django.db import connection, transaction
 WRITES = ("INSERT", "UPDATE", "DELETE")
 WRITING_FUNCTION = "procrastinate_defer_jobs"
 """The function of PostgreSQL by which Procrastinate writes an entry; a row of its result is a row written."""
+
+
+def is_write(sql: str) -> bool:
+    """Return whether a statement changes rows, also one before which PostgreSQL is told who acts."""
+    return re.sub(r"^/\*.*?\*/", "", sql).lstrip().upper().startswith(WRITES)
 
 
 @dataclass
@@ -27,7 +33,7 @@ class Transactions:
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        if sql.lstrip().upper().startswith(WRITES) or WRITING_FUNCTION in sql:
+        if is_write(sql) or WRITING_FUNCTION in sql:
             self.count(max(context["cursor"].rowcount, sql.count("), (") + 1 if "VALUES" in sql else 0))
         return result
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,16 +40,35 @@ def hear(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
         raw.create_function("gantry_acting", 0, acting.said)
         raw.create_function("gantry_cuts", 0, lambda: int(_cuts.get()))
         raw.create_function("gantry_watches", 0, lambda: int(not _cuts.get()))
-    elif connection.vendor == "postgresql" and say not in connection.execute_wrappers:
-        connection.execute_wrappers.append(say)
+    elif connection.vendor == "postgresql":
+        raw = connection.connection
+        raw.cursor_factory = saying(raw.cursor_factory)
 
 
-def say(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
-    """Put who acts before a statement that changes something: a wrapper of Django's."""
-    text = sql if isinstance(sql, str) else sql.as_string(context["connection"].connection)
-    if text.lstrip()[:8].upper().startswith(CHANGING):
-        return execute(f"{comment()} {text}", params, many, context)
-    return execute(sql, params, many, context)
+@cache
+def saying(cursor: type[Any]) -> type[Any]:
+    """Return a class of cursors like this one of psycopg, which put who acts before what changes something.
+
+    That is below everything of Django's: what Django logs, counts and wraps is the statement as it was made.
+    """
+
+    def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        return cursor.execute(self, said_before(query, self), *args, **options)
+
+    def executemany(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        return cursor.executemany(self, said_before(query, self), *args, **options)
+
+    return type("SayingCursor", (cursor,), {"execute": execute, "executemany": executemany})
+
+
+def said_before(query: Any, cursor: Any) -> Any:
+    """Return a query with who acts before it, if it changes something."""
+    text = query if isinstance(query, str) else None
+    if text is None and hasattr(query, "as_string"):
+        text = query.as_string(cursor)
+    if text is None or not text.lstrip()[:8].upper().startswith(CHANGING):
+        return query
+    return f"{comment()} {text}"
 
 
 def comment() -> str:

@@ -23,6 +23,7 @@ from servers.states import ActionStatus, MigrationStatus
 from tests.carrying_out import carry_out
 from tests.small_fleet import SmallFleet
 from tests.stalling import LIVE, stalled_move
+from tests.transactions import is_write
 
 AT_ONCE_S = 1.0
 
@@ -120,7 +121,7 @@ def test_whoever_waits_is_asked_for_by_nobody(
     with CaptureQueriesContext(connection) as queries:
         assert Choice().claim_next("worker") is None
         sweep()
-    written = [q["sql"] for q in queries if q["sql"].startswith(("UPDATE", "INSERT", "DELETE"))]
+    written = [q["sql"] for q in queries if is_write(q["sql"])]
     assert written == []
     assert {fresh(record).attempt for record in waiting} == {1}
 

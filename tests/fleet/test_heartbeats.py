@@ -22,6 +22,7 @@ from servers.fleet.host_questions import AT_A_TIME
 from servers.models import Host
 from tests.factories import make_host
 from tests.small_fleet import SmallFleet
+from tests.transactions import is_write
 
 INFO = HostInfo("KVM", 10_001_000, "node", 8, 8192, 100, cpu_model="new")
 
@@ -131,7 +132,7 @@ def test_nothing_else_of_a_host_is_written(hanging: threading.Event) -> None:
     now = host.created_at + timedelta(hours=1)
     with CaptureQueriesContext(connection) as queries:
         assert write_down({"node1": (now, INFO), "nobody": (now, INFO)}) == {"node1"}
-    [written] = [query["sql"] for query in queries if query["sql"].startswith("UPDATE")]
+    [written] = [query["sql"] for query in queries if is_write(query["sql"])]
     assert set(re.findall(r'"(\w+)" = \(?CASE', written)) == set(FIELDS)
     host.refresh_from_db()
     assert values(host, others) == before
