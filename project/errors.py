@@ -17,6 +17,7 @@ from rest_framework.exceptions import APIException
 from structlog.contextvars import bind_contextvars
 
 from servers.admin.outage import NOT_NOW, outage_page
+from servers.admin.sessions import ended_before
 from servers.api.answers import try_again
 from servers.api.outage import answer_to
 from servers.errors import DatabaseUnavailable, ServiceUnavailable
@@ -45,7 +46,13 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 
 def form_not_believed(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    """Answer a form of the console without the token that shows where it was made; Django logs the reason."""
+    """Answer a form of the console without the token that shows where it was made; Django logs the reason.
+
+    Where there is no session any more there is no token either: that is what is said then.
+    """
+    ended = ended_before(request)
+    if ended is not None:
+        return ended
     status = HTTPStatus.FORBIDDEN
     return outage_page(request, STALE_FORM, title="Not accepted", status=status, changed_nothing=True)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -66,6 +67,23 @@ def note_activity(request: HttpRequest) -> None:
         request.session[SEEN] = now
 
 
+def ended_part() -> HttpResponse:
+    """Return what a part of a page is answered whose session has ended."""
+    return HttpResponse(
+        render_to_string("session_ended_part.html", {"login": reverse("admin:login")}), status=401
+    )
+
+
+def ended_before(request: HttpRequest) -> HttpResponseBase | None:
+    """Return the answer to a form without the cookies of a session; None where there is one, or it is that of the login."""
+    if request.user.is_authenticated or request.path.startswith(reverse("admin:login")):
+        return None
+    if "HX-Request" in request.headers:
+        return ended_part()
+    messages.warning(request, ENDED)
+    return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+
+
 def in_session(
     may_enter: Callable[[HttpRequest], bool], view: Callable[..., HttpResponseBase]
 ) -> Callable[..., HttpResponseBase]:
@@ -80,8 +98,7 @@ def in_session(
         if may_enter(request):
             note_activity(request)
         elif not request.user.is_authenticated and "HX-Request" in request.headers:
-            text = render_to_string("session_ended_part.html", {"login": reverse("admin:login")})
-            return HttpResponse(text, status=401)
+            return ended_part()
         elif not request.user.is_authenticated and request.method == "POST":
             messages.warning(request, ENDED)
         return view(request, *args, **kwargs)

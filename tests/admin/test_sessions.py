@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -155,3 +156,28 @@ def test_part_of_a_page_after_the_end_is_a_sentence_and_no_page(operator: Visito
     ):
         assert answer.status_code == 401 and "<html" not in answer.content.decode()
         assert "Your session has ended." in words(answer) and LOGIN in answer.content.decode()
+
+
+# -------------------------------------------------------------- without any cookie, so without a token of forms
+
+
+def test_form_whose_cookies_are_gone_is_told_that_its_session_has_ended(server: Server) -> None:
+    stranger = Client(enforce_csrf_checks=True)
+    answer = stranger.post(form_of("create-backup", server), {"name": "nightly"})
+    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, LOGIN)
+    assert "nothing of what you have sent was carried out" in words(stranger.get(answer["Location"]))
+
+
+def test_part_of_a_page_whose_cookies_are_gone_is_told_so_too(server: Server) -> None:
+    stranger = Client(enforce_csrf_checks=True)
+    answer = stranger.post(form_of("create-backup", server), {"preview": "1"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 401
+    assert "Your session has ended." in words(answer)
+
+
+def test_form_of_the_login_and_one_of_a_session_that_goes_on_are_not_believed_without_a_token(
+    operator: Visitor, server: Server
+) -> None:
+    assert Client(enforce_csrf_checks=True).post(LOGIN, {"username": "a"}).status_code == 403
+    operator.client.handler.enforce_csrf_checks = True
+    assert operator.ask("create-backup", server).status_code == 403
