@@ -56,7 +56,7 @@ def test_sentence_says_which_member_offends_and_how(body: Any, said: str | None)
         ({"methods": ["token"]}, "auth.identity.token is required."),
         (
             {"methods": ["x"]},
-            "auth.identity.methods[0] must be one of password, token, application_credential.",
+            "auth.identity.methods must be one of application_credential, password, token; or password and totp.",
         ),
         (
             {"methods": ["password"], "password": {"user": {"name": "anna", "password": "x"}}},
