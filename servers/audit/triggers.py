@@ -96,11 +96,11 @@ POSTGRESQL = Dialect(
 
 
 def changed(watched: Watched, event: str, says: Dialect) -> str:
-    """Return a SELECT of what a row `was` and what it `became`; of an UPDATE the columns that differ, if any."""
+    """Return a SELECT of what a row `was` and what it `became`; of an UPDATE the columns that differ, and how `many`."""
     if event == INSERTED:
-        return f"SELECT {says.empty} AS was, {whole(watched, 'NEW', says)} AS became"
+        return f"SELECT {says.empty} AS was, {whole(watched, 'NEW', says)} AS became, 1 AS many"
     if event == DELETED:
-        return f"SELECT {whole(watched, 'OLD', says)} AS was, {says.empty} AS became"
+        return f"SELECT {whole(watched, 'OLD', says)} AS was, {says.empty} AS became, 1 AS many"
     only, lines = dict(watched.only), []
     for field in watched.columns:
         old, new = (says.as_json.format(says.value(watched, field, row)) for row in ("OLD", "NEW"))
@@ -109,8 +109,8 @@ def changed(watched: Watched, event: str, says: Dialect) -> str:
             differs = f"({differs} AND {only[field.name]})"
         lines.append(f"SELECT '{field.name}' AS c, {old} AS o, {new} AS n, {differs} AS differs")
     return (
-        f"SELECT {says.together.format('o')} AS was, {says.together.format('n')} AS became "
-        f"FROM ({' UNION ALL '.join(lines)}) AS t WHERE differs HAVING count(*) > 0"
+        f"SELECT {says.together.format('o')} AS was, {says.together.format('n')} AS became, count(*) AS many "
+        f"FROM ({' UNION ALL '.join(lines)}) AS t WHERE differs"
     )
 
 
@@ -140,7 +140,7 @@ def insertion(watched: Watched, event: str, says: Dialect) -> str:
     names = ", ".join(f'"{name}"' for name in values)
     return (
         f"INSERT INTO {RECORDS} ({names}) SELECT {', '.join(values.values())} "
-        f"FROM (SELECT gantry_acting() AS said LIMIT 1) AS a, ({changed(watched, event, says)}) AS d"
+        f"FROM (SELECT gantry_acting() AS said LIMIT 1) AS a, ({changed(watched, event, says)}) AS d WHERE many > 0"
     )
 
 
