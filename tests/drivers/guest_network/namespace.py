@@ -18,10 +18,13 @@ from tests.drivers.guest_network.samples import MAC, SECOND_MAC
 
 LIMIT_S = 90
 NEW = ("unshare", "--net", "--mount", "--propagation", "private")
+GUESTS_UMASK = 0o022
+"""A guest's own, whatever Gantry's is: its programs are several users."""
 MARK = "/run/this-is-a-guest"
 """Only there, and nowhere on the machine, a command is run."""
 START = f"""
 set -e
+umask {GUESTS_UMASK:03o}
 mount -t tmpfs -o mode=755 run /run
 mkdir /run/systemd /run/upper /run/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc
@@ -90,6 +93,7 @@ class Namespace:
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
+            umask=GUESTS_UMASK,
         )
 
     def tool(self, name: str, text: str) -> None:
