@@ -19,6 +19,7 @@ from servers import migrations
 from servers.actions import definitions
 from servers.audit import triggers
 from servers.database_age import strangeness
+from servers.management.commands import up
 from servers.models import ApplicationCredential, AuditRecord, Domain, Server, Token
 from servers.models.identity import digest
 
@@ -199,6 +200,27 @@ def test_after_migrating_the_database_writes_the_trail_again(transactional_db: N
     triggers.remove()
     call_command("migrate", verbosity=0)
     assert triggers.installed() == triggers.expected()
+
+
+def test_a_trigger_that_did_something_else_is_another_one(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = triggers.expected()
+    monkeypatch.setattr(triggers, "WATCHED", triggers.WATCHED[:1])
+    triggers.triggers_of.cache_clear()
+    assert triggers.expected() < before
+    up.migrate()
+    assert triggers.installed() == triggers.expected()
+    monkeypatch.undo()
+    triggers.triggers_of.cache_clear()
+    up.migrate()
+    assert triggers.installed() == before == triggers.expected()
+
+
+def test_a_database_that_is_taken_back_has_no_triggers_left(migrate: Callable[[str], Any]) -> None:
+    triggers.install()
+    call_command("migrate", "servers", "0015", verbosity=0)
+    assert triggers.installed() == set()
 
 
 def test_a_migration_that_has_landed_is_never_edited() -> None:

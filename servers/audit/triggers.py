@@ -6,8 +6,10 @@ and PostgreSQL; what they call differently is a `Dialect`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
@@ -21,7 +23,7 @@ APPEND_ONLY = (
     "The audit trail is append-only: nothing of it is changed, and only `manage.py audit archive` cuts it."
 )
 VERBS = {INSERTED: "created", UPDATED: "changed", DELETED: "deleted"}
-PREFIX = "audit_"
+PREFIX = "gantry_audit_"
 SECRET = "…"
 """What stands for a secret."""
 SQL = "sql"
@@ -158,59 +160,77 @@ $$"""
 """Who acts, from the comment before the statement (`servers.audit.saying`); NULL where none is there."""
 
 
-def statements() -> Iterator[str]:
-    """Return what makes all triggers, for the database that is connected."""
-    make = on_postgresql() if connection.vendor == "postgresql" else on_sqlite()
-    yield from make
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger, and what makes it. Its name has a digest of what it does: one that did something else is another one."""
+
+    name: str
+    makes: tuple[str, ...]
 
 
-def on_sqlite() -> Iterator[str]:
+def called(table: str, what: str, body: str) -> str:
+    """Return the name of a trigger that does what `body` says."""
+    return f"{PREFIX}{table}_{what}_{hashlib.sha256(body.encode()).hexdigest()[:8]}"
+
+
+@cache
+def triggers_of(vendor: str) -> tuple[Trigger, ...]:
+    """Return all triggers that there should be, for this kind of database."""
+    return tuple(on_postgresql() if vendor == "postgresql" else on_sqlite())
+
+
+def on_sqlite() -> Iterator[Trigger]:
     for watched in WATCHED:
         for event in watched.events:
-            name = f"{PREFIX}{watched.table}_{event.lower()}"
-            yield (
-                f"CREATE TRIGGER {name} AFTER {event_of(watched, event)} ON {watched.table} WHEN gantry_watches() "
-                f"BEGIN {insertion(watched, event, SQLITE)}; END"
+            yield sqlite_trigger(
+                watched.table,
+                event,
+                f"AFTER {event_of(watched, event)} ON {watched.table} WHEN gantry_watches()",
+                insertion(watched, event, SQLITE),
             )
     for table in (RECORDS, LINKS):
         for event in (UPDATED, DELETED):
-            yield (
-                f"CREATE TRIGGER {PREFIX}{table}_{event.lower()} BEFORE {event} ON {table} WHEN NOT gantry_cuts() "
-                f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+            yield sqlite_trigger(
+                table,
+                event,
+                f"BEFORE {event} ON {table} WHEN NOT gantry_cuts()",
+                f"SELECT RAISE(ABORT, '{APPEND_ONLY}')",
             )
 
 
-def on_postgresql() -> Iterator[str]:
-    yield ACTING
+def sqlite_trigger(table: str, event: str, when: str, does: str) -> Trigger:
+    name = called(table, event.lower(), when + does)
+    return Trigger(name, (f"CREATE TRIGGER {name} {when} BEGIN {does}; END",))
+
+
+def on_postgresql() -> Iterator[Trigger]:
     for watched in WATCHED:
-        name = f"{PREFIX}{watched.table}"
-        events = [event_of(watched, event) for event in watched.events]
+        events = " OR ".join(event_of(watched, event) for event in watched.events)
         branches = " ".join(
             f"IF TG_OP = '{event}' THEN {insertion(watched, event, POSTGRESQL)}; END IF;"
             for event in watched.events
         )
-        yield (
-            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
-            f"BEGIN {branches} RETURN NULL; END $$"
+        yield postgresql_trigger(
+            watched.table, "changed", f"AFTER {events}", "ROW", f"{branches} RETURN NULL;"
         )
-        yield (
-            f"CREATE OR REPLACE TRIGGER {name} AFTER {' OR '.join(events)} ON {watched.table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {name}()"
-        )
-    yield (
-        f"CREATE OR REPLACE FUNCTION {PREFIX}refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF coalesce((gantry_acting() ->> 'cuts')::boolean, false) THEN RETURN coalesce(NEW, OLD); END IF; "
-        f"RAISE EXCEPTION '{APPEND_ONLY}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    refuses = (
+        "IF coalesce((gantry_acting() ->> 'cuts')::boolean, false) THEN RETURN coalesce(NEW, OLD); END IF; "
+        f"RAISE EXCEPTION '{APPEND_ONLY}' USING ERRCODE = 'integrity_constraint_violation';"
     )
     for table in (RECORDS, LINKS):
-        yield (
-            f"CREATE OR REPLACE TRIGGER {PREFIX}{table} BEFORE UPDATE OR DELETE ON {table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {PREFIX}refuse()"
-        )
-        yield (
-            f"CREATE OR REPLACE TRIGGER {PREFIX}{table}_truncate BEFORE TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {PREFIX}refuse()"
-        )
+        yield postgresql_trigger(table, "changed", "BEFORE UPDATE OR DELETE", "ROW", refuses)
+        yield postgresql_trigger(table, "emptied", "BEFORE TRUNCATE", "STATEMENT", refuses)
+
+
+def postgresql_trigger(table: str, what: str, when: str, each: str, does: str) -> Trigger:
+    name = called(table, what, when + does)
+    return Trigger(
+        name,
+        (
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does} END $$",
+            f"CREATE TRIGGER {name} {when} ON {table} FOR EACH {each} EXECUTE FUNCTION {name}()",
+        ),
+    )
 
 
 def installed() -> set[str]:
@@ -227,25 +247,35 @@ def installed() -> set[str]:
 
 def expected() -> set[str]:
     """Return the names of our triggers that there should be."""
-    words = [statement.split() for statement in statements()]
-    return {each[each.index("TRIGGER") + 1] for each in words if "TRIGGER" in each[:4]}
+    return {trigger.name for trigger in triggers_of(connection.vendor)}
 
 
 def install() -> None:
-    """Make all triggers anew, in one transaction of the caller's."""
+    """Make all triggers anew, unless they are all there; none where a table is not, as before a migration made it."""
+    if installed() == expected():
+        return
     remove()
+    if not {RECORDS, LINKS, *(each.table for each in WATCHED)} <= set(connection.introspection.table_names()):
+        return
     with connection.cursor() as cursor:
-        for statement in statements():
-            cursor.execute(statement)
+        if connection.vendor == "postgresql":
+            cursor.execute(ACTING)
+        for trigger in triggers_of(connection.vendor):
+            for statement in trigger.makes:
+                cursor.execute(statement)
 
 
 def remove() -> None:
     """Remove our triggers, those of an older version too: a migration may rebuild a table beneath them."""
     with connection.cursor() as cursor:
-        for name in installed():
-            if connection.vendor == "postgresql":
-                cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = %s", [name])
-                for (table,) in cursor.fetchall():
-                    cursor.execute(f'DROP TRIGGER "{name}" ON {table}')
-            else:
-                cursor.execute(f'DROP TRIGGER "{name}"')
+        if connection.vendor == "postgresql":  # a trigger goes with its function
+            cursor.execute(
+                "SELECT oid::regprocedure FROM pg_proc WHERE starts_with(proname, %s) "
+                "AND pronamespace = current_schema()::regnamespace",
+                [PREFIX],
+            )
+            gone = [f"DROP FUNCTION {function} CASCADE" for (function,) in cursor.fetchall()]
+        else:
+            gone = [f'DROP TRIGGER "{name}"' for name in installed()]
+        for statement in gone:
+            cursor.execute(statement)

@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
+from servers.audit import triggers
 from servers.database_age import pending, refuse_strange_database
 from servers.demo.seed import is_seeded
 from servers.management.accounts import ensure_admin, write_login, write_openrc
@@ -131,9 +132,12 @@ def tend(children: list[Child]) -> None:
 
 
 def migrate() -> None:
-    """Bring the database up to date, where it is not. Raises StrangeDatabase where that cannot be done."""
+    """Bring the database up to date, where it is not: its tables, and what writes the audit trail.
+
+    Raises StrangeDatabase where that cannot be done.
+    """
     refuse_strange_database(may_be_older=True)
-    if pending():
+    if pending() or triggers.installed() != triggers.expected():
         call_command("migrate", interactive=False, verbosity=0)
 
 
