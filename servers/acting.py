@@ -70,11 +70,6 @@ def become(**changes: str) -> None:
     _now.set(replace(current(), **changes))
 
 
-def because(reason: str) -> None:
-    """Say why, from here to the end of the block that `acting` has begun."""
-    become(reason=reason)
-
-
 def somebody_at_the_machine(reason: str) -> Actor:
     """Return the user of the operating system who has typed a command; through sudo, both names."""
     try:
@@ -86,8 +81,7 @@ def somebody_at_the_machine(reason: str) -> Actor:
     return Actor(who, door="command", source=socket.gethostname(), reason=reason)
 
 
-def said() -> str:
-    """Return who acts as JSON, with the time: what the database's triggers write."""
-    facts: dict[str, Any] = asdict(current())
-    facts["at"] = clock.now().astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    return json.dumps(facts, ensure_ascii=False)
+def said(**more: Any) -> str:
+    """Return who acts as JSON, with the time, and `more`: what the database's triggers write."""
+    at = clock.now().astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return json.dumps({**asdict(current()), "at": at, **more}, ensure_ascii=False)

@@ -81,7 +81,8 @@ def nobody_hangs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_chained_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget how far an earlier test has chained its audit trail."""
-    monkeypatch.setattr(chaining, "_passed", deque([(0.0, 0)]))
+    monkeypatch.setattr(chaining, "_seen", deque())
+    monkeypatch.setattr(chaining, "_done", [0])
 
 
 @pytest.fixture(autouse=True)

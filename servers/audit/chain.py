@@ -27,8 +27,10 @@ AT_ONCE = 500
 SETTLED_S = 600.0
 """So long a transaction may take. What was committed before is chained, so it is not looked through again."""
 
-_passed: deque[tuple[float, int]] = deque([(0.0, 0)])
-"""When this process had chained what, by time.monotonic(): the highest id of a record."""
+_seen: deque[tuple[float, int]] = deque()
+"""The highest id of a record that there was, and when, by time.monotonic()."""
+_done = [0]
+"""Up to which id every record is chained that can ever be committed, as far as this process has looked."""
 
 
 def facts(record: AuditRecord) -> dict[str, Any]:
@@ -60,27 +62,31 @@ def chain() -> int:
     Where another process is at it, this one leaves it to that. The first call of a process looks through the whole
     trail, later ones through what is newer than SETTLED_S.
     """
-    done = 0
-    while True:
-        records = list(unchained(_looked_through())[:AT_ONCE])
-        last = link(records) if records else None
-        if last is None:
-            break
-        done += len(records)
-        checkpoints.write(last)
-        if len(records) < AT_ONCE:
-            break
-    if not records:
-        newest = AuditRecord.objects.order_by("-pk").values_list("pk", flat=True).first()
-        _passed.append((time.monotonic(), newest or 0))
-    return done
+    chained = 0
+    newest = AuditRecord.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    are_more = True
+    while are_more:
+        records = list(unchained(_done[0])[:AT_ONCE])
+        are_more = len(records) == AT_ONCE
+        if records:
+            last = link(records)
+            if last is None:
+                return chained
+            chained += len(records)
+            checkpoints.write(last)
+    _remember(newest)
+    return chained
 
 
-def _looked_through() -> int:
-    """Return up to which id every record is chained that can ever be committed."""
-    while len(_passed) > 1 and _passed[1][0] < time.monotonic() - SETTLED_S:
-        _passed.popleft()
-    return _passed[0][1] if _passed[0][0] < time.monotonic() - SETTLED_S else 0
+def _remember(newest: int) -> None:
+    """Note that all was chained that was there, and which record was the newest before that.
+
+    Whatever has a lower id than the newest of SETTLED_S ago is committed by now, or never will be, and is chained.
+    """
+    now = time.monotonic()
+    _seen.append((now, newest))
+    while _seen[0][0] < now - SETTLED_S:
+        _done[0] = _seen.popleft()[1]
 
 
 def link(records: Sequence[AuditRecord]) -> AuditLink | None:

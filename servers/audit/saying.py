@@ -7,7 +7,6 @@ caller can stand: what is said holds for that statement alone, and needs no furt
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -73,7 +72,5 @@ def said_before(query: Any, cursor: Any) -> Any:
 
 def comment() -> str:
     """Return who acts as a comment of SQL, in letters that end no comment and are no placeholder."""
-    facts = json.loads(acting.said())
-    if _cuts.get():
-        facts["cuts"] = True
-    return f"/* acting={base64.b64encode(json.dumps(facts).encode()).decode()} */"
+    said = acting.said(cuts=_cuts.get())
+    return f"/* acting={base64.b64encode(said.encode()).decode()} */"

@@ -48,8 +48,8 @@ def check_secret(
 ) -> tuple[bool, bool]:
     """Return whether this is the secret of which the hash is kept, and whether that hash is outdated.
 
-    `kept` is None for a secret that nobody has; `is_all` says that nothing is asked besides. What is right of somebody who may not log in is a failure like any
-    other. Raises TooManyFailedLogins, LoginsBusy.
+    `kept` is None for a secret that nobody has; `is_all` says that nothing is asked besides. What is right of somebody
+    who may not log in is a failure like any other. Raises TooManyFailedLogins, LoginsBusy.
     """
     attempt = limits.begin(request, name)
     lane = KNOWN if limits.is_known(attempt.address) else STRANGERS

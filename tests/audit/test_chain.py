@@ -168,13 +168,23 @@ def test_two_that_chain_at_once_do_not_chain_twice(trail: None) -> None:
 def test_what_was_chained_long_ago_is_not_looked_through_again(
     trail: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chaining._looked_through() == 0
-    chain()
-    now = chaining.time.monotonic()
-    monkeypatch.setattr(chaining.time, "monotonic", lambda: now + chaining.SETTLED_S + 1)
-    assert chaining._looked_through() == AuditRecord.objects.latest("pk").pk
+    newest, now = AuditRecord.objects.latest("pk").pk, chaining.time.monotonic()
+    assert (chain(), chaining._done) == (0, [0])
+    monkeypatch.setattr(chaining.time, "monotonic", lambda: now + chaining.SETTLED_S + 60)
+    assert (chain(), chaining._done) == (0, [newest])
     change(1, "new")
     assert chain() == 1
+
+
+def test_a_pass_that_could_not_chain_all_is_no_reason_to_look_at_less(
+    trail: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was committed late must not be passed over because nobody could chain for as long."""
+    now = chaining.time.monotonic()
+    change(1, "late")
+    monkeypatch.setattr(chaining, "link", lambda records: None)
+    monkeypatch.setattr(chaining.time, "monotonic", lambda: now + chaining.SETTLED_S + 60)
+    assert (chain(), chaining._done) == (0, [0])
 
 
 def test_a_checkpoint_is_readable_by_its_owner_alone(trail: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -103,3 +104,21 @@ def test_long_log_is_put_aside_while_it_is_written(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "web.log").read_bytes().endswith(b"the last\n")
     assert b"\0" not in (tmp_path / "web.log").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"web.log", "web.log.1"}
+
+
+def test_log_that_cannot_be_put_aside_is_said_once_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "web.log").write_text("line\n")
+    command = up.Command()
+    with monkeypatch.context() as patch:
+        patch.setattr(up, "put_aside", full)
+        command.keep_short(tmp_path)
+        command.keep_short(tmp_path)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "web.log is not put aside" in caplog.text
+    command.keep_short(tmp_path)
+    assert command.long_logs == set()

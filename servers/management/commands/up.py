@@ -43,6 +43,11 @@ class Command(BaseCommand):
     requires_system_checks = []
     help = "Start everything: database, demo fleet, web server and worker. PORT and DATA_DIR say where."
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.long_logs: set[Path] = set()
+        """Those that could not be put aside."""
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--empty", action="store_true", help="do without the demo fleet")
@@ -97,9 +102,19 @@ class Command(BaseCommand):
         """Keep the children running until somebody asks to end, and their logs short; start those that do not run yet."""
         while not stopping.is_set():
             tend(children)
-            for path in logs.glob("*.log"):
-                put_aside(path)
+            self.keep_short(logs)
             stopping.wait(TEND_S)
+
+    def keep_short(self, logs: Path) -> None:
+        """Put long logs aside; a full disk, or somebody who moves them, is said once and keeps nothing from running."""
+        for path in logs.glob("*.log"):
+            try:
+                put_aside(path)
+                self.long_logs.discard(path)
+            except OSError as error:
+                if path not in self.long_logs:
+                    log.warning("The log %s is not put aside: %s", path, error)
+                self.long_logs.add(path)
 
     def wait_until_ready(self, children: list[Child], address: str, stopping: Stopping) -> None:
         """Keep the children running until `/readyz` says that all is well, or somebody asks to end.
