@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 import time
 from statistics import median
+
+from bench.prepared import prepared
 
 FEW, MANY = 10_000, 1_000_000
 TIMES = 5
@@ -29,20 +29,13 @@ AT = {
 
 def main() -> int:
     """Print the figures."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        os.environ |= {"DATA_DIR": data, "DJANGO_SETTINGS_MODULE": "project.settings", "LOG_LEVEL": "ERROR"}
-        import django
-
-        django.setup()
+    with prepared():
         from datetime import UTC, datetime
 
-        from django.core.management import call_command
         from django.db import connection
 
         from servers.audit import reading
         from servers.audit.reading import Wanted
-
-        call_command("migrate", verbosity=0)
 
         def fill(first: int, last: int) -> None:
             json = "jsonb" if connection.vendor == "postgresql" else "text"

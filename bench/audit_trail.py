@@ -12,17 +12,24 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from statistics import median
 
+from bench.prepared import prepared
 from tests.running import ROOT, free_port
 
 CLIENTS = 16
 CHANGES = int(os.environ.get("CHANGES", "10000"))
 ROUNDS = 10
-CHAINING = "import django; django.setup(); from servers.supervisor.periodic_tasks import PeriodicTask, CHAIN_S, chain; import threading; PeriodicTask('chain', CHAIN_S, chain, keeps_connection=True).repeat(threading.Event())"
+CHAINING = """
+import threading
+import django
+django.setup()
+from servers.supervisor.periodic_tasks import CHAIN_S, PeriodicTask, chain
+PeriodicTask("chain", CHAIN_S, chain, keeps_connection=True).repeat(threading.Event())
+"""
+"""A process that does one duty of a supervisor."""
 
 
 def change(port: int, token: str, server: str, times: int) -> None:
@@ -60,22 +67,10 @@ def measured(port: int, token: str, servers: list[str], times: int) -> float:
 
 def main() -> int:
     """Print what each round has had, and the ratio of the medians."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        port = free_port()
-        os.environ |= {
-            "DATA_DIR": data,
-            "PORT": str(port),
-            "DJANGO_SETTINGS_MODULE": "project.settings",
-            "LOG_LEVEL": "ERROR",
-            "WEB_THREADS": str(CLIENTS),
-        }
-        import django
-
-        django.setup()
-        from django.core.management import call_command
+    port = free_port()
+    with prepared(PORT=str(port), WEB_THREADS=str(CLIENTS)):
         from django.db import transaction
 
-        call_command("migrate", verbosity=0)
         from servers.audit import checkpoints, triggers
         from servers.audit.chain import chain
         from servers.audit.verification import verify

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from statistics import median
+
+from bench.prepared import prepared
 
 SERVERS = 500
 TIMES = 15
@@ -26,14 +26,7 @@ def timed(call: Callable[[], object]) -> float:
 
 def main() -> int:
     """Print the figures."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        os.environ |= {"DATA_DIR": data, "DJANGO_SETTINGS_MODULE": "project.settings", "LOG_LEVEL": "ERROR"}
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    with prepared():
         from servers.models import Server
         from tests.conftest import Caller
         from tests.factories import make_host, make_interface, make_project, make_server

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.prepared import prepared
 
 if TYPE_CHECKING:
     from tests.small_fleet import SmallFleet
@@ -29,11 +29,7 @@ ASKED_FOR: dict[str, dict[str, Any]] = {
 
 def main() -> int:
     """Print the figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "project.settings"}
-        import django
-
-        django.setup()
+    with prepared(LOG_LEVEL="INFO"):
         for slug in ASKED_FOR:
             measure(slug)
     return 0
@@ -43,10 +39,11 @@ def measure(slug: str) -> None:
     """Print how many of these actions a second end, by one process, and by several."""
     from django.core.management import call_command
 
+    from servers.audit.saying import may_cut
     from tests.small_fleet import SmallFleet
 
-    call_command("migrate", verbosity=0)
-    call_command("flush", interactive=False, verbosity=0)
+    with may_cut():
+        call_command("flush", interactive=False, verbosity=0)
     fleet = SmallFleet(hosts=HOSTS)
     fleet.heartbeat()
     alone = rate(fleet, slug, ACTIONS // 3, fleet.work)

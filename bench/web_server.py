@@ -12,15 +12,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from statistics import median
 
 import psutil
 
 from bench.figures import p95
+from bench.prepared import prepared
 from tests.running import ROOT, free_port
 
 REQUESTS = 2000
@@ -103,27 +102,14 @@ def asked(port: int, path: str, token: str, times: int, took: list[float]) -> No
 
 def main() -> int:
     """Print the figures, each server's of `ROUNDS` turns."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        port = free_port()
-        os.environ |= {
-            "DATA_DIR": data,
-            "PORT": str(port),
-            "DJANGO_SETTINGS_MODULE": "project.settings",
-            "LOG_LEVEL": "ERROR",
-            "WEB_THREADS": str(THREADS),
-        }
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    port = free_port()
+    with prepared(PORT=str(port), WEB_THREADS=str(THREADS)) as data:
         from tests.conftest import Caller
         from tests.small_fleet import SmallFleet
 
         fleet = SmallFleet()
         caller, server = Caller(fleet.project, "admin"), fleet.add_server()
-        (Path(data) / "static").mkdir()
+        (data / "static").mkdir()
         paths = {"versions": "/v2.1/", "a server": f"/v2.1/servers/{server.pk}"}
         for what, path in paths.items():
             for name in commands(port):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 
 from servers import clock
 from servers.actions import registry
+from servers.clock import VirtualClock
 from servers.drivers.base import Pool
 from servers.drivers.simulated import Fleet
 from servers.engine.accepting.submit import Accepted, submit
@@ -15,13 +18,22 @@ from servers.engine.capacity import claims
 from servers.engine.execution.queue import run_until_idle
 from servers.fleet.drivers import guest_of
 from servers.microversions import NEWEST, Microversion
-from servers.models import ActionRecord, Allocation, Host, Migration, Server, ServerDisk, StoragePool
+from servers.models import ActionRecord, Allocation, Host, Migration, Project, Server, ServerDisk, StoragePool
 from servers.policy import Context, implied_roles
 from servers.states import PowerState
 from tests.factories import make_host, make_interface, make_project, make_server
 
 GIB = 1024**3
 SHARED = Pool("shared", "nfs://store/vms", True, 1000 * GIB, 1000 * GIB)
+
+
+@contextmanager
+def fleet_of(project: Project) -> Iterator[SmallFleet]:
+    """Yield a small fleet in virtual time, whose servers belong to the project."""
+    with clock.use(VirtualClock()):
+        fleet = SmallFleet()
+        fleet.project = project
+        yield fleet
 
 
 class SmallFleet:

@@ -37,13 +37,17 @@ def archive(before: datetime, path: Path) -> dict[str, Any]:
     end = _end(before, after)
     if end <= after:
         raise Invalid(f"There is nothing before {before:%F %T} that is chained and not archived yet.")
+    hashed = hashlib.sha256()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        hashed = hashlib.sha256()
-        for line in lines(after, previous, end):
-            file.write(line)
-            hashed.update(line)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            for line in lines(after, previous, end):
+                file.write(line)
+                hashed.update(line)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()  # what was not finished is no archive
+            raise
     written = {
         "number": end,
         "digest": AuditLink.objects.get(number=end).digest,

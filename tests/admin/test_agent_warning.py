@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from servers import clock
 from servers.actions import Action, registry
-from servers.clock import VirtualClock
 from servers.models import Project
 from tests.admin.visiting import Visitor, form_of
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 
 NEEDING = [action for action in registry.values() if action.without_agent]
 every_action_of_an_agent = pytest.mark.parametrize("action", NEEDING, ids=lambda action: action.slug)
@@ -19,9 +17,7 @@ every_action_of_an_agent = pytest.mark.parametrize("action", NEEDING, ids=lambda
 
 @pytest.fixture
 def fleet(project: Project) -> Iterator[SmallFleet]:
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         yield fleet
 
 

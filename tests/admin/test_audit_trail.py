@@ -19,6 +19,7 @@ from servers.audit.reading import KINDS
 from servers.audit.watched import UNWATCHED
 from servers.models import AuditLink, AuditRecord, Image, Project, Server
 from tests.admin.visiting import Visitor, page_of, words
+from tests.audit.disabling import disabled_host
 from tests.factories import make_action, make_flavor, make_host, make_image, make_project, make_server
 
 TRAIL = "/admin/servers/auditrecord/"
@@ -31,12 +32,7 @@ def history_of(row: Model, key: Any = None) -> str:
 
 @pytest.fixture
 def disabled(db: None) -> AuditRecord:
-    """Return the record of a host that anna has disabled."""
-    host = make_host("rack1-b")
-    with acting(who="anna", who_id="a1", door="rest", source="192.0.2.7", request_id="req-1"):
-        host.enabled, host.disabled_reason = False, "waits for a fan"
-        host.save()
-    return reading.page(reading.of(host), 1).records[0]
+    return disabled_host("rest")
 
 
 # --------------------------------------------------------------------------------------------- the list

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from servers import clock
-from servers.clock import VirtualClock
 from servers.inventory.discovery.apply import Owner, adopt
 from servers.inventory.discovery.discover import discover
 from servers.inventory.reconciliation.reconcile import reconcile
 from servers.models import ActionRecord, Project, Server
 from tests.admin.visiting import Visitor, page_of, refusal_of, words
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.unknown_guests import place, stranger
 
 PAGE = "/admin/servers/host/discover/"
@@ -27,9 +25,7 @@ HOME = "/admin/"
 @pytest.fixture
 def fleet(project: Project) -> Iterator[SmallFleet]:
     """Return a fleet whose hosts are recorded as they describe themselves; its servers belong to the visitor's project."""
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         adopt(discover(), Owner(project.pk, "somebody"))
         yield fleet
 

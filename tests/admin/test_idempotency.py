@@ -14,12 +14,10 @@ from django.conf import settings as deployment
 from django.http import HttpRequest
 from django.urls import reverse
 
-from servers import clock
 from servers.actions import registry
 from servers.admin import bulk
 from servers.admin.action_form_view import SeeOther
 from servers.admin.site import console
-from servers.clock import VirtualClock
 from servers.engine.accepting.idempotency import Claim
 from servers.inventory.discovery.apply import Owner, adopt
 from servers.inventory.discovery.discover import discover
@@ -37,7 +35,7 @@ from tests.api.image.storing import stored
 from tests.factories import make_user
 from tests.fuzz.rows import rows
 from tests.logins.devices import Device, give_device
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.stalling import stalled_move
 from tests.unknown_guests import place, stranger
 
@@ -103,9 +101,7 @@ class Form:
 @pytest.fixture
 def fleet(project: Project, settings: Any) -> Iterator[SmallFleet]:
     settings.SECOND_FACTOR = "optional"
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         adopt(discover(), Owner(project.pk, "somebody"))
         yield fleet
 

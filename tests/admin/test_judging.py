@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from servers import clock
-from servers.clock import VirtualClock
 from servers.engine.judgement.judge import VERDICTS
 from servers.models import ActionRecord, Project
 from tests.admin.visiting import Visitor, page_of, refusal_of, words
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.stalling import arrived_move, stalled_move
 
 LIST = "/admin/judgement/"
@@ -23,9 +21,7 @@ WHY = "I have looked at the host"
 @pytest.fixture
 def fleet(project: Project) -> Iterator[SmallFleet]:
     """Return a fleet whose servers belong to the visitor's project."""
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         yield fleet
 
 

@@ -18,7 +18,6 @@ from servers.actions import Action, registry
 from servers.api.idempotency import is_once
 from servers.api.identity.tokens import Tokens
 from servers.api.schema.routes import routes
-from servers.clock import VirtualClock
 from servers.engine.accepting.idempotency import LEFT, Claim
 from servers.errors import ClaimLost, MigrationPreCheckError
 from servers.models import ActionRecord, ApplicationCredential, IdempotencyKey, Server, Token
@@ -28,7 +27,7 @@ from tests.conftest import Caller
 from tests.factories import make_migration, make_token
 from tests.fuzz.rows import rows
 from tests.ready import example_of, ready_server
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.stalling import stalled_move
 
 pytestmark = pytest.mark.django_db
@@ -72,9 +71,7 @@ class Ask:
 
 @pytest.fixture
 def fleet(project: Any) -> Iterator[SmallFleet]:
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         yield fleet
 
 

@@ -278,6 +278,7 @@ class TestArchive:
         with pytest.raises(TrailChanged):
             self.archived(tmp_path)
         assert AuditRecord.objects.count() == 5
+        assert list(tmp_path.glob("*.jsonl")) == []
 
     def test_what_is_not_chained_yet_stays(self, trail: None, tmp_path: Path) -> None:
         change(2, "late")

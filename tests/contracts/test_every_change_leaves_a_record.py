@@ -16,7 +16,6 @@ from servers.acting import SYSTEM, Actor, acting, current, process_acts, somebod
 from servers.actions import Action, registry
 from servers.actions.base import Exclusivity
 from servers.admin.site import console
-from servers.clock import VirtualClock
 from servers.deployment.comparison import compare
 from servers.management import command_line
 from servers.models import ActionRecord, AuditRecord, DeploymentFact, LoginFailures, Project, Server
@@ -31,7 +30,7 @@ from tests.factories import make_user
 from tests.management.conftest import said_by
 from tests.management.test_without_database import COMMANDS, NEED_NONE, STAY
 from tests.ready import example_of, ready_server
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.stalling import stalled_move
 from tests.unknown_guests import place, stranger
 
@@ -41,9 +40,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def fleet(project: Project, settings: Any) -> Iterator[SmallFleet]:
     settings.SECOND_FACTOR = "optional"
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         yield fleet
 
 

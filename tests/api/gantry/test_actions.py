@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from servers import clock
-from servers.clock import VirtualClock
 from servers.engine.judgement.judge import VERDICTS
 from servers.models import ActionRecord, Project
 from tests.conftest import Caller
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, fleet_of
 from tests.stalling import arrived_move, stalled_move
 
 LIST = "/gantry/v1/actions"
@@ -23,9 +21,7 @@ WHY = "I have looked at the host"
 @pytest.fixture
 def fleet(project: Project) -> Iterator[SmallFleet]:
     """Return a fleet whose servers belong to the callers' project."""
-    with clock.use(VirtualClock()):
-        fleet = SmallFleet()
-        fleet.project = project
+    with fleet_of(project) as fleet:
         yield fleet
 
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from servers.acting import acting
 from servers.audit import reading
 from servers.models import AuditRecord
+from tests.audit.disabling import disabled_host
 from tests.conftest import Caller
 from tests.factories import make_host, make_project
 
@@ -20,12 +20,7 @@ PATH = "/gantry/v1/audit"
 
 @pytest.fixture
 def disabled(db: None) -> AuditRecord:
-    """Return the record of a host that anna has disabled."""
-    host = make_host("rack1-b")
-    with acting(who="anna", who_id="a1", door="console", source="192.0.2.7", request_id="req-1"):
-        host.enabled, host.disabled_reason = False, "waits for a fan"
-        host.save()
-    return reading.page(reading.of(host), 1).records[0]
+    return disabled_host("console")
 
 
 def test_record_is_shown_whole(admin: Caller, disabled: AuditRecord) -> None:
